@@ -1,0 +1,1 @@
+"""The verbs as plain functions; the only composition root."""

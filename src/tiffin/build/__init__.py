@@ -1,0 +1,1 @@
+"""Plan an image, make it, describe it."""

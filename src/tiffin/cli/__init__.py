@@ -1,0 +1,1 @@
+"""Read arguments, call one verb, print the result; one file a command."""

@@ -1,0 +1,1 @@
+"""Files in, one deterministic layer out: wheels (spliced), debs, plain files, bytecode."""

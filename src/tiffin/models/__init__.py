@@ -1,0 +1,1 @@
+"""What a trained model is: format, files, needs, signature; detection never unpickles."""

@@ -1,0 +1,35 @@
+"""Pull, push, save, load and mirror are one function: copy a graph, leaves first, skipping what is there."""
+
+from __future__ import annotations
+
+from tiffin.oci.documents import INDEX, MANIFEST, Descriptor, Index, Manifest, decode
+from tiffin.oci.image import read_document
+from tiffin.oci.store import Store
+from tiffin.progress import parallel, step
+
+DOCUMENTS = {
+    INDEX,
+    MANIFEST,
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+}
+
+
+def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
+    """What a descriptor points to, in order; a blob points to nothing."""
+    if descriptor.media_type not in DOCUMENTS:
+        return []
+    data, where = read_document(store, descriptor), str(descriptor.digest)
+    if "index" in descriptor.media_type or "list" in descriptor.media_type:
+        return decode(Index, data, where).manifests
+    manifest = decode(Manifest, data, where)
+    return [manifest.config, *manifest.layers]
+
+
+def copy(source: Store, target: Store, descriptor: Descriptor) -> None:
+    """Copy content and all it points to; what the target has is not moved."""
+    if target.exists(descriptor):
+        return
+    parallel(lambda child: copy(source, target, child), children(source, descriptor))
+    with step("copy", descriptor.digest.short, total=descriptor.size, unit="bytes"), source.open(descriptor) as stream:
+        target.put(descriptor, stream)

@@ -1,0 +1,76 @@
+"""An image is a value over a store: the exact bytes of its manifest and config; its layers are descriptors."""
+
+from __future__ import annotations
+
+import io
+
+import msgspec
+
+from tiffin.errors import IntegrityError, UnsupportedError
+from tiffin.oci.documents import CONFIG, INDEX, MANIFEST, Descriptor, ImageConfig, Index, Manifest, decode, encode
+from tiffin.oci.platform import Platform
+from tiffin.oci.store import Store
+
+DOCUMENT_LIMIT = 4 << 20
+"""Bytes of the largest manifest or config that is read (distribution-spec: registries take at least 4 MiB)."""
+
+
+class Image(msgspec.Struct, frozen=True, kw_only=True):
+    """One runnable image of one platform."""
+
+    descriptor: Descriptor
+    manifest_bytes: bytes
+    config_bytes: bytes
+    manifest: Manifest
+    config: ImageConfig
+
+    @classmethod
+    def make(cls, config: ImageConfig, layers: list[Descriptor], annotations: dict[str, str]) -> Image:
+        """Make an image of a config and layers, bottom first."""
+        config_bytes = encode(config)
+        manifest = Manifest(config=Descriptor.of(config_bytes, CONFIG), layers=layers, annotations=annotations)
+        manifest_bytes = encode(manifest)
+        return cls(
+            descriptor=Descriptor.of(manifest_bytes, MANIFEST),
+            manifest_bytes=manifest_bytes,
+            config_bytes=config_bytes,
+            manifest=manifest,
+            config=config,
+        )
+
+    def write(self, store: Store) -> None:
+        """Put config and manifest into the store, in that order, so that a visible manifest has its config."""
+        store.put(self.manifest.config, io.BytesIO(self.config_bytes))
+        store.put(self.descriptor, io.BytesIO(self.manifest_bytes))
+
+
+def read_document(store: Store, descriptor: Descriptor) -> bytes:
+    """Read a small document and check it against its descriptor; raises IntegrityError."""
+    if descriptor.size > DOCUMENT_LIMIT:
+        raise IntegrityError(f"{descriptor.digest} is {descriptor.size} bytes; a document has at most {DOCUMENT_LIMIT}")
+    with store.open(descriptor) as stream:
+        data = stream.read(descriptor.size + 1)
+    if Descriptor.of(data, descriptor.media_type).digest != descriptor.digest:
+        raise IntegrityError(f"{descriptor.digest}: the stored bytes differ from the digest", "pull or build it again")
+    return data
+
+
+def read_image(store: Store, descriptor: Descriptor, platform: Platform | None = None) -> Image:
+    """Read the image a descriptor means; an index is searched for the platform (this machine's by default)."""
+    data = read_document(store, descriptor)
+    if descriptor.media_type == INDEX:
+        return read_image(store, _choose(decode(Index, data, str(descriptor.digest)), platform or Platform.here()))
+    manifest = decode(Manifest, data, str(descriptor.digest))
+    config_bytes = read_document(store, manifest.config)
+    config = decode(ImageConfig, config_bytes, str(manifest.config.digest))
+    return Image(
+        descriptor=descriptor, manifest_bytes=data, config_bytes=config_bytes, manifest=manifest, config=config
+    )
+
+
+def _choose(index: Index, platform: Platform) -> Descriptor:
+    for descriptor in index.manifests:
+        if descriptor.platform == platform and descriptor.media_type != INDEX:
+            return descriptor
+    there = ", ".join(sorted(str(d.platform) for d in index.manifests if d.platform)) or "none"
+    raise UnsupportedError(f"no image for {platform} in the index", f"it has: {there}")

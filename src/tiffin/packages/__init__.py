@@ -1,0 +1,1 @@
+"""Which files a list of requirements comes to, and their bytes: PyPI through uv, Debian, the lock."""

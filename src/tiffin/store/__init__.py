@@ -1,0 +1,1 @@
+"""Places with blobs: memory, and a layout on disk."""

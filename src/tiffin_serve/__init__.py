@@ -1,0 +1,1 @@
+"""The server in the image; imports nothing of tiffin."""

@@ -1,0 +1,1 @@
+"""Sockets, HTTP, queue, routing to workers, drain: its own path and packages."""
