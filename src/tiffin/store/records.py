@@ -1,0 +1,34 @@
+"""What has been made before: a recipe's key leads to the layer it gave, so that nothing is made twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from tiffin.errors import IntegrityError
+from tiffin.oci.digest import Digest
+from tiffin.oci.documents import decode, encode
+from tiffin.durable import renamed
+
+T = TypeVar("T")
+
+
+class Records:
+    """A folder of small JSON files, one a key; losing it costs time and nothing else."""
+
+    def __init__(self, root: Path) -> None:
+        """Keep records under `root`."""
+        self._root = root
+
+    def get(self, key: Digest, kind: type[T]) -> T | None:
+        """Return what was recorded under the key, or None; a damaged record counts as absent."""
+        path = self._root / key.hex
+        try:
+            return decode(kind, path.read_bytes(), str(path))
+        except (FileNotFoundError, IntegrityError):
+            return None
+
+    def put(self, key: Digest, value: object) -> None:
+        """Record a value under the key."""
+        with renamed(self._root / key.hex) as file:
+            file.write(encode(value))
