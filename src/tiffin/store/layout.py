@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from tiffin.durable import lock, renamed, sync_directory
 from tiffin.errors import IntegrityError, NotFoundError
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, decode, encode
-from tiffin.durable import lock, renamed, sync_directory
 
 REF_NAME = "org.opencontainers.image.ref.name"
 

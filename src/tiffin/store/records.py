@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
+from tiffin.durable import renamed
 from tiffin.errors import IntegrityError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import decode, encode
-from tiffin.durable import renamed
 
 T = TypeVar("T")
 

@@ -1,0 +1,148 @@
+"""What each layer is made of. A recipe is a value; its digest is the key under which the layer it gave is remembered.
+
+A recipe holds content digests and never a path, an address or a time, so that the same recipe means the same bytes on
+every machine. `LAYOUT` is raised whenever the code would make other bytes of the same recipe.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from tiffin.oci.digest import Digest
+from tiffin.oci.documents import encode
+from tiffin.packages.pins import DebPin, WheelPin
+
+LAYOUT = 1
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
+    """One layer, before it is made."""
+
+    @property
+    def key(self) -> Digest:
+        """The digest of everything that decides the layer's bytes."""
+        return Digest.of(encode({"layout": LAYOUT, "recipe": self}))
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        raise NotImplementedError
+
+
+class Base(Recipe, frozen=True, kw_only=True, tag="base"):
+    """The operating system: Debian packages unpacked, and the files their scripts would have made."""
+
+    suite: str
+    packages: tuple[DebPin, ...]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "base"
+
+
+class Interpreter(Recipe, frozen=True, kw_only=True, tag="interpreter"):
+    """Python from Debian packages, and the environment `/opt/venv` that user code runs in."""
+
+    python: str
+    packages: tuple[DebPin, ...]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "python"
+
+
+class StandardBytecode(Recipe, frozen=True, kw_only=True, tag="standard-bytecode"):
+    """The bytecode of the standard library, which Debian leaves to a script at installation."""
+
+    interpreter: Digest
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "python bytecode"
+
+
+class Wheels(Recipe, frozen=True, kw_only=True, tag="wheels"):
+    """One big wheel, or a bucket of small ones; a function of the wheels alone."""
+
+    wheels: tuple[WheelPin, ...]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return ", ".join(wheel.name for wheel in self.wheels)
+
+
+class WheelBytecode(Recipe, frozen=True, kw_only=True, tag="wheel-bytecode"):
+    """The bytecode of some wheels, for one build of one interpreter."""
+
+    interpreter: Digest
+    python: str
+    wheels: tuple[WheelPin, ...]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "bytecode of " + ", ".join(wheel.name for wheel in self.wheels)
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the user or of the tool: its path in the image and what it holds; `size` is in bytes."""
+
+    path: str
+    digest: Digest
+    size: int
+    executable: bool = False
+
+
+class Server(Recipe, frozen=True, kw_only=True, tag="server"):
+    """The front with its own packages, and the worker; `interpreter` is None where bytecode is left out."""
+
+    python: str
+    files: tuple[SourceFile, ...]
+    wheels: tuple[WheelPin, ...]
+    interpreter: Digest | None
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "server"
+
+
+class Weights(Recipe, frozen=True, kw_only=True, tag="weights"):
+    """The trained model's files under `/models/`; `packed` is off for one big file, which does not compress."""
+
+    files: tuple[SourceFile, ...]
+    packed: bool
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "weights"
+
+
+class Code(Recipe, frozen=True, kw_only=True, tag="code"):
+    """The user's code under `/app/`."""
+
+    files: tuple[SourceFile, ...]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "code"
+
+
+class Metadata(Recipe, frozen=True, kw_only=True, tag="metadata"):
+    """What the image knows of itself: small files by path, with their text."""
+
+    texts: dict[str, str]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "metadata"
+
+
+AnyRecipe = Base | Interpreter | StandardBytecode | Wheels | WheelBytecode | Server | Weights | Code | Metadata

@@ -1,0 +1,56 @@
+"""What tiffin.toml may say, one frozen value a section; unknown keys are refused with their place."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """A table of tiffin.toml: kebab-case keys, nothing unknown."""
+
+
+class ModelSection(Section, frozen=True, kw_only=True):
+    """What is served: a file whose format is detected, or the user's own class."""
+
+    path: str = ""
+    predictor: str = ""
+    version: str = "1"
+
+
+class PythonSection(Section, frozen=True, kw_only=True):
+    """Which Python and which packages the model runs with."""
+
+    version: str = "3.11"
+    requirements: str = ""
+    dependencies: list[str] = []
+
+
+class ImageSection(Section, frozen=True, kw_only=True):
+    """What the image is made of."""
+
+    base: str = "debian:bookworm"
+    packages: list[str] = []
+    include: list[str] = ["*.py"]
+    bytecode: bool = True
+    mirror: str = ""
+    platform: str = ""
+
+
+class ServeSection(Section, frozen=True, kw_only=True):
+    """How the server in the image answers."""
+
+    max_batch: int = 64
+    max_delay_ms: float = 2
+    max_body_bytes: int = 64 << 20
+    drain_seconds: float = 1
+    load_seconds: float = 600
+
+
+class Project(Section, frozen=True, kw_only=True):
+    """A whole tiffin.toml."""
+
+    name: str
+    model: ModelSection = ModelSection()
+    python: PythonSection = PythonSection()
+    image: ImageSection = ImageSection()
+    serve: ServeSection = ServeSection()

@@ -1,0 +1,69 @@
+"""Read what the user wrote: tiffin.toml, or `[tool.tiffin]` of a pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tiffin.config.project import Project
+from tiffin.errors import ConfigError, NotFoundError
+
+FILE = "tiffin.toml"
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_PYTHON = re.compile(r"3\.\d{1,2}")
+
+
+def read_project(folder: Path) -> tuple[Path, Project]:
+    """Return the file that configures the folder's project, and what it says.
+
+    Raises NotFoundError where there is none, ConfigError with file and place for a mistake.
+    """
+    file = folder / FILE
+    if file.is_file():
+        return file, parse_project(_table(file), str(file))
+    pyproject = folder / "pyproject.toml"
+    if pyproject.is_file() and "tiffin" in (tool := _table(pyproject).get("tool", {})):
+        return pyproject, parse_project(tool["tiffin"], f"{pyproject} [tool.tiffin]")
+    if not folder.is_dir():
+        raise NotFoundError(f"no folder {folder}", "name the folder that holds the model and its tiffin.toml")
+    raise NotFoundError(f"{folder} has no {FILE}", f"`tiffin init {folder}` looks at the model and writes one")
+
+
+def parse_project(table: dict[str, Any], where: str) -> Project:
+    """Check a parsed table; raises ConfigError with the place of the mistake."""
+    try:
+        project = msgspec.convert(table, Project)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}", "docs/reference/config.md lists every key") from error
+    for mistake in _mistakes(project):
+        raise ConfigError(f"{where}: {mistake}", "docs/reference/config.md lists every key")
+    return project
+
+
+def _mistakes(project: Project) -> list[str]:
+    """What the types cannot say."""
+    serve = project.serve
+    found = {
+        "`name` takes lower-case letters, digits and . _ - - at `$.name`": not _NAME.fullmatch(project.name),
+        "give `path` or `predictor` - at `$.model`": not (project.model.path or project.model.predictor),
+        "`predictor` is `module:Class` - at `$.model.predictor`": bool(project.model.predictor)
+        and not re.fullmatch(r"[\w.]+:\w+", project.model.predictor),
+        '`version` is like "3.11" - at `$.python.version`': not _PYTHON.fullmatch(project.python.version),
+        "give `requirements` or `dependencies`, not both - at `$.python`": bool(project.python.requirements)
+        and bool(project.python.dependencies),
+        "`max-batch` is at least 1 - at `$.serve.max-batch`": serve.max_batch < 1,
+        "`max-body-bytes` is at least 1 - at `$.serve.max-body-bytes`": serve.max_body_bytes < 1,
+        "seconds are not negative - at `$.serve`": min(serve.drain_seconds, serve.load_seconds, serve.max_delay_ms) < 0,
+    }
+    return [mistake for mistake, made in found.items() if made]
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}", "it must be TOML in UTF-8") from error
