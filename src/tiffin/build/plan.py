@@ -75,7 +75,7 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
     """Plan the image of a project."""
     interpreter = Interpreter(python=environment.python, packages=environment.interpreter)
     built = interpreter.key if project.image.bytecode else None
-    recipes = [
+    recipes: list[AnyRecipe] = [
         Base(suite=environment.suite, packages=environment.base),
         interpreter,
         *([StandardBytecode(interpreter=built)] if built else []),
