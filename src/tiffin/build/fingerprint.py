@@ -1,7 +1,7 @@
 """Digests of the user's files, remembered by what the file system says of them, as git's index does.
 
-A file is hashed again when its size, inode, mtime or ctime changed. One that was written in the same tick as it was hashed
-is not remembered, since a second write could leave all four as they were ("racy git").
+A file is hashed again when its size, inode, mtime or ctime changed. One that was written in the same tick as it was
+hashed is not remembered, since a second write could leave all four as they were ("racy git").
 """
 
 from __future__ import annotations
