@@ -1,0 +1,38 @@
+"""Where tiffin keeps its state on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from tiffin.store.layout import LayoutStore
+from tiffin.store.records import Records
+
+
+class Home(msgspec.Struct, frozen=True, kw_only=True):
+    """The two folders of a user: `data` holds images and containers, `cache` may be deleted at any time."""
+
+    data: Path
+    cache: Path
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str] = os.environ) -> Home:
+        """Find the folders: TIFFIN_HOME moves both, else they follow the XDG base directory specification."""
+        if moved := environment.get("TIFFIN_HOME"):
+            return cls(data=Path(moved).absolute() / "data", cache=Path(moved).absolute() / "cache")
+        home = Path(environment.get("HOME") or Path.home())
+        data = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
+        cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
+        return cls(data=data / "tiffin", cache=cache / "tiffin")
+
+    @property
+    def store(self) -> LayoutStore:
+        """The images."""
+        return LayoutStore(self.data)
+
+    def records(self, name: str) -> Records:
+        """A folder of remembered results."""
+        return Records(self.cache / "records" / name)
