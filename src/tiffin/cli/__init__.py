@@ -1,1 +1,98 @@
 """Read arguments, call one verb, print the result; one file a command."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from tiffin import __version__
+from tiffin.cli.render import progress
+from tiffin.errors import TiffinError
+
+COMMANDS = {
+    "build": "make the image of a project",
+    "doctor": "say what this machine can do, and how to mend what it cannot",
+    "images": "list the images here",
+    "init": "look at a folder, recognise the model and write tiffin.toml",
+    "inspect": "show what an image or a container is",
+    "lock": "pin every package of the image",
+    "logs": "show what a container wrote",
+    "predict": "ask a running container for predictions",
+    "ps": "list containers",
+    "rm": "remove containers",
+    "run": "run a project or an image as a container",
+    "stop": "stop containers: drain, then kill",
+}
+"""Every command and what it does; its module is imported when it is asked for, so that start-up stays short."""
+
+
+class Verbs(click.Group):
+    """Commands that are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Name every command."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"tiffin.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tiffin")
+@click.option(
+    "--progress",
+    "kind",
+    type=click.Choice(["auto", "live", "plain", "json", "none"]),
+    default="auto",
+    envvar="TIFFIN_PROGRESS",
+    help="How to show progress on stderr.",
+)
+@click.pass_context
+def cli(ctx: click.Context, kind: str) -> None:
+    """Pack a trained model, its code, its environment and a server into one image; run it anywhere."""
+    ctx.with_resource(progress(kind))
+
+
+def main() -> None:
+    """Run the command line; the exit status is the error's."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except click.Abort:
+        status = 130
+    except TiffinError as error:
+        _explain(error)
+        status = error.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except OSError as error:
+        _explain(_from_machine(error))
+        status = _from_machine(error).exit_status
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _explain(error: TiffinError) -> None:
+    print(f"error: {error.message} [{error.code}]", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def _from_machine(error: OSError) -> TiffinError:
+    """Say what the operating system refused: a full disk, a missing permission, too many files."""
+    where = f"{error.filename}: " if error.filename else ""
+    return TiffinError(f"{where}{error.strerror or error}", "nothing was lost; free what is missing and run it again")

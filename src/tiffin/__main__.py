@@ -1,0 +1,5 @@
+"""Let `python -m tiffin` be `tiffin`."""
+
+from tiffin.cli import main
+
+main()
