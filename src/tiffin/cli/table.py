@@ -1,0 +1,43 @@
+"""Tables for people, JSON for programs: the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from tiffin.oci.documents import encode
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_THOUSAND = 1000
+
+
+def show(rows: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows as a table of these columns, or whole as JSON."""
+    if as_json:
+        click.echo(encode(list(rows)))
+        return
+    cells = [[column.upper().replace("_", " ") for column in columns]]
+    cells += [[_cell(column, getattr(row, column)) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    for line in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(column: str, value: Any) -> str:
+    if column == "size":
+        return human_size(value)
+    if column == "digest":
+        return str(value)[: len("sha256:") + 12]
+    return str(value)
+
+
+def human_size(size: float) -> str:
+    """Write a number of bytes the way people read it, in powers of 1000 as docker does."""
+    for unit in _UNITS:
+        if size < _THOUSAND or unit == _UNITS[-1]:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _THOUSAND
+    raise AssertionError
