@@ -14,8 +14,8 @@ import click
 def command(target: str, rows: str) -> None:
     """Ask TARGET, a container's name or a URL, for predictions of ROWS.
 
-    ROWS is JSON: a list of rows, each a list of values or an object by column name; @FILE reads it from a file and - from
-    standard input.
+    ROWS is JSON: a list of rows, each a list of values or an object by column name; @FILE reads it from a file and
+    - from standard input.
     """
     from tiffin.api.predict import predict
 

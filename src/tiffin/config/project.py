@@ -22,15 +22,15 @@ class PythonSection(Section, frozen=True, kw_only=True):
 
     version: str = "3.11"
     requirements: str = ""
-    dependencies: list[str] = []
+    dependencies: tuple[str, ...] = ()
 
 
 class ImageSection(Section, frozen=True, kw_only=True):
     """What the image is made of."""
 
     base: str = "debian:bookworm"
-    packages: list[str] = []
-    include: list[str] = ["*.py"]
+    packages: tuple[str, ...] = ()
+    include: tuple[str, ...] = ("*.py",)
     bytecode: bool = True
     mirror: str = ""
     platform: str = ""

@@ -1,0 +1,30 @@
+"""What a build works with: where layers go, what is remembered, and where files come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tiffin.layers.bytecode import Compiler
+from tiffin.layers.layer import Layer
+from tiffin.oci.store import WritableStore
+from tiffin.packages.pins import DebPin, WheelPin
+from tiffin.store.records import Records
+
+
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
+    """The rim of a build, made by whoever asks for it.
+
+    `sources` maps paths in the image to files here; `compiler` starts the interpreter of a base and an interpreter
+    layer, for a Python version such as 3.11.
+    """
+
+    store: WritableStore
+    layers: Records
+    images: Records
+    wheels: Callable[[Sequence[WheelPin]], list[Path]]
+    debs: Callable[[Sequence[DebPin]], list[Path]]
+    compiler: Callable[[Sequence[Layer], str], Compiler]
+    sources: Mapping[str, Path]

@@ -1,0 +1,88 @@
+"""tiffin.toml is read strictly, and every mistake has its place."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tiffin.config.project import Project
+from tiffin.config.read import parse_project, read_project
+from tiffin.config.write import Proposal, project_text
+from tiffin.errors import ConfigError, NotFoundError
+
+GOOD = 'name = "iris"\n[model]\npath = "model.joblib"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "tiffin.toml").write_text(text)
+    return folder
+
+
+def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
+    file, project = read_project(write(tmp_path, GOOD))
+    assert file == tmp_path / "tiffin.toml"
+    assert (project.name, project.model.path, project.python.version) == ("iris", "model.joblib", "3.11")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "missing required field `name`"),
+        ('name = "iris"', "give `path` or `predictor` - at `$.model`"),
+        (GOOD + "pth = 1", "unknown field `pth` - at `$.model`"),
+        (GOOD + "[serv]", "unknown field `serv`"),
+        (GOOD + '[serve]\nmax-batch = "64"', "Expected `int`, got `str` - at `$.serve.max-batch`"),
+        (GOOD + "[serve]\nmax-batch = 0", "at `$.serve.max-batch`"),
+        (GOOD + "[serve]\ndrain-seconds = -1", "at `$.serve`"),
+        (GOOD + "[image]\npackages = [1]", "Expected `str`, got `int` - at `$.image.packages[0]`"),
+        (GOOD + '[python]\nversion = "three"', "at `$.python.version`"),
+        (GOOD + '[python]\nrequirements = "r.txt"\ndependencies = ["a"]', "not both - at `$.python`"),
+        ('name = "Iris!"\n[model]\npath = "m.pkl"', "at `$.name`"),
+        ('name = "iris"\n[model]\npredictor = "predict"', "at `$.model.predictor`"),
+        ("name = ", "line 1"),
+    ],
+)
+def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        read_project(write(tmp_path, text))
+    assert str(tmp_path / "tiffin.toml") in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_folder_without_a_project_is_told_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"tiffin\.toml") as caught:
+        read_project(tmp_path)
+    assert "tiffin init" in str(caught.value.hint)
+    with pytest.raises(NotFoundError, match="no folder"):
+        read_project(tmp_path / "absent")
+
+
+def test_pyproject_may_hold_the_same(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.tiffin]\nname = "iris"\n[tool.tiffin.model]\npath = "m.onnx"\n')
+    assert read_project(tmp_path)[1].model.path == "m.onnx"
+
+
+def test_what_init_writes_is_read_back() -> None:
+    proposal = Proposal(
+        name="iris",
+        model="models/the model.joblib",
+        format="sklearn-joblib",
+        python="3.11",
+        base="debian:bookworm",
+        dependencies=["scikit-learn==1.9.1", 'odd"name'],
+    )
+    project = parse_project(tomllib.loads(project_text(proposal)), "here")
+    assert (project.model.path, project.python.dependencies) == (proposal.model, tuple(proposal.dependencies))
+
+
+def test_the_reference_page_is_valid_and_names_every_key() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "config.md").read_text()
+    block = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert block
+    parse_project(tomllib.loads(block[1]), "the page")
+    for section in Project.__struct_fields__[1:]:
+        for key in type(getattr(Project(name="x"), section)).__struct_encode_fields__:
+            assert re.search(rf"^(# )?{key} = ", block[1], re.MULTILINE), f"{section}.{key} is not documented"
