@@ -42,7 +42,7 @@ def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
         (GOOD + '[python]\nrequirements = "r.txt"\ndependencies = ["a"]', "not both - at `$.python`"),
         ('name = "Iris!"\n[model]\npath = "m.pkl"', "at `$.name`"),
         ('name = "iris"\n[model]\npredictor = "predict"', "at `$.model.predictor`"),
-        ("name = ", "line 1"),
+        ("name = ]", "line 1"),
     ],
 )
 def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: str) -> None:
