@@ -33,7 +33,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHITEOUT = b".wh."
 _LONGEST_PATH = 4096
-_FOREIGN: tuple[type[Exception], ...] = (OSError, EOFError, isal_zlib.error)
+_FOREIGN: tuple[type[Exception], ...] = (OSError, EOFError, cast("type[Exception]", isal_zlib.error))
 
 
 def unpack_layer(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest, *, limit: int = LIMIT) -> None:
