@@ -1,0 +1,182 @@
+"""Requirements to pins: uv resolves for the image's interpreter, and nothing of this machine's gets in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import uv
+
+from tiffin.errors import CommandError, IntegrityError, UnsupportedError
+from tiffin.oci.digest import Digest
+from tiffin.packages.pins import Interpreter, WheelPin
+from tiffin.packages.pypi.refusals import refusal
+from tiffin.packages.pypi.requirements import Requirement, Requirements
+from tiffin.packages.pypi.settings import IndexSettings
+from tiffin.packages.pypi.wheels import best
+
+_GLIBC = [17, 28, *range(31, 41)]
+"""The minors of glibc 2.x that uv has a manylinux platform for; the greatest that is not too great is asked for."""
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A wheel and where an index says that it is."""
+
+    pin: WheelPin
+    url: str
+
+
+class _Wheel(msgspec.Struct, frozen=True):
+    """A wheel as uv's pylock has it (PEP 751, packages.wheels)."""
+
+    hashes: dict[str, str] = {}
+    url: str = ""
+    path: str = ""
+    name: str = ""
+    size: int | None = None
+
+    @property
+    def place(self) -> str:
+        return self.url or Path(self.path).absolute().as_uri()
+
+    @property
+    def filename(self) -> str:
+        return self.name or unquote(urlsplit(self.place).path.rpartition("/")[2])
+
+
+class _Package(msgspec.Struct, frozen=True):
+    """A package as uv's pylock has it."""
+
+    name: str
+    version: str = ""
+    wheels: tuple[_Wheel, ...] = ()
+
+
+class _Pylock(msgspec.Struct, frozen=True):
+    """What is read of uv's pylock."""
+
+    packages: tuple[_Package, ...] = ()
+
+
+class Resolver(msgspec.Struct, frozen=True, kw_only=True):
+    """How uv is asked: for which interpreter, of which indexes, with which folder for what it remembers."""
+
+    interpreter: Interpreter
+    settings: IndexSettings
+    cache: Path
+
+    def resolve(self, requirements: Requirements) -> list[Found]:
+        """Return the best wheel of every package that the requirements come to, by name; raises what uv refuses."""
+        allowed = _allowed(requirements.wanted)
+        return sorted(
+            (self._choose(package, allowed.get(package.name)) for package in self._ask(requirements)),
+            key=lambda found: found.pin,
+        )
+
+    def find(self, pins: Iterable[WheelPin]) -> list[Found]:
+        """Return every wheel that indexes offer now for exactly these versions, whether or not it is the pinned one."""
+        requirements = Requirements.of(sorted(str(pin) for pin in pins), "the lock")
+        return [_found(package, wheel) for package in self._ask(requirements, "--no-deps") for wheel in package.wheels]
+
+    def _ask(self, requirements: Requirements, *options: str) -> tuple[_Package, ...]:
+        settings = requirements.settings.over(self.settings)
+        with tempfile.NamedTemporaryFile("w", prefix="tiffin-constraints-", suffix=".txt") as constraints:
+            constraints.writelines(f"{constraint.text}\n" for constraint in requirements.constraints)
+            constraints.flush()
+            options = (*options, "--constraints", constraints.name) if requirements.constraints else options
+            options = (*options, "--prerelease", "allow") if requirements.prereleases else options
+            options = (*options, "--no-index") if settings.no_index else options
+            ended = subprocess.run(
+                command(self.interpreter, self.cache, *options),
+                input="".join(f"{requirement.text}\n" for requirement in requirements.wanted),
+                env=settings.environment(os.environ),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
+        if ended.returncode:
+            asked = (*requirements.wanted, *requirements.constraints)
+            raise refusal(ended.stderr, asked, self.interpreter)
+        return _read(ended.stdout)
+
+    def _choose(self, package: _Package, allowed: frozenset[str] | None) -> Found:
+        wheels = {wheel.filename: wheel for wheel in package.wheels}
+        if allowed:
+            wheels = {name: wheel for name, wheel in wheels.items() if wheel.hashes.get("sha256") in allowed}
+        filename = best(wheels, self.interpreter)
+        if filename is None:
+            raise _no_wheel(package, allowed, self.interpreter)
+        return _found(package, wheels[filename])
+
+
+def command(interpreter: Interpreter, cache: Path, *options: str) -> list[str]:
+    """Return the arguments that let uv resolve standard input for an interpreter and print a pylock.
+
+    `--no-config`: a uv.toml nearby must not change a result silently; indexes come by environment. `--python` is ours,
+    so that uv looks for no interpreter; `--python-version` and `--python-platform` put the image's in its place.
+    """
+    return [
+        uv.find_uv_bin(), "pip", "compile", "-", "--format", "pylock.toml",
+        "--python", sys.executable, "--no-python-downloads",
+        "--python-version", interpreter.python, "--python-platform", python_platform(interpreter),
+        "--only-binary", ":all:", "--generate-hashes", "--no-header", "--no-config", "--system-certs",
+        "--no-progress", "--color", "never", "--cache-dir", str(cache), *options,
+    ]  # fmt: skip
+
+
+def python_platform(interpreter: Interpreter) -> str:
+    """Return uv's name of the platform; a glibc that uv does not know becomes the next older one that it knows."""
+    minor = max((minor for minor in _GLIBC if minor <= interpreter.glibc[1]), default=None)
+    if minor is None:
+        raise UnsupportedError(f"{interpreter} is older than any wheel", "choose a base with glibc 2.17 or newer")
+    return f"{interpreter.platform.machine}-manylinux_2_{minor}"
+
+
+def _read(text: str) -> tuple[_Package, ...]:
+    try:
+        return msgspec.convert(tomllib.loads(text), _Pylock).packages
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise CommandError(
+            f"uv printed a pylock that cannot be read: {error}", "report this with `uv --version`"
+        ) from error
+
+
+def _found(package: _Package, wheel: _Wheel) -> Found:
+    digits = wheel.hashes.get("sha256")
+    if digits is None:
+        hint = "ask an index that publishes sha256 hashes, or put the wheel into a folder and add `--find-links`"
+        raise UnsupportedError(f"the index gives no sha256 for {wheel.filename}", hint)
+    pin = WheelPin(
+        name=package.name,
+        version=package.version,
+        filename=wheel.filename,
+        sha256=Digest.parse(f"sha256:{digits}"),
+        size=wheel.size,
+    )
+    return Found(pin=pin, url=wheel.place)
+
+
+def _allowed(wanted: Sequence[Requirement]) -> dict[str, frozenset[str]]:
+    """Return for each package with hashes the ones that its requirements allow."""
+    names = {requirement.name for requirement in wanted if requirement.hashes}
+    return {name: frozenset().union(*(each.hashes for each in wanted if each.name == name)) for name in names}
+
+
+def _no_wheel(package: _Package, allowed: frozenset[str] | None, interpreter: Interpreter) -> Exception:
+    """Return why none of the wheels will do; uv refuses most of these cases itself and before."""
+    has = ", ".join(wheel.filename for wheel in package.wheels) or "none"
+    if allowed:
+        message = (
+            f"no wheel of {package.name}=={package.version} for {interpreter} has a hash that its requirement allows"
+        )
+        return IntegrityError(message, f"there are: {has}")
+    message = f"{package.name}=={package.version} has no wheel for {interpreter}"
+    return UnsupportedError(message, f"there are: {has}; requirements with an address cannot be locked")

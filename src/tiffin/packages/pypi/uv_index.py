@@ -1,0 +1,119 @@
+"""Package indexes on the network: uv resolves, we fetch; a pin never says where its file is, so that is looked up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tiffin.errors import DeniedError, IntegrityError, NotFoundError
+from tiffin.packages.download import Pause, Wanted, download
+from tiffin.packages.pins import Interpreter, WheelPin
+from tiffin.packages.pypi.requirements import Requirements
+from tiffin.packages.pypi.resolve import Found, Resolver
+from tiffin.packages.pypi.settings import IndexSettings, without_credentials
+from tiffin.packages.web import Web
+from tiffin.progress import parallel, step
+
+
+class UvIndex:
+    """A PackageIndex over whatever indexes uv is pointed at, with a cache folder of its own.
+
+    `cache/wheels/<sha256>/<filename>` are verified wheels, `cache/urls/<sha256>` is where one was last seen, and
+    `cache/uv` is uv's.
+    """
+
+    def __init__(
+        self, interpreter: Interpreter, cache: Path, settings: IndexSettings | None = None, pause: Pause = time.sleep
+    ) -> None:
+        """Resolve for `interpreter` over the indexes in `settings`, by default those of uv's environment variables."""
+        settings = settings if settings is not None else IndexSettings.of(os.environ)
+        self._resolver = Resolver(interpreter=interpreter, settings=settings, cache=cache / "uv")
+        self._cache = cache
+        self._web = Web(settings.urls)
+        self._pause = pause
+
+    def resolve(self, requirements: Requirements) -> list[WheelPin]:
+        """Return the wheels that the requirements come to, by name; see `refusals` for what is raised."""
+        with step("resolve", ", ".join(requirement.name for requirement in requirements.wanted)):
+            found = self._resolver.resolve(requirements)
+            self._remember(found)
+            return parallel(self._sized, found, workers=8)
+
+    def locate(self, pins: Sequence[WheelPin]) -> None:
+        """Ask uv once where those pins are that are neither in the cache nor seen before."""
+        unknown = [pin for pin in pins if self._kept(pin) is None and not self._seen(pin).exists()]
+        if unknown:
+            with step("locate", f"{len(unknown)} wheels"):
+                self._remember(self._resolver.find(unknown))
+
+    def fetch(self, pin: WheelPin) -> Path:
+        """Return the pinned wheel, downloading it where the cache lacks it.
+
+        Raises IntegrityError where the index has another file under its name, NotFoundError where it has none,
+        UnavailableError where it does not answer.
+        """
+        if kept := self._kept(pin):
+            return kept
+        wanted = Wanted(name=pin.filename, sha256=pin.sha256, size=pin.size)
+        target = self._wheel(pin)
+        if seen := self._last_seen(pin):
+            try:
+                download(self._web, seen, wanted, target, self._pause)
+            except (NotFoundError, DeniedError, IntegrityError):
+                self._seen(pin).unlink(missing_ok=True)  # the address is stale: ask where it is now
+            else:
+                return target
+        download(self._web, self._find(pin), wanted, target, self._pause)
+        return target
+
+    def _find(self, pin: WheelPin) -> str:
+        found = self._resolver.find([pin])
+        self._remember(found)
+        for each in found:
+            if each.pin.sha256 == pin.sha256:
+                return each.url
+        if other := next((each.pin for each in found if each.pin.filename == pin.filename), None):
+            message = f"{pin.filename} changed on the index: the lock has {pin.sha256}, the index {other.sha256}"
+            raise IntegrityError(message, "find out why it changed; `tiffin lock` pins what is there now")
+        raise NotFoundError(f"{pin.filename} is not on the index any more", "run `tiffin lock` to choose another")
+
+    def _sized(self, found: Found) -> WheelPin:
+        """Complete a pin's size where the index's page does not say it."""
+        if found.pin.size is not None:
+            return found.pin
+        kept = self._kept(found.pin)
+        size = kept.stat().st_size if kept else self._web.size(found.url)
+        return msgspec.structs.replace(found.pin, size=size)
+
+    def _wheel(self, pin: WheelPin) -> Path:
+        return self._cache / "wheels" / pin.sha256.hex / pin.filename
+
+    def _kept(self, pin: WheelPin) -> Path | None:
+        path = self._wheel(pin)
+        try:
+            size = path.stat().st_size
+        except OSError:
+            return None
+        return path if pin.size in {None, size} else None
+
+    def _seen(self, pin: WheelPin) -> Path:
+        return self._cache / "urls" / pin.sha256.hex
+
+    def _last_seen(self, pin: WheelPin) -> str:
+        try:
+            return self._seen(pin).read_text("utf-8").strip()
+        except OSError:
+            return ""
+
+    def _remember(self, found: Sequence[Found]) -> None:
+        """Keep addresses, without credentials: a hint that may be lost or stale, so nothing is synced."""
+        (self._cache / "urls").mkdir(parents=True, exist_ok=True)
+        for each in found:
+            place = self._seen(each.pin)
+            temporary = place.with_name(f".{place.name}.{os.getpid()}")
+            temporary.write_text(without_credentials(each.url) + "\n", "utf-8")
+            temporary.replace(place)
