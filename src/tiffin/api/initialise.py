@@ -16,7 +16,7 @@ from tiffin.durable import renamed
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.models.detect import find_model, read_model
 from tiffin.models.model import Model
-from tiffin.packages.installed import installed
+from tiffin.packages.pypi.installed import installed
 
 BASES = {"3.11": "debian:bookworm", "3.13": "debian:trixie"}
 """Python -> the Debian that brings it."""

@@ -22,8 +22,8 @@ MOST_BIG_WHEELS = 20
 
 def group_wheels(wheels: Sequence[WheelPin]) -> list[tuple[WheelPin, ...]]:
     """Share wheels out over layers: the biggest alone, by name, then the buckets of the others."""
-    ranked = sorted(wheels, key=lambda wheel: (-wheel.size, wheel.name))
-    alone = sorted((w for w in ranked[:MOST_BIG_WHEELS] if w.size >= BIG_WHEEL), key=lambda wheel: wheel.name)
+    ranked = sorted(wheels, key=lambda wheel: (-(wheel.size or 0), wheel.name))
+    alone = sorted((w for w in ranked[:MOST_BIG_WHEELS] if (w.size or 0) >= BIG_WHEEL), key=lambda wheel: wheel.name)
     others = [wheel for wheel in wheels if wheel not in alone]
     return [(wheel,) for wheel in alone] + buckets(others, SMALL_BUCKETS)
 

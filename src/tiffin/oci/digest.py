@@ -22,7 +22,7 @@ class Digest(str):
         """Make a digest of parts known to be right; text from outside goes through `parse`."""
         return super().__new__(cls, f"{algorithm}:{hex_}")
 
-    def __getnewargs__(self) -> tuple[str, str]:
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override] - what `__new__` takes
         return self.algorithm, self.hex
 
     @classmethod
