@@ -22,9 +22,6 @@ class Digest(str):
         """Make a digest of parts known to be right; text from outside goes through `parse`."""
         return super().__new__(cls, f"{algorithm}:{hex_}")
 
-    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override] - what `__new__` takes
-        return self.algorithm, self.hex
-
     @classmethod
     def parse(cls, text: str) -> Digest:
         """Read `sha256:<64 hex>`; raises ConfigError for anything else."""
