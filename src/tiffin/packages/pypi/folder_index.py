@@ -8,19 +8,20 @@ import msgspec
 
 from tiffin.errors import IntegrityError, NotFoundError
 from tiffin.oci.digest import Digest
-from tiffin.packages.pins import Interpreter, WheelPin
+from tiffin.packages.pins import WheelPin
+from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirements
-from tiffin.packages.pypi.resolve import Found, Resolver
+from tiffin.packages.pypi.resolve import Resolver
 from tiffin.packages.pypi.settings import IndexSettings
 
 
 class FolderIndex:
     """A PackageIndex over one folder; its files are used where they are and nothing else is asked."""
 
-    def __init__(self, folder: Path, interpreter: Interpreter, cache: Path) -> None:
-        """Resolve for `interpreter` over the wheels in `folder`; uv keeps what it read of them in `cache/uv`."""
+    def __init__(self, folder: Path, python: ImagePython, cache: Path) -> None:
+        """Resolve for `python` over the wheels in `folder`; uv keeps what it read of them in `cache/uv`."""
         self._folder = folder
-        self._resolver = Resolver(interpreter=interpreter, settings=IndexSettings.folder(folder), cache=cache / "uv")
+        self._resolver = Resolver(python=python, settings=IndexSettings.folder(folder), cache=cache / "uv")
 
     def resolve(self, requirements: Requirements) -> list[WheelPin]:
         """Return the wheels that the requirements come to, by name; see `refusals` for what is raised."""
@@ -28,7 +29,8 @@ class FolderIndex:
             raise NotFoundError(f"no folder of wheels at {self._folder}", "make it with `pip wheel -w FOLDER …`")
         settings = msgspec.structs.replace(requirements.settings, default_index="", indexes=(), find_links=())
         requirements = msgspec.structs.replace(requirements, settings=settings)
-        return [self._sized(found) for found in self._resolver.resolve(requirements)]
+        found = self._resolver.resolve(requirements)
+        return [each.pin((self._folder / each.filename).stat().st_size) for each in found]
 
     def fetch(self, pin: WheelPin) -> Path:
         """Return the file in the folder; raises NotFoundError or IntegrityError where it is not the pinned one."""
@@ -44,6 +46,3 @@ class FolderIndex:
             message = f"{path} is not the file that was pinned: the lock has {pin.sha256}, the folder {found}"
             raise IntegrityError(message, "find out why it changed; `tiffin lock` pins what is there now")
         return path
-
-    def _sized(self, found: Found) -> WheelPin:
-        return msgspec.structs.replace(found.pin, size=(self._folder / found.pin.filename).stat().st_size)

@@ -15,7 +15,7 @@ from tiffin.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from tiffin.packages.pins import Interpreter
+from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirement
 from tiffin.packages.pypi.settings import without_credentials
 
@@ -64,9 +64,9 @@ _REFUSALS = [
         "check the spelling, or name the index that has it with UV_INDEX",
     ),
     _Refusal(
-        rf"requested Python version \(.*?\) does not satisfy Python(?P<python>\S+) and (all versions of )?{_NAME}[=\s]",
+        rf"requested Python version \(.*?\) does not satisfy Python(?P<needs>\S+) and (all versions of )?{_NAME}[=\s]",
         UnsupportedError,
-        "{name} needs Python {python}, and the image has {interpreter}",
+        "{name} needs Python {needs}, and the image has {python}",
         "ask for another version of it, or change `[python] version`",
     ),
     _Refusal(
@@ -78,7 +78,7 @@ _REFUSALS = [
     _Refusal(
         rf"{_NAME}(==\S+)? has no wheels with a matching",
         UnsupportedError,
-        "{name} has no wheel for {interpreter}",
+        "{name} has no wheel for {python}",
         "ask for another version of it, or change `[python] version` or the base",
     ),
     _Refusal(
@@ -103,7 +103,7 @@ _REFUSALS = [
 """The first whose words match counts."""
 
 
-def refusal(words: str, asked: Iterable[Requirement], interpreter: Interpreter) -> TiffinError:
+def refusal(words: str, asked: Iterable[Requirement], python: ImagePython) -> TiffinError:
     """Return the error that uv's words on stderr mean, with the places of the requirements it is about."""
     words = without_credentials(words)
     explanation = _explanation(words)
@@ -111,7 +111,7 @@ def refusal(words: str, asked: Iterable[Requirement], interpreter: Interpreter) 
         if found := re.search(known.words, words):
             groups = {key: value.rstrip(",") for key, value in found.groupdict().items() if value}
             places = _places(asked, groups.get("name"), explanation)
-            message = known.message.format(**groups, interpreter=interpreter)
+            message = known.message.format(**groups, python=python)
             return known.error(f"{places}{message}\n{explanation}", known.hint.format(**groups))
     return CommandError(f"uv could not resolve the requirements\n{explanation}")
 

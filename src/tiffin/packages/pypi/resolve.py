@@ -1,4 +1,4 @@
-"""Requirements to pins: uv resolves for the image's interpreter, and nothing of this machine's gets in."""
+"""Requirements to pins: uv resolves for the image's Python, and nothing of this machine's gets in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import uv
 
 from tiffin.errors import CommandError, IntegrityError, UnsupportedError
 from tiffin.oci.digest import Digest
-from tiffin.packages.pins import Interpreter, WheelPin
+from tiffin.packages.pins import WheelPin
+from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.refusals import refusal
 from tiffin.packages.pypi.requirements import Requirement, Requirements
 from tiffin.packages.pypi.settings import IndexSettings
@@ -27,10 +28,18 @@ _GLIBC = [17, 28, *range(31, 41)]
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A wheel and where an index says that it is."""
+    """A wheel and where an index says that it is; few indexes say its size in bytes."""
 
-    pin: WheelPin
+    name: str
+    version: str
+    filename: str
+    sha256: Digest
+    size: int | None
     url: str
+
+    def pin(self, size: int) -> WheelPin:
+        """Return the pin of this wheel, which has `size` bytes."""
+        return WheelPin(name=self.name, version=self.version, filename=self.filename, sha256=self.sha256, size=size)
 
 
 class _Wheel(msgspec.Struct, frozen=True):
@@ -66,9 +75,9 @@ class _Pylock(msgspec.Struct, frozen=True):
 
 
 class Resolver(msgspec.Struct, frozen=True, kw_only=True):
-    """How uv is asked: for which interpreter, of which indexes, with which folder for what it remembers."""
+    """How uv is asked: for which Python, of which indexes, with which folder for what it remembers."""
 
-    interpreter: Interpreter
+    python: ImagePython
     settings: IndexSettings
     cache: Path
 
@@ -77,13 +86,17 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
         allowed = _allowed(requirements.wanted)
         return sorted(
             (self._choose(package, allowed.get(package.name)) for package in self._ask(requirements)),
-            key=lambda found: found.pin,
+            key=lambda found: found.name,
         )
 
-    def find(self, pins: Iterable[WheelPin]) -> list[Found]:
-        """Return every wheel that indexes offer now for exactly these versions, whether or not it is the pinned one."""
-        requirements = Requirements.of(sorted(str(pin) for pin in pins), "the lock")
-        return [_found(package, wheel) for package in self._ask(requirements, "--no-deps") for wheel in package.wheels]
+    def find(self, pins: Iterable[WheelPin], *, anew: bool = False) -> list[Found]:
+        """Return every wheel that indexes offer for exactly these versions, whether or not it is the pinned one.
+
+        `anew` lets uv believe nothing that it remembers of the indexes' pages.
+        """
+        requirements = Requirements.of(sorted(map(str, pins)), "the lock")
+        packages = self._ask(requirements, "--no-deps", *(["--refresh"] if anew else []))
+        return [_found(package, wheel) for package in packages for wheel in package.wheels]
 
     def _ask(self, requirements: Requirements, *options: str) -> tuple[_Package, ...]:
         settings = requirements.settings.over(self.settings)
@@ -94,7 +107,7 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
             options = (*options, "--prerelease", "allow") if requirements.prereleases else options
             options = (*options, "--no-index") if settings.no_index else options
             ended = subprocess.run(
-                command(self.interpreter, self.cache, *options),
+                command(self.python, self.cache, *options),
                 input="".join(f"{requirement.text}\n" for requirement in requirements.wanted),
                 env=settings.environment(os.environ),
                 capture_output=True,
@@ -104,21 +117,21 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
             )
         if ended.returncode:
             asked = (*requirements.wanted, *requirements.constraints)
-            raise refusal(ended.stderr, asked, self.interpreter)
+            raise refusal(ended.stderr, asked, self.python)
         return _read(ended.stdout)
 
     def _choose(self, package: _Package, allowed: frozenset[str] | None) -> Found:
         wheels = {wheel.filename: wheel for wheel in package.wheels}
         if allowed:
             wheels = {name: wheel for name, wheel in wheels.items() if wheel.hashes.get("sha256") in allowed}
-        filename = best(wheels, self.interpreter)
+        filename = best(wheels, self.python)
         if filename is None:
-            raise _no_wheel(package, allowed, self.interpreter)
+            raise _no_wheel(package, allowed, self.python)
         return _found(package, wheels[filename])
 
 
-def command(interpreter: Interpreter, cache: Path, *options: str) -> list[str]:
-    """Return the arguments that let uv resolve standard input for an interpreter and print a pylock.
+def command(python: ImagePython, cache: Path, *options: str) -> list[str]:
+    """Return the arguments that let uv resolve standard input for an image and print a pylock.
 
     `--no-config`: a uv.toml nearby must not change a result silently; indexes come by environment. `--python` is ours,
     so that uv looks for no interpreter; `--python-version` and `--python-platform` put the image's in its place.
@@ -126,18 +139,18 @@ def command(interpreter: Interpreter, cache: Path, *options: str) -> list[str]:
     return [
         uv.find_uv_bin(), "pip", "compile", "-", "--format", "pylock.toml",
         "--python", sys.executable, "--no-python-downloads",
-        "--python-version", interpreter.python, "--python-platform", python_platform(interpreter),
+        "--python-version", python.version, "--python-platform", python_platform(python),
         "--only-binary", ":all:", "--generate-hashes", "--no-header", "--no-config", "--system-certs",
         "--no-progress", "--color", "never", "--cache-dir", str(cache), *options,
     ]  # fmt: skip
 
 
-def python_platform(interpreter: Interpreter) -> str:
+def python_platform(python: ImagePython) -> str:
     """Return uv's name of the platform; a glibc that uv does not know becomes the next older one that it knows."""
-    minor = max((minor for minor in _GLIBC if minor <= interpreter.glibc[1]), default=None)
+    minor = max((minor for minor in _GLIBC if minor <= python.glibc[1]), default=None)
     if minor is None:
-        raise UnsupportedError(f"{interpreter} is older than any wheel", "choose a base with glibc 2.17 or newer")
-    return f"{interpreter.platform.machine}-manylinux_2_{minor}"
+        raise UnsupportedError(f"{python} is older than any wheel", "choose a base with glibc 2.17 or newer")
+    return f"{python.platform.machine}-manylinux_2_{minor}"
 
 
 def _read(text: str) -> tuple[_Package, ...]:
@@ -154,14 +167,14 @@ def _found(package: _Package, wheel: _Wheel) -> Found:
     if digits is None:
         hint = "ask an index that publishes sha256 hashes, or put the wheel into a folder and add `--find-links`"
         raise UnsupportedError(f"the index gives no sha256 for {wheel.filename}", hint)
-    pin = WheelPin(
+    return Found(
         name=package.name,
         version=package.version,
         filename=wheel.filename,
         sha256=Digest.parse(f"sha256:{digits}"),
         size=wheel.size,
+        url=wheel.place,
     )
-    return Found(pin=pin, url=wheel.place)
 
 
 def _allowed(wanted: Sequence[Requirement]) -> dict[str, frozenset[str]]:
@@ -170,13 +183,11 @@ def _allowed(wanted: Sequence[Requirement]) -> dict[str, frozenset[str]]:
     return {name: frozenset().union(*(each.hashes for each in wanted if each.name == name)) for name in names}
 
 
-def _no_wheel(package: _Package, allowed: frozenset[str] | None, interpreter: Interpreter) -> Exception:
+def _no_wheel(package: _Package, allowed: frozenset[str] | None, python: ImagePython) -> Exception:
     """Return why none of the wheels will do; uv refuses most of these cases itself and before."""
     has = ", ".join(wheel.filename for wheel in package.wheels) or "none"
     if allowed:
-        message = (
-            f"no wheel of {package.name}=={package.version} for {interpreter} has a hash that its requirement allows"
-        )
+        message = f"no wheel of {package.name}=={package.version} for {python} has a hash that its requirement allows"
         return IntegrityError(message, f"there are: {has}")
-    message = f"{package.name}=={package.version} has no wheel for {interpreter}"
+    message = f"{package.name}=={package.version} has no wheel for {python}"
     return UnsupportedError(message, f"there are: {has}; requirements with an address cannot be locked")

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from tiffin.errors import DeniedError, IntegrityError, NotFoundError
+from tiffin.oci.digest import Digest
 from tiffin.packages.download import Pause, Wanted, download
-from tiffin.packages.pins import Interpreter, WheelPin
+from tiffin.packages.pins import WheelPin
+from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.resolve import Found, Resolver
 from tiffin.packages.pypi.settings import IndexSettings, without_credentials
@@ -27,11 +27,11 @@ class UvIndex:
     """
 
     def __init__(
-        self, interpreter: Interpreter, cache: Path, settings: IndexSettings | None = None, pause: Pause = time.sleep
+        self, python: ImagePython, cache: Path, settings: IndexSettings | None = None, pause: Pause = time.sleep
     ) -> None:
-        """Resolve for `interpreter` over the indexes in `settings`, by default those of uv's environment variables."""
+        """Resolve for `python` over the indexes in `settings`, by default those of uv's environment variables."""
         settings = settings if settings is not None else IndexSettings.of(os.environ)
-        self._resolver = Resolver(interpreter=interpreter, settings=settings, cache=cache / "uv")
+        self._resolver = Resolver(python=python, settings=settings, cache=cache / "uv")
         self._cache = cache
         self._web = Web(settings.urls)
         self._pause = pause
@@ -45,7 +45,7 @@ class UvIndex:
 
     def locate(self, pins: Sequence[WheelPin]) -> None:
         """Ask uv once where those pins are that are neither in the cache nor seen before."""
-        unknown = [pin for pin in pins if self._kept(pin) is None and not self._seen(pin).exists()]
+        unknown = [pin for pin in pins if self._kept(pin) is None and not self._seen(pin.sha256).exists()]
         if unknown:
             with step("locate", f"{len(unknown)} wheels"):
                 self._remember(self._resolver.find(unknown))
@@ -59,53 +59,53 @@ class UvIndex:
         if kept := self._kept(pin):
             return kept
         wanted = Wanted(name=pin.filename, sha256=pin.sha256, size=pin.size)
-        target = self._wheel(pin)
+        target = self._wheel(pin.sha256, pin.filename)
         if seen := self._last_seen(pin):
             try:
                 download(self._web, seen, wanted, target, self._pause)
             except (NotFoundError, DeniedError, IntegrityError):
-                self._seen(pin).unlink(missing_ok=True)  # the address is stale: ask where it is now
+                self._seen(pin.sha256).unlink(missing_ok=True)  # the address is stale: ask where it is now
             else:
                 return target
         download(self._web, self._find(pin), wanted, target, self._pause)
         return target
 
     def _find(self, pin: WheelPin) -> str:
-        found = self._resolver.find([pin])
+        found = self._resolver.find([pin], anew=True)
         self._remember(found)
         for each in found:
-            if each.pin.sha256 == pin.sha256:
+            if each.sha256 == pin.sha256:
                 return each.url
-        if other := next((each.pin for each in found if each.pin.filename == pin.filename), None):
+        if other := next((each for each in found if each.filename == pin.filename), None):
             message = f"{pin.filename} changed on the index: the lock has {pin.sha256}, the index {other.sha256}"
             raise IntegrityError(message, "find out why it changed; `tiffin lock` pins what is there now")
         raise NotFoundError(f"{pin.filename} is not on the index any more", "run `tiffin lock` to choose another")
 
     def _sized(self, found: Found) -> WheelPin:
-        """Complete a pin's size where the index's page does not say it."""
-        if found.pin.size is not None:
-            return found.pin
-        kept = self._kept(found.pin)
-        size = kept.stat().st_size if kept else self._web.size(found.url)
-        return msgspec.structs.replace(found.pin, size=size)
+        """Make the pin; where neither the index's page nor its server tells the size, the file is fetched for it."""
+        if found.size is not None:
+            return found.pin(found.size)
+        target = self._wheel(found.sha256, found.filename)
+        size = target.stat().st_size if target.exists() else self._web.size(found.url)
+        if size is None:
+            wanted = Wanted(name=found.filename, sha256=found.sha256)
+            download(self._web, found.url, wanted, target, self._pause)
+            size = target.stat().st_size
+        return found.pin(size)
 
-    def _wheel(self, pin: WheelPin) -> Path:
-        return self._cache / "wheels" / pin.sha256.hex / pin.filename
+    def _wheel(self, sha256: Digest, filename: str) -> Path:
+        return self._cache / "wheels" / sha256.hex / filename
 
     def _kept(self, pin: WheelPin) -> Path | None:
-        path = self._wheel(pin)
-        try:
-            size = path.stat().st_size
-        except OSError:
-            return None
-        return path if pin.size in {None, size} else None
+        path = self._wheel(pin.sha256, pin.filename)
+        return path if path.exists() and path.stat().st_size == pin.size else None
 
-    def _seen(self, pin: WheelPin) -> Path:
-        return self._cache / "urls" / pin.sha256.hex
+    def _seen(self, sha256: Digest) -> Path:
+        return self._cache / "urls" / sha256.hex
 
     def _last_seen(self, pin: WheelPin) -> str:
         try:
-            return self._seen(pin).read_text("utf-8").strip()
+            return self._seen(pin.sha256).read_text("utf-8").strip()
         except OSError:
             return ""
 
@@ -113,7 +113,7 @@ class UvIndex:
         """Keep addresses, without credentials: a hint that may be lost or stale, so nothing is synced."""
         (self._cache / "urls").mkdir(parents=True, exist_ok=True)
         for each in found:
-            place = self._seen(each.pin)
+            place = self._seen(each.sha256)
             temporary = place.with_name(f".{place.name}.{os.getpid()}")
             temporary.write_text(without_credentials(each.url) + "\n", "utf-8")
             temporary.replace(place)

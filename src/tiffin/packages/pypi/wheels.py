@@ -1,4 +1,4 @@
-"""Which of a package's wheels suits an interpreter best (platform compatibility tags: PEP 425, 600)."""
+"""Which of a package's wheels suits an image best (platform compatibility tags: PEP 425, 600)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import BuildTag, InvalidWheelFilename, parse_wheel_filename
 
-from tiffin.packages.pins import Interpreter
+from tiffin.packages.pypi.image_python import ImagePython
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 """The minor of glibc 2.x -> the older name of the same promise."""
@@ -24,16 +24,16 @@ def platforms(machine: str, glibc: tuple[int, int]) -> Iterator[str]:
     yield f"linux_{machine}"
 
 
-def tags(interpreter: Interpreter) -> list[Tag]:
-    """Return every tag an interpreter takes, the best first; nothing of this machine's own Python goes in."""
-    version, name = (3, interpreter.minor), f"cp3{interpreter.minor}"
-    accepted = list(platforms(interpreter.platform.machine, interpreter.glibc))
+def tags(python: ImagePython) -> list[Tag]:
+    """Return every tag that an image takes, the best first; nothing of this machine's own Python goes in."""
+    version, name = (3, python.minor), f"cp3{python.minor}"
+    accepted = list(platforms(python.platform.machine, python.glibc))
     return [*cpython_tags(version, [name], accepted), *compatible_tags(version, name, accepted)]
 
 
-def best(filenames: Iterable[str], interpreter: Interpreter) -> str | None:
-    """Return the wheel that suits the interpreter best; None where none does."""
-    ranks = {tag: rank for rank, tag in enumerate(tags(interpreter))}
+def best(filenames: Iterable[str], python: ImagePython) -> str | None:
+    """Return the wheel that suits the image best; None where none does."""
+    ranks = {tag: rank for rank, tag in enumerate(tags(python))}
     ranked = [(*rank, filename) for filename in filenames if (rank := _rank(filename, ranks)) is not None]
     return max(ranked)[-1] if ranked else None
 

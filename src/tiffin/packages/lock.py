@@ -1,0 +1,294 @@
+"""The lock: which files an image is made of, by hash, with no address in it; `pylock.tiffin.toml` (PEP 751).
+
+Any PEP 751 installer can read it: each wheel's `path` is its bare name, so wheels beside the lock install from it. What
+PEP 751 has no words for is in `[tool.tiffin]`. Written sorted, one block a package, so that a diff reads like a change.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
+from tiffin.layers.layer import Layer
+from tiffin.oci.digest import Digest
+from tiffin.oci.documents import encode
+from tiffin.oci.platform import Platform
+from tiffin.packages.download import whole
+from tiffin.packages.pins import DebPin, WheelPin
+
+FILENAME = "pylock.tiffin.toml"
+SCHEMA = 1
+_ANEW = "write it anew with `tiffin lock`"
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a lock was made from: requirement lines, constraints, interpreter and base with its extra packages."""
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...] = ()
+    python: str
+    platform: Platform
+    base: str
+    packages: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> Digest:
+        """The same for the same inputs, in whatever order they were written."""
+        return Digest.of(
+            encode(
+                [
+                    *map(sorted, (set(self.requirements), set(self.constraints), set(self.packages))),
+                    [self.python, str(self.platform), self.base],
+                ]
+            )
+        )
+
+
+class LayerRecord(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
+    """A layer that was made before; sizes are in bytes, of the blob and of what it unpacks to."""
+
+    digest: Digest
+    diff_id: Digest
+    size: int
+    unpacked_size: int
+
+    @classmethod
+    def of(cls, layer: Layer) -> LayerRecord:
+        """Record a layer."""
+        blob = layer.descriptor
+        return cls(digest=blob.digest, diff_id=layer.diff_id, size=blob.size, unpacked_size=layer.unpacked_size)
+
+
+class Lock(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an image is made of but the model and the code.
+
+    `layers` has what wheels became, by the key of the layer's recipe, once a build knows it: an image can then be
+    pushed where none of its wheels was ever downloaded.
+    """
+
+    inputs: Digest
+    requirements: tuple[str, ...]
+    python: str
+    platform: Platform
+    base: str
+    packages: tuple[str, ...] = ()
+    wheels: tuple[WheelPin, ...]
+    base_debs: tuple[DebPin, ...] = ()
+    python_debs: tuple[DebPin, ...] = ()
+    layers: dict[Digest, LayerRecord] = {}
+
+    @classmethod
+    def make(
+        cls,
+        inputs: Inputs,
+        wheels: Sequence[WheelPin] = (),
+        base_debs: Sequence[DebPin] = (),
+        python_debs: Sequence[DebPin] = (),
+    ) -> Lock:
+        """Make a lock of what was asked for and what it came to."""
+        return cls(
+            inputs=inputs.digest,
+            requirements=tuple(sorted({line.partition(" --hash=")[0] for line in inputs.requirements})),
+            python=inputs.python,
+            platform=inputs.platform,
+            base=inputs.base,
+            packages=tuple(sorted(set(inputs.packages))),
+            wheels=tuple(sorted(wheels)),
+            base_debs=tuple(sorted(base_debs)),
+            python_debs=tuple(sorted(python_debs)),
+        )
+
+
+def with_layers(lock: Lock, layers: Mapping[Digest, LayerRecord]) -> Lock:
+    """Return the lock with these layers in place of those it had: completing a lock does not make it another."""
+    return msgspec.structs.replace(lock, layers=dict(sorted(layers.items())))
+
+
+def is_stale(lock: Lock, inputs: Inputs) -> str | None:
+    """Say why the lock is not the one for these inputs; None where it is."""
+    if lock.inputs == inputs.digest:
+        return None
+    now = Lock.make(inputs)
+    for what in ("python", "platform", "base"):
+        if getattr(lock, what) != getattr(now, what):
+            return f"{what} was {getattr(lock, what)} and is {getattr(now, what)}"
+    for what in ("requirements", "packages"):
+        old, new = set(getattr(lock, what)), set(getattr(now, what))
+        if old != new:
+            said = [f"{name} was added" for name in sorted(new - old)]
+            return f"{what}: " + ", ".join(said + [f"{name} was removed" for name in sorted(old - new)])
+    return "constraints or hashes changed"
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def dumps(lock: Lock) -> str:
+    """Write a lock as text, the same for the same lock."""
+    head = [
+        "# Written by `tiffin lock`; `tiffin build` adds the layers. Commit it.",
+        'lock-version = "1.0"',
+        f"environments = {_inline([_environment(lock)])}",
+        f"requires-python = {_inline('==' + '.'.join(lock.python.split('.')[:2]) + '.*')}",
+        'created-by = "tiffin"',
+    ]
+    blocks = [head, *map(_package, lock.wheels), _own(lock)] + ([_layers(lock)] if lock.layers else [])
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _environment(lock: Lock) -> str:
+    return f"sys_platform == '{lock.platform.os}' and platform_machine == '{lock.platform.machine}'"
+
+
+def _package(pin: WheelPin) -> list[str]:
+    wheel = {"path": pin.filename, "size": pin.size, "hashes": {"sha256": pin.sha256.hex}}
+    named = [f"name = {_inline(pin.name)}", f"version = {_inline(pin.version)}"]
+    return ["[[packages]]", *named, f"wheels = {_inline([wheel])}"]
+
+
+def _own(lock: Lock) -> list[str]:
+    lines = ["[tool.tiffin]", f"schema = {SCHEMA}"]
+    values = {"inputs": lock.inputs, "python": lock.python, "platform": lock.platform, "base": lock.base}
+    lines += [f"{key} = {_inline(str(value))}" for key, value in values.items()]
+    lines += _list("requirements", lock.requirements) + _list("packages", lock.packages)
+    return lines + _list("base-debs", lock.base_debs) + _list("python-debs", lock.python_debs)
+
+
+def _list(key: str, items: Sequence[object]) -> list[str]:
+    lines = [f"  {_inline(msgspec.to_builtins(item, enc_hook=str))}," for item in items]
+    return [f"{key} = [", *lines, "]"] if lines else [f"{key} = []"]
+
+
+def _layers(lock: Lock) -> list[str]:
+    records = sorted(lock.layers.items())
+    lines = [f"{_inline(str(key))} = {_inline(msgspec.to_builtins(record, enc_hook=str))}" for key, record in records]
+    return ["[tool.tiffin.layers]", *lines]
+
+
+def _inline(value: Any) -> str:
+    """Write a TOML value on one line; JSON's strings are TOML's, but for DEL, which TOML wants escaped."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """A table of the file, exactly as `dumps` writes it."""
+
+
+class _Hashes(_Strict, frozen=True, kw_only=True):
+    sha256: str
+
+
+class _Wheel(_Strict, frozen=True, kw_only=True):
+    path: str
+    size: int
+    hashes: _Hashes
+
+
+class _Package(_Strict, frozen=True, kw_only=True):
+    name: str
+    version: str
+    wheels: tuple[_Wheel]
+
+
+class _Own(_Strict, frozen=True, kw_only=True):
+    schema: int
+    inputs: Digest
+    python: str
+    platform: str
+    base: str
+    requirements: tuple[str, ...]
+    packages: tuple[str, ...]
+    base_debs: tuple[DebPin, ...]
+    python_debs: tuple[DebPin, ...]
+    layers: dict[Digest, LayerRecord] = {}
+
+
+class _Tool(_Strict, frozen=True, kw_only=True):
+    tiffin: _Own
+
+
+class _Document(_Strict, frozen=True, kw_only=True):
+    lock_version: str
+    environments: tuple[str, ...]
+    requires_python: str
+    created_by: str
+    packages: tuple[_Package, ...] = ()
+    tool: _Tool
+
+
+def loads(text: str, where: str = FILENAME) -> Lock:
+    """Read a lock; raises ConfigError with the place of what is wrong, UnsupportedError for a newer schema."""
+    try:
+        document = tomllib.loads(text)
+        schema = document.get("tool", {}).get("tiffin", {}).get("schema", SCHEMA)
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise UnsupportedError(f"{where}: written by a newer tiffin (schema {schema})", "upgrade tiffin")
+        return _lock(msgspec.convert(document, _Document, dec_hook=_digest))
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, AttributeError) as error:
+        raise ConfigError(f"{where}: {error}", _ANEW) from error
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error.message}", _ANEW) from error
+
+
+def _lock(document: _Document) -> Lock:
+    own = document.tool.tiffin
+    return Lock(
+        inputs=own.inputs,
+        requirements=own.requirements,
+        python=own.python,
+        platform=Platform.parse(own.platform),
+        base=own.base,
+        packages=own.packages,
+        wheels=tuple(map(_pin, document.packages)),
+        base_debs=own.base_debs,
+        python_debs=own.python_debs,
+        layers=own.layers,
+    )
+
+
+def _pin(package: _Package) -> WheelPin:
+    wheel = package.wheels[0]
+    if "/" in wheel.path or wheel.path in {"", ".", ".."}:
+        raise ConfigError(f"{package.name}: the wheel's path is not a bare file name: {wheel.path!r}")
+    digest = Digest.parse(f"sha256:{wheel.hashes.sha256}")
+    return WheelPin(name=package.name, version=package.version, filename=wheel.path, sha256=digest, size=wheel.size)
+
+
+def _digest(kind: type, value: Any) -> Any:
+    if kind is Digest and isinstance(value, str):
+        try:
+            return Digest.parse(value)
+        except ConfigError as error:
+            raise ValueError(error.message) from None
+    raise NotImplementedError(kind.__name__)
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a lock file; raises NotFoundError where there is none, and what `loads` raises."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no lock at {path}", "write it with `tiffin lock`") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}", _ANEW) from error
+    return loads(text, str(path))
+
+
+def write_lock(lock: Lock, path: Path) -> None:
+    """Write a lock file, whole or not at all; one that says the same already is left alone."""
+    text = dumps(lock).encode()
+    if not path.exists() or path.read_bytes() != text:
+        with whole(path) as file:
+            file.write(text)

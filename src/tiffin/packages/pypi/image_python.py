@@ -1,0 +1,32 @@
+"""What the wheels of an image have to run on."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from tiffin.errors import ConfigError
+from tiffin.oci.platform import Platform
+
+_PYTHON = re.compile(r"3\.(\d{1,2})(\.\d{1,2})?")
+
+
+class ImagePython(msgspec.Struct, frozen=True, kw_only=True):
+    """A CPython, a platform and the version of the base's C library."""
+
+    version: str
+    platform: Platform
+    glibc: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not _PYTHON.fullmatch(self.version):
+            raise ConfigError(f"not a Python version: {self.version!r}", "write it as `3.11` or `3.11.2`")
+
+    @property
+    def minor(self) -> int:
+        """The N of Python 3.N."""
+        return int(self.version.split(".")[1])
+
+    def __str__(self) -> str:
+        return f"Python {self.version} on {self.platform} with glibc {self.glibc[0]}.{self.glibc[1]}"
