@@ -16,7 +16,6 @@ from tiffin.packages.lock import FILENAME, Inputs, Lock, is_stale, read_lock, wr
 from tiffin.progress import note, parallel
 
 if TYPE_CHECKING:
-    from tiffin.packages.pins import Interpreter
     from tiffin.packages.pypi.requirements import Requirements
 
 GLIBC = {"bookworm": (2, 36), "trixie": (2, 41)}
@@ -98,18 +97,16 @@ def fresh_lock(checkout: Checkout, home: Home, *, locked: bool = False) -> Lock:
 
 def make_lock(checkout: Checkout, home: Home) -> Lock:
     """Resolve everything the image is made of but model and code, and write the lock."""
-    from tiffin.packages.pins import Interpreter
-    from tiffin.packages.pypi.uv_index import UvIndex
-
-    suite = checkout.suite
-    interpreter = Interpreter(
-        python=checkout.project.python.version, platform=checkout.platform, glibc=GLIBC[suite]
+    inputs, debian, index = checkout.inputs(), debian_of(checkout, home), index_of(checkout, home)
+    wanted = Wanted(
+        suite=checkout.suite,
+        python=inputs.python,
+        architecture=checkout.platform.architecture,
+        packages=checkout.project.image.packages,
     )
-    index = UvIndex(interpreter, home.cache)
-    wheels, debs = parallel(
-        lambda resolve: resolve(),
-        [lambda: index.resolve(checkout.requirements()), lambda: resolve_debs(checkout, home)],
-    )
-    lock = Lock.make(checkout.inputs(), wheels=wheels, base_debs=debs.base, python_debs=debs.interpreter)
+    with ThreadPoolExecutor(1) as pool:
+        wheels = pool.submit(contextvars.copy_context().run, index.resolve, checkout.requirements())
+        debs = debian.resolve(wanted)
+        lock = Lock.make(inputs, wheels.result(), debs.base, debs.interpreter, debs.packages)
     write_lock(lock, checkout.lock_path)
     return lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import os
@@ -9,8 +10,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -19,7 +21,7 @@ from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
 from tiffin.engine.spec import Container, Engine, Mount, Port, Status
-from tiffin.errors import CommandError, ConfigError, ConflictError, NotFoundError
+from tiffin.errors import CommandError, ConfigError, NotFoundError, TiffinError
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
@@ -88,24 +90,125 @@ def parse_variable(text: str, environment: Mapping[str, str]) -> tuple[str, str]
 def plan_text(options: Options) -> str:
     """Return what would run as JSON."""
     home = Home.of()
-    reference, image = _image(options.what, home)
-    return encode(container_spec(str(reference), image, _run_options(options, reference, image, engine_of(home)))).decode()
+    name, image = _image(options.what, home)
+    return encode(container_spec(name, image, _run_options(options, name, image, engine_of(home)))).decode()
 
 
 def run_detached(options: Options) -> str:
     """Start a container that goes on, and return its URL, or its name where it has none, once it is ready."""
-    container = _start(options, attached=False)
-    return wait_ready(container)
+    return wait_ready(_start(options, attached=False))
 
 
 def run_attached(options: Options, *, remove: bool, ready: Callable[[str], None]) -> int:
-    """Run a container until it ends and return its exit status; it stops with this process."""
+    """Run a container until it ends and return its exit status; it ends with this process."""
     container = _start(options, attached=True)
-    with step("stop", container.spec.name) if False else _stopping_on_signals(container):
+    with _stopping_on_signals(container):
         threading.Thread(target=_tell, args=(container, ready), daemon=True).start()
         for line in container.logs(follow=True):
-            print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
+            print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)  # noqa: T201 - the container's own words
         status = container.wait()
     if remove:
         container.remove()
     return status
+
+
+def wait_ready(container: Container) -> str:
+    """Wait until the container answers that it is ready; raises CommandError with its last lines when it ends first."""
+    state = container.state()
+    port = http_port(state.ports)
+    if port is None:
+        return container.spec.name
+    with step("start", container.spec.name):
+        while not (port.socket == HTTP and _is_ready(port)):
+            state = container.state()
+            if state.status is not Status.RUNNING:
+                raise _failed(container)
+            if port.socket != HTTP:
+                break
+            time.sleep(POLL_SECONDS)
+    return url(port)
+
+
+def _start(options: Options, *, attached: bool) -> Container:
+    home = Home.of()
+    engine = engine_of(home)
+    name, image = _image(options.what, home)
+    spec = container_spec(name, image, _run_options(options, name, image, engine))
+    with step("load", name):
+        engine.load(home.store, image)
+    container = engine.create(spec)
+    try:
+        container.start(attached=attached)
+    except BaseException:
+        container.remove(force=True)
+        raise
+    return container
+
+
+def _image(what: str, home: Home) -> tuple[str, Image]:
+    """Find the image that is meant: a project's folder is built first."""
+    if Path(what).is_dir():
+        from tiffin.api.build import build_image
+
+        reference, image = build_image(Path(what), tag="", locked=False, home=home)
+        return str(reference), image
+    if what.startswith((".", "/")):
+        raise NotFoundError(f"no folder {what}", "name a project's folder, or an image of `tiffin images`")
+    return what, find_image(home.store, what)
+
+
+def _run_options(options: Options, image_name: str, image: Image, engine: Engine) -> RunOptions:
+    sockets = parse_sockets(image.config.config.labels.get(SOCKETS, ""))
+    anywhere = (Port(container_port=sockets[HTTP]),) if HTTP in sockets else ()
+    return RunOptions(
+        name=options.name or _free_name(image_name, engine),
+        args=options.args,
+        env=options.env,
+        mounts=options.mounts,
+        publish=options.publish or anywhere,
+    )
+
+
+def _free_name(image_name: str, engine: Engine) -> str:
+    """Name a container after its image, with a number where that is taken."""
+    stem = Reference.parse(image_name).repository.rpartition("/")[2] if ":" not in image_name[:7] else "container"
+    taken = {container.spec.name for container in engine.list()}
+    return next(name for n in itertools.count(1) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+
+
+def _is_ready(port: Port) -> bool:
+    connection = http.client.HTTPConnection(port.host, port.host_port, timeout=5)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _failed(container: Container) -> CommandError:
+    lines = "".join(f"\n    {line.text}" for line in list(container.logs())[-_TAIL:])
+    name = container.spec.name
+    return CommandError(f"{name} {described(container.state())} before it was ready{lines}", f"`tiffin logs {name}`")
+
+
+def _tell(container: Container, ready: Callable[[str], None]) -> None:
+    """Say where the container answers, once it does; one that ends first has said why itself."""
+    with contextlib.suppress(TiffinError):
+        ready(wait_ready(container))
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(container: Container) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the container, and leave again by its end."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=container.stop).start()
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

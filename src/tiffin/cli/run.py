@@ -16,7 +16,7 @@ import click
 @click.option("-e", "--env", multiple=True, help="NAME=VALUE, or NAME to pass on yours.")
 @click.option("--rm", "remove", is_flag=True, help="Remove the container when it ends.")
 @click.option("--plan", is_flag=True, help="Print what would run as JSON and start nothing.")
-@click.argument("command", nargs=-1)
+@click.argument("args", nargs=-1)
 def command(what: str, *, detach: bool, remove: bool, plan: bool, **options: object) -> None:
     """Run WHAT, a project's folder (which is built first) or an image, and print its URL when it is ready."""
     from tiffin.api.run import Options, plan_text, run_attached, run_detached
