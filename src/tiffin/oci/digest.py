@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import BinaryIO
-
-import msgspec
+from typing import BinaryIO, Self
 
 from tiffin.errors import ConfigError
 
@@ -15,11 +13,17 @@ CHUNK = 1 << 20
 """Bytes moved at a time wherever content is streamed."""
 
 
-class Digest(msgspec.Struct, frozen=True, order=True):
-    """Which bytes: an algorithm and the hex digits it gives for them."""
+class Digest(str):
+    """Which bytes: an algorithm and the hex digits it gives for them; compares, hashes and prints as its text."""
 
-    algorithm: str
-    hex: str
+    __slots__ = ()
+
+    def __new__(cls, algorithm: str, hex_: str) -> Self:
+        """Make a digest of parts known to be right; text from outside goes through `parse`."""
+        return super().__new__(cls, f"{algorithm}:{hex_}")
+
+    def __getnewargs__(self) -> tuple[str, str]:
+        return self.algorithm, self.hex
 
     @classmethod
     def parse(cls, text: str) -> Digest:
@@ -41,8 +45,15 @@ class Digest(msgspec.Struct, frozen=True, order=True):
             hashed.update(data)
         return cls("sha256", hashed.hexdigest())
 
-    def __str__(self) -> str:
-        return f"{self.algorithm}:{self.hex}"
+    @property
+    def algorithm(self) -> str:
+        """The algorithm's name, `sha256`."""
+        return self.partition(":")[0]
+
+    @property
+    def hex(self) -> str:
+        """The hex digits alone."""
+        return self.partition(":")[2]
 
     @property
     def short(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tiffin.errors import IntegrityError
+from tiffin.errors import ConfigError, IntegrityError
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
 
@@ -113,7 +113,10 @@ def _to_json(value: object) -> str:
 
 def _from_json(kind: type, value: Any) -> Any:
     if kind is Digest and isinstance(value, str):
-        return Digest.parse(value)
+        try:
+            return Digest.parse(value)
+        except ConfigError as error:
+            raise ValueError(error.message) from None
     raise NotImplementedError(kind.__name__)
 
 
@@ -127,4 +130,4 @@ def decode(kind: type[T], data: bytes, where: str) -> T:
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=_from_json)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"{where} is not a valid {kind.__name__}: {error}") from error
+        raise IntegrityError(f"{where} is not a valid {getattr(kind, '__name__', kind)}: {error}") from error
