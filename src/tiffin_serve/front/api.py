@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from tiffin_serve import __version__
-from tiffin_serve.front.http import JSON, Desk, Exchange
+from tiffin_serve.front.http import Desk, Exchange
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics import Metrics
 from tiffin_serve.front.workers import Workers
@@ -115,7 +115,7 @@ class Api:
 
     def _make_routes(self) -> dict[bytes, dict[bytes, Answers]]:
         name, version = self._service.name, self._service.version
-        routes = {
+        routes: dict[str, dict[bytes, Answers]] = {
             "/": _reading(self._index),
             "/v2": _reading(self._server),
             "/v2/": _reading(self._server),

@@ -6,6 +6,7 @@ without a signal handler or a timer.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -50,10 +51,8 @@ class Child:
         """Ask it to finish its batch and go, or kill it."""
         process = self._process
         if process is not None and process.returncode is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL if now else signal.SIGTERM)
-            except ProcessLookupError:
-                pass
 
     def _reap(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections: keep-alive, pipelining, limits and time-outs; what is asked and answered is none of its business.
+"""HTTP/1.1 connections: keep-alive, pipelining, limits, time-outs; what is asked and answered is none of its business.
 
 Parsing is httptools' (llhttp, strict). Answers leave in the order of their requests. A connection that is refused is
 answered, half closed and drained for a moment, since closing it with unread bytes would reset the answer away.
@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import cast
 
 import httptools
 import msgspec
@@ -130,8 +131,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server makes nothing else
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # what a stream server makes
         self._since = self._desk.now
         self._desk.connections.add(self)
 
@@ -273,7 +273,9 @@ class Connection(asyncio.Protocol):
             return
         status, body, headers = reply
         self._desk.answered(status)
-        close = exchange.close or (self._desk.draining and not self._pending and not self._in_head and not self._in_body)
+        close = exchange.close or (
+            self._desk.draining and not self._pending and not self._in_head and not self._in_body
+        )
         manner = b"connection: close\r\n" if close else b"connection: keep-alive\r\n" if exchange.old else b""
         content = b"" if exchange.method == b"HEAD" else body
         transport.write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -29,6 +30,7 @@ WORKER_SECONDS = 5
 FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 10.0
 HEALTHY_SECONDS = 10
+ECHO_SECONDS = 0.2
 
 
 class Outfit(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +74,7 @@ class Front:
         self._ready_at = 0.0
         self._restarts = 0
         self._stopping: asyncio.Task[None] | None = None
+        self._stopped_at = 0.0
         self._child_ended = asyncio.Event()
         self._end: asyncio.Future[int] = loop.create_future()
 
@@ -80,15 +83,16 @@ class Front:
         outfit, loop = self._outfit, self._loop
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
-        await loop.create_unix_server(lambda: WorkerLine(self._workers, loop), sock=outfit.hall)
+        hall = await loop.create_unix_server(lambda: WorkerLine(self._workers, loop), sock=outfit.hall)
         listener = await loop.create_server(lambda: Connection(self._desk), sock=outfit.http, backlog=1024)
+        self._doors = [hall, listener]  # one that nobody refers to is closed
         if outfit.metrics is not None:
-            await loop.create_server(lambda: Connection(self._metrics_desk), sock=outfit.metrics)
+            scraped = await loop.create_server(lambda: Connection(self._metrics_desk), sock=outfit.metrics)
+            self._doors.append(scraped)
             say(f"metrics at http://{address(outfit.metrics)}/metrics")
         say(f"listening on http://{address(outfit.http)}")
-        self._listener = listener
         if outfit.child is not None:
-            outfit.child.watch(lambda code: loop.call_soon_threadsafe(self._on_child_end, code) and None)
+            outfit.child.watch(self._hear_of_child_end)
             loop.call_later(outfit.service.serve.load_seconds, self._on_load_timeout)
         self._tick()
         gc.collect()
@@ -115,6 +119,11 @@ class Front:
         if not self._ready_at and self._stopping is None:
             seconds = self._outfit.service.serve.load_seconds
             self._finish(LOAD_FAILED, f"the model failed to load: it took longer than {seconds:g} seconds")
+
+    def _hear_of_child_end(self, code: int) -> None:
+        """Carry the news from the reaper's thread to the loop, which may have ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._on_child_end, code)
 
     def _on_child_end(self, code: int) -> None:
         child = self._outfit.child
@@ -160,18 +169,24 @@ class Front:
     # --- the end
 
     def _on_stop(self) -> None:
+        """Drain; a second signal means now, unless it is the first one's echo to the process group."""
+        if self._stopping is not None and self._loop.time() - self._stopped_at < ECHO_SECONDS:
+            return
         if self._stopping is not None:
             if self._outfit.child is not None:
                 self._outfit.child.stop(now=True)
             os._exit(128 + signal.SIGTERM)
+        self._stopped_at = self._loop.time()
         self._stopping = self._loop.create_task(self._drain())
 
     async def _drain(self) -> None:
         """Be not ready at once, keep accepting for a while, finish what is in flight, go (lame duck)."""
         self._api.draining = self._desk.draining = True
         if self._workers.ready:
-            await asyncio.sleep(float(os.environ.get("TIFFIN_DRAIN_SECONDS") or self._outfit.service.serve.drain_seconds))
-        self._listener.close()
+            await asyncio.sleep(
+                float(os.environ.get("TIFFIN_DRAIN_SECONDS") or self._outfit.service.serve.drain_seconds)
+            )
+        self._doors[1].close()
         deadline = self._loop.time() + GRACE_SECONDS
         self._desk.close_idle()
         while self._desk.connections and self._loop.time() < deadline:

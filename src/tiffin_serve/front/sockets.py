@@ -22,7 +22,7 @@ def inherit(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
         raise ValueError(f"LISTEN_FDS is {count}, but LISTEN_FDNAMES has {len(names)} names")
     found = {}
     for position in range(count):
-        os.set_inheritable(FIRST + position, False)  # noqa: FBT003 - the standard library takes it by position
+        os.set_inheritable(FIRST + position, False)
         found[names[position]] = socket.socket(fileno=FIRST + position)
     return found
 

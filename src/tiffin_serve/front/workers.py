@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 
@@ -86,8 +87,7 @@ class WorkerLine(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the hello."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream server makes nothing else
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # what a stream server makes
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the batch go to another worker, or wait for the next."""

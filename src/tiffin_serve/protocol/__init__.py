@@ -1,1 +1,1 @@
-"""What is said on the wire: Open Inference Protocol v2 values, plain rows, JSON tensors, frames, the service document."""
+"""What is said on the wire: Open Inference Protocol v2, plain rows, tensors, frames, the service document."""

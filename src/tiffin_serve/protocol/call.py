@@ -42,7 +42,11 @@ class Tensor(NamedTuple):
 
 
 def make_call(
-    tensors: tuple[Tensor, ...], *, batches: bool, outputs: tuple[str, ...] = (), parameters: dict[str, Any] | None = None
+    tensors: tuple[Tensor, ...],
+    *,
+    batches: bool,
+    outputs: tuple[str, ...] = (),
+    parameters: dict[str, Any] | None = None,
 ) -> Call:
     """Put a request's tensors together; those that agree on their first dimension may share a call with others."""
     first = tensors[0].shape[:1]

@@ -33,7 +33,14 @@ class Datatype(msgspec.Struct, frozen=True, kw_only=True):
 
 def _integers() -> list[Datatype]:
     signed = [
-        Datatype(name=f"INT{bits}", kind=Kind.INT, size=bits // 8, code=code, low=-(2 ** (bits - 1)), high=2 ** (bits - 1) - 1)
+        Datatype(
+            name=f"INT{bits}",
+            kind=Kind.INT,
+            size=bits // 8,
+            code=code,
+            low=-(2 ** (bits - 1)),
+            high=2 ** (bits - 1) - 1,
+        )
         for bits, code in ((8, "b"), (16, "h"), (32, "i"), (64, "q"))
     ]
     unsigned = [
@@ -46,7 +53,9 @@ def _integers() -> list[Datatype]:
 def _floats() -> list[Datatype]:
     greatest = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": 1.7976931348623157e308}
     return [
-        Datatype(name=name, kind=Kind.FLOAT, size=size, code=code, low=-greatest[name], high=greatest[name], exact=exact)
+        Datatype(
+            name=name, kind=Kind.FLOAT, size=size, code=code, low=-greatest[name], high=greatest[name], exact=exact
+        )
         for name, size, code, exact in (("FP16", 2, "e", 2**11), ("FP32", 4, "f", 2**24), ("FP64", 8, "d", 2**53))
     ]
 

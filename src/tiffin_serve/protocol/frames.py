@@ -91,7 +91,11 @@ def encode_refusal(reason: str) -> bytes:
 def encode_batch(id_: int, calls: Sequence[Call]) -> bytes:
     """Write calls of one kind as one batch: their rows one after the other."""
     kind = calls[0].kind
-    data = calls[0].data if len(calls) == 1 else [b"".join(parts) for parts in zip(*[call.data for call in calls], strict=True)]
+    data = (
+        calls[0].data
+        if len(calls) == 1
+        else [b"".join(parts) for parts in zip(*[call.data for call in calls], strict=True)]
+    )
     rows = () if kind.alone else (sum([call.rows for call in calls]),)
     head: dict[str, Any] = {
         "kind": "batch",

@@ -99,7 +99,7 @@ def _read_inputs(inputs: list[InferInput], signature: Signature) -> tuple[Tensor
     if len(inputs) == 1 == len(signature.inputs) and inputs[0].name == signature.inputs[0].name:
         return (_read(inputs[0], signature.inputs[0]),)
     sent = _by_name(inputs)
-    if signature.columns and sent.keys() == set(signature.columns):
+    if len(signature.inputs) == 1 and sent.keys() == set(signature.columns):
         return (_read_columns(sent, signature),)
     wanted = [spec.name for spec in signature.inputs]
     for name in sent:

@@ -41,7 +41,7 @@ def bind_rows(rows: list[Any], signature: Signature) -> Call:
     named = isinstance(rows[0], dict)
     if not signature.inputs:
         tensors = _free(rows, named=named)
-    elif signature.is_table or (named and not signature.columns):
+    elif (named and not signature.is_matrix) or (signature.is_table and not named):
         tensors = tuple([_column(rows, position, signature, named=named) for position in range(len(signature.inputs))])
         _refuse_unknown(rows, [spec.name for spec in signature.inputs], named=named)
     else:

@@ -48,6 +48,11 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
         """Say whether every input is one column of a table."""
         return bool(self.inputs) and all(spec.shape in {(-1,), (-1, 1)} for spec in self.inputs)
 
+    @property
+    def is_matrix(self) -> bool:
+        """Say whether all named columns are in one input."""
+        return bool(self.columns) and len(self.inputs) == 1
+
     def check(self) -> None:
         """Raise ValueError where a worker announced a datatype that does not exist."""
         for spec in (*self.inputs, *self.outputs):

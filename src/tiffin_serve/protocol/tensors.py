@@ -88,7 +88,9 @@ def unpack(data: memoryview, datatype: Datatype) -> list[Any]:
         return list(elements(data))
     if datatype.code == "e":
         return list(struct.unpack(f"<{len(data) // 2}e", data))
-    return data.cast(datatype.code).tolist()
+    numbers: Any = data.cast(datatype.code)  # type: ignore[call-overload] # the code is known at run time only
+    values: list[Any] = numbers.tolist()
+    return values
 
 
 def elements(data: memoryview) -> Iterable[bytes]:
