@@ -28,14 +28,10 @@ class ServedModel(Document, frozen=True, kw_only=True):
 
 
 class Serving(Document, frozen=True, kw_only=True):
-    """How requests are taken and batched.
-
-    `max_batch` counts rows. `max_delay_ms` bounds how long a batch may wait for company; a batch leaves as soon as a
-    worker is free, so today nothing ever waits.
-    """
+    """How requests are taken and batched; `max_batch` counts rows."""
 
     max_batch: Count = 64
-    max_delay_ms: Seconds = 2
+    max_delay_ms: Seconds = 2  # a bound on waiting for company; a batch leaves when a worker is free, so nothing waits
     max_body_bytes: Count = 67_108_864
     header_seconds: Seconds = 10
     drain_seconds: Seconds = 1
@@ -60,3 +56,13 @@ def read(path: Path) -> Service:
         return msgspec.json.decode(path.read_bytes(), type=Service)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def json_schema() -> bytes:
+    """Write the document's JSON Schema, as committed in `spec/service.schema.json`."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "service.json",
+        **msgspec.json.schema(Service),
+    }
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"

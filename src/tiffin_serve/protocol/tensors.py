@@ -31,12 +31,15 @@ def explain(error: Exception, field: str) -> str:
     if isinstance(error, UnicodeError):
         return f"{field}: not valid UTF-8"
     what, _, where = str(error).partition(" - at `$")
-    return f"{field}{where.rstrip('`')}: {what[:1].lower()}{what[1:]}"
+    said = what if what.startswith("JSON") else what[:1].lower() + what[1:]
+    return f"{field}{where.rstrip('`')}: {said}"
 
 
 def read_json(raw: msgspec.Raw, sent: Datatype, wanted: Datatype, shape: Sequence[int], field: str) -> bytes:
     """Read JSON data that was declared as `sent` into the bytes of a `wanted` tensor; raises RequestError."""
     depth = _depth(raw)
+    if depth not in {1, len(shape)}:
+        raise RequestError(f"{field}: data is nested {depth} deep, but shape {list(shape)} has {len(shape)} dimensions")
     try:
         values = _decoder(sent, wanted, depth).decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
@@ -45,8 +48,6 @@ def read_json(raw: msgspec.Raw, sent: Datatype, wanted: Datatype, shape: Sequenc
         if len(values) != prod(shape):
             raise RequestError(f"{field}: shape {list(shape)} needs {prod(shape)} values, not {len(values)}")
         return pack(values, wanted, field)
-    if depth != len(shape):
-        raise RequestError(f"{field}: data is nested {depth} deep, but shape {list(shape)} has {len(shape)} dimensions")
     return pack(_flatten(values, shape, field), wanted, field)
 
 
@@ -136,7 +137,7 @@ def _depth(raw: msgspec.Raw) -> int:
 
 @lru_cache(maxsize=512)
 def _decoder(sent: Datatype, wanted: Datatype, depth: int) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(_nested(_element(sent, wanted), min(depth, 32)))
+    return msgspec.json.Decoder(_nested(_element(sent, wanted), depth))
 
 
 @lru_cache(maxsize=512)

@@ -106,11 +106,11 @@ class _Table:
         self._numpy = np
         names = getattr(estimator, "feature_names_in_", None)
         width = getattr(estimator, "n_features_in_", None)
-        self._texts = _text_columns(estimator)
         self._by_text = _reads_texts(estimator)
+        self._texts: Set[int] = set() if self._by_text or width is None else _text_columns(estimator)
         self.columns: List[str] = [] if names is None else [str(name) for name in names]
         self._frame = self._needs_frame(estimator) if self.columns else None
-        if self._texts and width is not None:
+        if self._texts:
             self.inputs = [
                 tensor(self._name(position), "BYTES" if position in self._texts else "FP64", [-1, 1])
                 for position in range(width)
@@ -122,7 +122,7 @@ class _Table:
 
     def build(self, inputs: "dict[str, Any]") -> Any:
         """Make the matrix, the DataFrame or the list of texts."""
-        if self._by_text and not self._texts:
+        if self._by_text:
             return inputs["input"]
         if not self._texts:
             matrix = inputs["input"]
