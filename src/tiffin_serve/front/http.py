@@ -168,13 +168,8 @@ class Connection(asyncio.Protocol):
                 self._refuse(431, f"the head of the request is larger than {self._desk.limits.head_bytes} bytes")
 
     def eof_received(self) -> bool:
-        """Keep the way out open while answers are due."""
-        for exchange in self._pending:
-            exchange.close = exchange is self._pending[-1]
-        waiting = bool(self._pending) and not self._deaf
-        self._deaf = True
-        self._in_head = self._in_body = False
-        return waiting
+        """Take an end for a client that has gone, as most servers do: a client that gave up looks the same."""
+        return False
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read."""

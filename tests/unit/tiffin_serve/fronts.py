@@ -81,12 +81,10 @@ class Server:
         finally:
             connection.close()
 
-    def raw(self, data: bytes, *, half_close: bool = True) -> bytes:
+    def raw(self, data: bytes) -> bytes:
         """Send bytes as they are and read until the server closes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE) as connection:
             connection.sendall(data)
-            if half_close:
-                connection.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: connection.recv(65536), b""))
 
     def metrics(self) -> dict[str, float]:

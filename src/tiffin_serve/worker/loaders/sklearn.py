@@ -107,13 +107,13 @@ class _Table:
         names = getattr(estimator, "feature_names_in_", None)
         width = getattr(estimator, "n_features_in_", None)
         self._by_text = _reads_texts(estimator)
-        self._texts: Set[int] = set() if self._by_text or width is None else _text_columns(estimator)
+        self._texts = set() if self._by_text or width is None else _text_columns(estimator)
         self.columns: List[str] = [] if names is None else [str(name) for name in names]
         self._frame = self._needs_frame(estimator) if self.columns else None
         if self._texts:
             self.inputs = [
                 tensor(self._name(position), "BYTES" if position in self._texts else "FP64", [-1, 1])
-                for position in range(width)
+                for position in range(int(estimator.n_features_in_))
             ]
         elif self._by_text:
             self.inputs = [tensor("input", "BYTES", [-1])]
