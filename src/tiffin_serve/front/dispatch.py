@@ -103,7 +103,15 @@ class Dispatcher:
 
     def expire(self) -> None:
         """Refuse what has waited too long for a worker; call it about once a second."""
-        for job in list(self._queue.overdue(self._loop.time() - WAIT_SECONDS)):
+        before = self._loop.time() - WAIT_SECONDS
+        late = list(self._queue.overdue(before))
+        again, self._again = self._again, deque()
+        for batch in again:
+            late += [job for job in batch.jobs if job.arrived < before]
+            on_time = tuple([job for job in batch.jobs if job.arrived >= before])
+            if on_time:
+                self._again.append(Batch(on_time, batch.lost))
+        for job in late:
             _fail(job, RequestError(f"no worker was free for {WAIT_SECONDS} seconds", 503))
 
     def _give_up(self, batch: Batch, error: RequestError) -> None:

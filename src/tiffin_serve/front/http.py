@@ -71,6 +71,15 @@ class Desk:
                 connection.close()
 
 
+def _path(url: bytes) -> bytes:
+    """Give the path of a target, which proxies may send with scheme and host (RFC 9112, section 3.2.2)."""
+    path = url.partition(b"?")[0]
+    if path.startswith(b"/"):
+        return path
+    _, _, rest = path.partition(b"://")
+    return b"/" + rest.partition(b"/")[2]
+
+
 def _nobody(_: int) -> None:
     """Count nothing."""
 
@@ -241,7 +250,7 @@ class Connection(asyncio.Protocol):
             return
         self._in_head = self._in_body = False
         parser, body = self._parser, self._body
-        exchange = Exchange(self, parser.get_method(), self._url.partition(b"?")[0], self._headers)
+        exchange = Exchange(self, parser.get_method(), _path(self._url), self._headers)
         exchange.body = body[0] if len(body) == 1 else b"".join(body)
         exchange.old = parser.get_http_version() == "1.0"
         self._body = []

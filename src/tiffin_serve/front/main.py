@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec import structs
+
 from tiffin_serve.front.child import Child
 from tiffin_serve.front.log import say
 from tiffin_serve.front.sockets import listeners
@@ -30,12 +32,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--service", type=Path, default=Path(SERVICE), help=f"what to serve (default: {SERVICE})")
     options = parser.parse_args(arguments)
     try:
-        service = read(options.service)
+        service = _adjusted(read(options.service))
         roles = {"all": _all, "front": _front, "worker": _worker}
         return roles[options.role](service, _environment(options.service))
     except (OSError, ValueError) as error:
         say(error.strerror if isinstance(error, OSError) and error.filename is None and error.strerror else str(error))
         return USAGE
+
+
+def _adjusted(service: Service) -> Service:
+    """Let TIFFIN_DRAIN_SECONDS say how long a stopping server still accepts: whoever routes to it knows best."""
+    seconds = os.environ.get("TIFFIN_DRAIN_SECONDS")
+    if not seconds:
+        return service
+    return structs.replace(service, serve=structs.replace(service.serve, drain_seconds=float(seconds)))
 
 
 def _environment(service: Path) -> dict[str, str]:

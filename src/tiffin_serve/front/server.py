@@ -81,11 +81,11 @@ class Front:
     async def serve(self) -> int:
         """Serve until told to stop; returns the exit status."""
         outfit, loop = self._outfit, self._loop
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_stop)
         hall = await loop.create_unix_server(lambda: WorkerLine(self._workers, loop), sock=outfit.hall)
         listener = await loop.create_server(lambda: Connection(self._desk), sock=outfit.http, backlog=1024)
         self._doors = [hall, listener]  # one that nobody refers to is closed
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop)
         if outfit.metrics is not None:
             scraped = await loop.create_server(lambda: Connection(self._metrics_desk), sock=outfit.metrics)
             self._doors.append(scraped)
@@ -132,7 +132,7 @@ class Front:
         child.forget()
         self._child_ended.set()
         how = f"signal {-code}" if code < 0 else f"status {code}"
-        if self._stopping is not None or self._end.done():
+        if self._end.done():
             return
         if not self._ready_at:
             self._finish(LOAD_FAILED, f"the model failed to load: the worker ended with {how}")
@@ -146,7 +146,7 @@ class Front:
 
     def _start_child(self) -> None:
         child = self._outfit.child
-        if child is None or self._stopping is not None:
+        if child is None or self._end.done():
             return
         self._child_ended.clear()
         try:
@@ -183,9 +183,7 @@ class Front:
         """Be not ready at once, keep accepting for a while, finish what is in flight, go (lame duck)."""
         self._api.draining = self._desk.draining = True
         if self._workers.ready:
-            await asyncio.sleep(
-                float(os.environ.get("TIFFIN_DRAIN_SECONDS") or self._outfit.service.serve.drain_seconds)
-            )
+            await asyncio.sleep(self._outfit.service.serve.drain_seconds)
         self._doors[1].close()
         deadline = self._loop.time() + GRACE_SECONDS
         self._desk.close_idle()

@@ -111,6 +111,7 @@ Serve = Callable[..., Server]
 def start(folder: Path, model: dict[str, str], **more: Any) -> Server:
     """Start a front on ports of its own choice for a model."""
     environment, arguments = more.pop("environment", {}), more.pop("arguments", ["all"])
+    launcher = more.pop("launcher", [sys.executable, "-m", "tiffin_serve.front"])
     settings = {"drain_seconds": 0, **more.pop("serve", {})}
     document = {
         "schema": 1,
@@ -128,7 +129,7 @@ def start(folder: Path, model: dict[str, str], **more: Any) -> Server:
     ports = {"TIFFIN_HTTP_PORT": "0", "TIFFIN_METRICS_PORT": "0", "PYTHONPATH": str(SRC)}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tiffin_serve.front", *arguments, "--service", str(path)],
+            [*launcher, *arguments, "--service", str(path)],
             env={**os.environ, **ports, **environment},
             stdout=stderr,
             stderr=stderr,

@@ -22,6 +22,7 @@ import pytest
 
 from unit.tiffin_serve.fronts import DEADLINE, ROWS, SRC, Serve, Server, train, wait_for
 from unit.tiffin_serve.test_http import LAST, answers, request
+from unit.tiffin_serve.test_loaders import write_onnx
 
 Own = Callable[..., Server]
 
@@ -214,6 +215,7 @@ def test_while_the_model_loads_the_server_lives_and_is_not_ready(predictor: Own)
         ({"arguments": ["front"]}, 2, "need TIFFIN_WORKER_SOCKET"),
         ({"arguments": ["front"], "environment": {"TIFFIN_WORKER_SOCKET": "/tmp/x"}}, 2, "needs TIFFIN_WORKER_TOKEN"),
         ({"arguments": ["back"]}, 2, "invalid choice: 'back'"),
+        ({"environment": {"TIFFIN_DRAIN_SECONDS": "soon"}}, 2, "could not convert string to float: 'soon'"),
         ({"environment": {"LISTEN_FDS": "2", "LISTEN_FDNAMES": "http"}}, 2, "LISTEN_FDNAMES has 1 names"),
     ],
 )
@@ -321,16 +323,84 @@ def test_the_layout_of_an_image_serves_on_sockets_that_are_handed_in(tmp_path: P
     assert server.stop() == 0
 
 
-ADOPTS = """
-import subprocess, sys
-subprocess.run([sys.executable, "-c", "import subprocess, sys; print(subprocess.Popen(['true']).pid)"], check=True)
+LEAVES_AN_ORPHAN = """
+import pathlib, subprocess, sys
+code = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'input()'], stdin=sys.stdin).pid)"
+parent = subprocess.run([sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+(pathlib.Path(__file__).parent / "orphan").write_bytes(parent.stdout)
 class Predictor:
     def predict(self, inputs):
         return inputs["input"]
 """
 
+AS_SUBREAPER = """
+import ctypes, runpy, sys
+PR_SET_CHILD_SUBREAPER = 36
+assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+runpy.run_module("tiffin_serve.front", run_name="__main__", alter_sys=True)
+"""
 
-def test_as_process_1_it_reaps_orphans(predictor: Own) -> None:
-    server = predictor(ADOPTS, environment={"TIFFIN_TEST": "1"}).ready()
+
+def test_orphans_that_it_inherits_are_reaped(predictor: Own, tmp_path: Path) -> None:
+    server = predictor(LEAVES_AN_ORPHAN, launcher=[sys.executable, "-c", AS_SUBREAPER]).ready()
+    orphan = int((tmp_path / "orphan").read_text())
+    wait_for(lambda: not Path(f"/proc/{orphan}").exists(), "the orphan is reaped")
     assert server.ask("POST", "/predict", [[1.5]]) == (200, {"predictions": [1.5]})
     assert server.stop() == 0
+
+
+def test_an_onnx_model_is_served(serve: Serve, tmp_path: Path) -> None:
+    server = serve({"format": "onnx", "path": str(write_onnx(tmp_path / "model.onnx", "n"))}).ready()
+    tensor = {"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [[1, 2], [3, 4.5]]}
+    status, answer = server.ask("POST", "/v2/models/iris/infer", {"inputs": [tensor]})
+    assert (status, answer["outputs"]) == (
+        200,
+        [{"name": "y", "datatype": "FP32", "shape": [2, 2], "data": [2, 3, 4, 5.5]}],
+    )
+    wide = {"inputs": [tensor | {"datatype": "FP64"}]}
+    assert server.ask("POST", "/v2/models/iris/infer", wide) == (
+        400,
+        {"error": "input 'x': datatype must be FP32, not FP64"},
+    )
+    assert server.ask("POST", "/predict", [[1, 2]]) == (200, {"predictions": [[2, 3]]})
+    assert server.ask("POST", "/predict", [{"x": [1, 2]}]) == (200, {"predictions": [[2, 3]]})
+
+
+TEXT = """
+class Predictor:
+    inputs = {"text": ("BYTES", [-1]), "times": ("INT64", [-1, 1])}
+    outputs = {"long": ("BYTES", [-1]), "length": ("INT64", [-1])}
+
+    def load(self, path):
+        print("loading", path, flush=True)
+
+    def predict(self, inputs):
+        long = [text * int(times) for text, times in zip(inputs["text"], inputs["times"].ravel())]
+        return {"long": long, "length": [len(text) for text in long]}
+"""
+
+
+def test_an_own_class_is_served_with_texts(predictor: Own) -> None:
+    server = predictor(TEXT).ready()
+    assert "loading" in server.log
+    rows = [{"text": "aü", "times": 2}, {"text": "b", "times": 3}]
+    expected = {"predictions": ["aüaü", "bbb"], "outputs": {"length": [4, 3]}}
+    assert server.ask("POST", "/predict", rows) == (200, expected)
+    assert server.ask("POST", "/predict", [["aü", 2], ["b", 3]]) == (200, expected)
+    text = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["b"]}
+    times = {"name": "times", "shape": [1], "datatype": "INT32", "data": [2]}
+    status, answer = server.ask("POST", "/v2/models/iris/infer", {"inputs": [times, text]})
+    assert (status, [output["data"] for output in answer["outputs"]]) == (200, [["bb"], [2]])
+    number = {"inputs": [times, text | {"data": [1]}]}
+    assert server.ask("POST", "/v2/models/iris/infer", number) == (
+        400,
+        {"error": "input 'text'[0]: expected `str`, got `int`"},
+    )
+    assert server.ask("POST", "/v2/models/iris/infer", {"inputs": [text]}) == (
+        400,
+        {"error": "input 'times' is missing; the model takes 'text', 'times'"},
+    )
+
+
+def test_a_target_with_scheme_and_host_is_its_path(iris: Server) -> None:
+    assert iris.raw(b"GET http://x/v2?a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").startswith(b"HTTP/1.1 200")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Sequence, Type
 
 from tiffin_serve.worker.model import Model, tensor
 
@@ -37,14 +37,16 @@ def load(format_: str, path: str, predictor: str) -> Model:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return OnnxModel(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return OnnxModel(session, onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument)
 
 
 class OnnxModel:
     """A session and the signature that its graph declares."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, refusal: Type[Exception]) -> None:
         self._session = session
+        self._refusal = refusal
         inputs, outputs = session.get_inputs(), session.get_outputs()
         self._all = [output.name for output in outputs]
         self._maps = {output.name for output in outputs if output.type in _MAPS}
@@ -62,7 +64,11 @@ class OnnxModel:
         """Run the graph for the wanted outputs."""
         del parameters
         names = list(wanted) or self._all
-        results = dict(zip(names, self._session.run(names, inputs)))  # noqa: B905 - strict= is Python 3.10
+        try:
+            values = self._session.run(names, inputs)
+        except self._refusal as error:
+            raise ValueError(str(error)) from error
+        results = dict(zip(names, values))  # noqa: B905 - strict= is Python 3.10
         for name in self._maps.intersection(results):
             results[name] = [[row[key] for key in row] for row in results[name]]
         return results
