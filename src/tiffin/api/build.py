@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiffin.api.home import Home
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
@@ -13,13 +14,15 @@ from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan
 from tiffin.build.server import server_files, server_wheels
 from tiffin.build.sources import code_of, project_model, weights_of
 from tiffin.build.workshop import Workshop
-from tiffin.layers.compiler import Compiler
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
 from tiffin.packages.lock import Lock
 from tiffin.packages.pins import DebPin, WheelPin
+
+if TYPE_CHECKING:
+    from tiffin.layers.compiler import Compiler
 
 
 def build(folder: Path, *, tag: str = "", locked: bool = False, home: Home | None = None) -> str:
