@@ -90,7 +90,17 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
         return debian_of(checkout, home).fetch_all(pins)
 
     def compiler(layers: Sequence[Layer]) -> Compiler:
-        raise NotImplementedError
+        from tiffin.engine.embedded.machine import Machine
+        from tiffin.engine.embedded.tool import tool_argv
+        from tiffin.engine.embedded.unpacked import Unpacked
+        from tiffin.layers.compiler import ProcessCompiler
+        from tiffin.layers.unpack import unpack_layer
+
+        unpacked = Unpacked(home.data / "unpacked", unpack_layer)
+        unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
+        folders = unpacked.folders([layer.diff_id for layer in layers])
+        python = f"/usr/bin/python{checkout.project.python.version}"
+        return ProcessCompiler(tool_argv(folders, [python], machine=Machine.here(), env={"PYTHONHASHSEED": "0"}))
 
     return Workshop(
         store=home.store,
