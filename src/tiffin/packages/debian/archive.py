@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _RETRIES = urllib3.Retry(
     total=3,
+    connect=1,
     backoff_factor=0.3,
     status_forcelist=(408, 425, 429, 500, 502, 503, 504),
     raise_on_status=False,

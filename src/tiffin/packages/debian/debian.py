@@ -109,17 +109,14 @@ class Debian:
         release = self._release(suite, mirrors)
         if path not in release.files:
             raise IntegrityError(f"{suite} has no index {path}", "use another mirror")
-        where, expected = f"the index of {suite}", release.files[path]
+        expected = release.files[path]
         kept = kept_at(self._cache / "index", expected.sha256)
-        if not kept.exists():
-            folder = path.rpartition("/")[0]
-            name = f"{folder}/by-hash/SHA256/{expected.sha256.hex}" if release.by_hash else path
-            self._keep(mirrors, f"dists/{suite}/{name}", kept, expected)
-        try:
-            return Index(kept, where)
-        except msgspec.MsgspecError:
-            kept.unlink(missing_ok=True)
-            raise IntegrityError(f"{kept} is damaged; it has been deleted", "run the command again") from None
+        if found := _opened(kept, suite):
+            return found
+        folder = path.rpartition("/")[0]
+        name = f"{folder}/by-hash/SHA256/{expected.sha256.hex}" if release.by_hash else path
+        self._keep(mirrors, f"dists/{suite}/{name}", kept, expected)
+        return Index(kept, f"the index of {suite}")
 
     def _keep(self, mirrors: Sequence[str], path: str, kept: Path, expected: IndexFile) -> None:
         with step("download", path, total=expected.size, unit="bytes"):
@@ -157,6 +154,14 @@ class Debian:
         with renamed(kept) as file:
             file.write(signed)
         return release
+
+
+def _opened(kept: Path, suite: str) -> Index | None:
+    """Open a kept index; one that is absent or damaged is none."""
+    try:
+        return Index(kept, f"the index of {suite}")
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
 
 
 def _check(wanted: Wanted) -> None:
