@@ -70,7 +70,9 @@ def make_deb(
         if info.isreg()
     )
     texts = {"control": stanza, "md5sums": sums, **(scripts or {})}
-    tar = make_tar([folder("./"), *(member(f"./{file}", text.encode()) for file, text in texts.items())])
+    tar = make_tar(
+        [folder("./"), *(member(f"./{file}", text.encode(errors="surrogateescape")) for file, text in texts.items())]
+    )
     return make_ar(
         [
             ("debian-binary", b"2.0\n"),
