@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pysequoia
 
-from tiffin.durable import renamed
+from tiffin.durable import lock, renamed
 from tiffin.errors import IntegrityError, NotFoundError, UnavailableError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.packages.debian.archive import Archive, first, public
@@ -119,12 +119,16 @@ class Debian:
         return Index(kept, f"the index of {suite}")
 
     def _keep(self, mirrors: Sequence[str], path: str, kept: Path, expected: IndexFile) -> None:
-        with step("download", path, total=expected.size, unit="bytes"):
-            packed = kept.with_suffix(".xz")
-            self._archive.download(mirrors, path, packed, (expected.sha256, expected.size))
-            with packed.open("rb") as file:
-                keep(file, kept, path)
-            packed.unlink()
+        """Fetch an index and keep it boiled down; of several processes one does it and the others wait."""
+        with lock(kept.with_suffix(".lock")):
+            if _opened(kept, path):
+                return
+            with step("download", path, total=expected.size, unit="bytes"):
+                packed = kept.with_suffix(".xz")
+                self._archive.download(mirrors, path, packed, (expected.sha256, expected.size))
+                with packed.open("rb") as file:
+                    keep(file, kept, path)
+                packed.unlink()
 
     def _release(self, suite: str, mirrors: Sequence[str]) -> Release:
         """Read the newest release; where no mirror answers, the one kept from last time serves."""
