@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import socket
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 
 def weights(path: str, size: int) -> Entry:
-    return Entry.file(path, size, lambda: open(os.devnull, "rb"))
+    return Entry.file(path, size, io.BytesIO)
 
 
 def test_large_weights_have_a_layer_each_and_small_ones_share() -> None:

@@ -176,11 +176,11 @@ def test_a_store_that_fails_ends_the_work_with_its_error(*, compress: bool) -> N
 @pytest.mark.parametrize("compress", [True, False])
 def test_only_a_few_blocks_are_read_ahead_of_what_is_stored(*, compress: bool) -> None:
     read, stored, ahead = [0], [0], [0]
-    noise = noise(BLOCK)
+    block = noise(BLOCK)
 
     class Endless(io.RawIOBase):
         def read(self, size: int = -1) -> bytes:
-            data = noise[: min(size, 100 * BLOCK - read[0])]
+            data = block[: min(size, 100 * BLOCK - read[0])]
             read[0] += len(data)
             ahead[0] = max(ahead[0], read[0] - stored[0])
             return data
