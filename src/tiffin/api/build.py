@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,8 +100,8 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
         unpacked = Unpacked(home.data / "unpacked", unpack_layer)
         unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
         folders = unpacked.folders([layer.diff_id for layer in layers])
-        python = f"/usr/bin/python{checkout.project.python.version}"
-        return ProcessCompiler(tool_argv(folders, [python], machine=Machine.here(), env={"PYTHONHASHSEED": "0"}))
+        sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})
+        return ProcessCompiler([f"/usr/bin/python{checkout.project.python.version}"], sandbox=sandbox)
 
     return Workshop(
         store=home.store,
