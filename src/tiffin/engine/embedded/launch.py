@@ -33,7 +33,8 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
     _refuse_what_is_not_done(spec)
     layers = Layers(folders)
     resolved = _resolved(spec, layers)
-    if not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
+    # A program may also come from a mount; then only running it can tell.
+    if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
         raise NotFoundError(
             f"{spec.image} has no program {spec.argv[0]!r} that can be run",
             f"its PATH is {spec.env.get('PATH', '')}; give another program after the image's name",
