@@ -55,6 +55,7 @@ class EmbeddedContainer:
         launch = self._decide(self.spec)
         lease, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.ExitStack() as opened:
+            opened.enter_context(lease)
             opened.enter_context(theirs)
             listeners = [opened.enter_context(listen(port, self.spec.name)) for port in self.spec.ports]
             folder = os.open(self._run, os.O_RDONLY | os.O_DIRECTORY)
@@ -64,10 +65,8 @@ class EmbeddedContainer:
             _spawn(self._plan(launch, theirs, folder, listeners, attached=attached), words)
             theirs.close()
             self._await(lease, words)
-        if attached:
-            self._lease = lease
-        else:
-            lease.close()
+            if attached:
+                self._lease = socket.socket(fileno=lease.detach())
 
     def _plan(
         self, launch: stage.Launch, lease: socket.socket, folder: int, listeners: list[socket.socket], *, attached: bool
@@ -92,7 +91,6 @@ class EmbeddedContainer:
             answer = {}
         if answer.get("started"):
             return
-        lease.close()
         if not answer:
             said = os.pread(words, _MESSAGE, 0).decode(errors="replace").strip().splitlines()
             raise UnavailableError(f"the keeper of {self.spec.name} died: {(said or ['killed'])[-1]}", "start it again")
