@@ -145,9 +145,9 @@ def python_argv(code: str) -> tuple[str, ...]:
     return (os.path.realpath(sys.executable), "-I", "-S", "-c", code)
 
 
-def ready(container: Container) -> None:
-    """Wait until the program has said that it is ready."""
-    until(lambda: any(line.text == "ready" for line in container.logs()))
+def ready(container: Container, runs: int = 1) -> None:
+    """Wait until the program has said that it is ready, in this many runs of the container."""
+    until(lambda: sum(line.text == "ready" for line in container.logs()) == runs)
 
 
 def _hello(process: Process) -> int:

@@ -44,7 +44,7 @@ class EmbeddedContainer:
     def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec], stage.Launch]) -> None:
         self._folders, self._path, self._decide = folders, path, decide
         self._run = path / "run"
-        self._lease: socket.socket | None = None
+        self._lease = -1
         self.spec = read_spec(path)
         self.id = path.name
 
@@ -66,7 +66,7 @@ class EmbeddedContainer:
             theirs.close()
             self._await(lease, words)
             if attached:
-                self._lease = socket.socket(fileno=lease.detach())
+                self._lease = lease.detach()  # open until the end is seen, or until this process dies
 
     def _plan(
         self, launch: stage.Launch, lease: socket.socket, folder: int, listeners: list[socket.socket], *, attached: bool
@@ -116,6 +116,9 @@ class EmbeddedContainer:
         if connection := self._connect():
             with connection:
                 _ended(connection, None)
+        if self._lease >= 0:
+            os.close(self._lease)
+            self._lease = -1
         state = self.state()
         if state.exit_code is None:
             raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")

@@ -232,6 +232,8 @@ class Keeper:
 
     def _finish(self) -> None:
         """Say what happened: to the starter if it still waits, else in the state."""
+        for listener in self._plan["listeners"]:  # a port is free again before anybody hears of the end
+            os.close(listener)
         for stream, descriptor in (("stdout", self._out), ("stderr", self._err)):
             self._log.write(stream, _rest(descriptor), final=True)
         if not self._started:
