@@ -21,7 +21,7 @@ def command(*, as_json: bool) -> None:
         click.echo(msgspec.json.encode(found))
     else:
         for finding in found:
-            click.echo(f"{MARKS[finding.level]}  {finding.subject}: {finding.message}")
+            click.echo(f"{MARKS[finding.level.value]}  {finding.subject}: {finding.message}")
             if finding.hint:
                 click.echo(f"      hint: {finding.hint}")
-    sys.exit(any(finding.level == "fail" for finding in found))
+    sys.exit(any(finding.level.value == "fail" for finding in found))
