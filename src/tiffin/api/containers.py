@@ -79,7 +79,7 @@ def url(port: Port) -> str:
 def described(state: State) -> str:
     """What a container is doing, in words."""
     if state.status is not Status.EXITED:
-        return state.status.value
+        return str(state.status.value)
     return f"exited {state.exit_code}" + (f" ({state.reason})" if state.reason else "")
 
 
