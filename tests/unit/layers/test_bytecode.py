@@ -179,7 +179,7 @@ def test_the_interpreter_uses_the_bytecode_and_not_the_source(shelf: Shelf, tmp_
     (entries,) = wheel_bytecode([wheel], HERE, PYTHON)
     for layer in (wheel_layer([wheel], shelf), write_layer(entries, shelf)):
         with shelf.open(layer) as tar:
-            tar.extractall(tmp_path, **FILTER)
+            tar.extractall(tmp_path, **FILTER)  # noqa: S202 - a layer of our own
     (tmp_path / SITE / "demo/b.py").write_text("said = 'from the source'\n")
     (tmp_path / "opt/venv/lib" / f"python{PYTHON}").mkdir()
     seen = tmp_path / "opt/venv/lib" / f"python{PYTHON}" / "site-packages"
