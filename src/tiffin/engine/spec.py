@@ -5,7 +5,7 @@ Abilities beyond these (exec, copy, attach, checkpoint) are Protocols of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -163,6 +163,6 @@ class Engine(Protocol):
         """Find a container by its name or ID; raises NotFoundError."""
         ...
 
-    def list(self) -> list[Container]:
+    def list(self) -> Sequence[Container]:
         """Every container, oldest first."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,8 +75,8 @@ def test_without_user_namespaces_a_start_names_the_setting(tmp_path: Path) -> No
     )
     inside = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
     done = subprocess.run(
-        [  # noqa: S607 - wherever the machine has it
-            "unshare",
+        [
+            str(shutil.which("unshare")),
             "--user",
             "--map-root-user",
             "sh",

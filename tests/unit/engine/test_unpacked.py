@@ -12,8 +12,7 @@ import pytest
 from tiffin.engine.embedded.unpacked import Unpacked
 from tiffin.errors import IntegrityError, NotFoundError
 from tiffin.oci.digest import Digest
-from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS
-from tiffin.oci.image import Image
+from tiffin.oci.documents import LAYER, Descriptor
 
 BLOBS = [b"one", b"two", b"three"]
 
@@ -45,42 +44,35 @@ def write(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest) -> Non
     (target / "half").rename(target / data.decode())
 
 
-@pytest.fixture
-def image() -> Image:
-    config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(diff_ids=[Digest.of(blob) for blob in BLOBS]))
-    return Image.make(config, [Descriptor.of(blob, LAYER) for blob in BLOBS], {})
+LAYERS = {Digest.of(blob): Descriptor.of(blob, LAYER) for blob in BLOBS}
 
 
-def test_each_layer_gets_a_folder_and_is_read_once(tmp_path: Path, image: Image) -> None:
+def test_each_layer_gets_a_folder_and_is_read_once(tmp_path: Path) -> None:
     shelf, unpacked = Shelf(), Unpacked(tmp_path / "unpacked", write)
-    unpacked.add(shelf, image)
-    unpacked.add(shelf, image)
+    unpacked.add(shelf, LAYERS)
+    unpacked.add(shelf, LAYERS)
     assert len(shelf.opened) == 3
-    folders = unpacked.folders(image.config.rootfs.diff_ids)
+    folders = unpacked.folders(list(LAYERS))
     assert [[path.name for path in folder.iterdir()] for folder in folders] == [["one"], ["two"], ["three"]]
     assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o755}
 
 
-def test_a_layer_that_is_not_its_diff_id_leaves_nothing(tmp_path: Path, image: Image) -> None:
-    wrong = Image.make(
-        ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(diff_ids=[Digest.of(b"other")])),
-        image.manifest.layers[:1],
-        {},
-    )
+def test_a_layer_that_is_not_its_diff_id_leaves_nothing(tmp_path: Path) -> None:
+    other = Digest.of(b"other")
     unpacked = Unpacked(tmp_path, write)
     with pytest.raises(IntegrityError):
-        unpacked.add(Shelf(), wrong)
+        unpacked.add(Shelf(), {other: LAYERS[Digest.of(b"one")]})
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotFoundError, match="is not unpacked"):
-        unpacked.folders(wrong.config.rootfs.diff_ids)
+        unpacked.folders([other])
 
 
-def test_many_at_once_get_the_same_folders(tmp_path: Path, image: Image) -> None:
+def test_many_at_once_get_the_same_folders(tmp_path: Path) -> None:
     failed: list[Exception] = []
 
     def add() -> None:
         try:
-            Unpacked(tmp_path, write).add(Shelf(), image)
+            Unpacked(tmp_path, write).add(Shelf(), LAYERS)
         except Exception as error:  # noqa: BLE001 - the test shows whatever it is
             failed.append(error)
 
@@ -90,10 +82,10 @@ def test_many_at_once_get_the_same_folders(tmp_path: Path, image: Image) -> None
     for thread in threads:
         thread.join()
     assert failed == []
-    assert {path.name for path in tmp_path.iterdir()} == {Digest.of(blob).hex for blob in BLOBS}
+    assert {path.name for path in tmp_path.iterdir()} == {digest.hex for digest in LAYERS}
 
 
-def test_what_the_dead_left_is_swept(tmp_path: Path, image: Image) -> None:
+def test_what_the_dead_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".new-dead/deep").mkdir(parents=True)
-    Unpacked(tmp_path, write).add(Shelf(), image)
+    Unpacked(tmp_path, write).add(Shelf(), LAYERS)
     assert not (tmp_path / ".new-dead").exists()

@@ -24,7 +24,7 @@ class EmbeddedEngine:
 
     def load(self, store: Store, image: Image) -> None:
         """Unpack the layers that are not unpacked yet."""
-        self._unpacked.add(store, image)
+        self._unpacked.add(store, dict(zip(image.config.rootfs.diff_ids, image.manifest.layers, strict=True)))
 
     def create(self, spec: ContainerSpec) -> EmbeddedContainer:
         """Make a container of loaded layers; what could not run is refused here already."""

@@ -7,14 +7,13 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor
-from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 from tiffin.progress import parallel, step
 
@@ -28,13 +27,9 @@ class Unpacked:
     def __init__(self, path: Path, unpack: Unpack) -> None:
         self._path, self._unpack = path, unpack
 
-    def add(self, store: Store, image: Image) -> None:
-        """Unpack what is not here yet, layers at once."""
-        missing = {
-            diff_id: descriptor
-            for descriptor, diff_id in zip(image.manifest.layers, image.config.rootfs.diff_ids, strict=True)
-            if not self._folder(diff_id).is_dir()
-        }
+    def add(self, store: Store, layers: Mapping[Digest, Descriptor]) -> None:
+        """Unpack those of these blobs, by diff ID, that are not here yet, layers at once."""
+        missing = {diff_id: blob for diff_id, blob in layers.items() if not self._folder(diff_id).is_dir()}
         if missing:
             with self._shared():
                 parallel(lambda item: self._add(store, item[1], item[0]), missing.items())
