@@ -239,7 +239,7 @@ class Keeper:
         if self._started:
             code, reason = self._verdict()
             self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
-        # Whoever hears of the end may start it again at once. The control socket stays: it may be the next one's by now
+        # Whoever hears of the end may start it again at once; the control socket stays, soon it is the next keeper's.
         fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
         if not self._started:
             raise self._failure()
