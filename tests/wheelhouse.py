@@ -6,9 +6,11 @@ one request at a time: `index.faults["demo-1.0-py3-none-any.whl"] = [Fault(statu
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import io
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,12 @@ class Index:
 
     changed: dict[str, bytes] = field(default_factory=dict)
     prefix: str = "files"
+    login: str = ""
+    """`user:password` that every request must carry."""
+    logins: list[str] = field(default_factory=list)
+    """What each request carried, in order."""
+    heads: bool = True
+    """Whether HEAD is answered."""
 
     def downloads(self, name: str) -> int:
         """How many times a file was asked for."""
@@ -135,7 +143,16 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.index.asked.append(f"{self.command} {self.path}")
-        kind, _, name = unquote(self.path).strip("/").partition("/")
+        path = urlsplit(self.path).path  # a proxy is asked for whole addresses
+        given = self.headers.get("Authorization", "").removeprefix("Basic ")
+        self.index.logins.append(base64.b64decode(given).decode())
+        if self.index.login and base64.b64decode(given).decode() != self.index.login:
+            self._send(401, b"who are you?\n", {"WWW-Authenticate": "Basic"})
+            return
+        if self.command == "HEAD" and not self.index.heads:
+            self._send(405, b"")
+            return
+        kind, _, name = unquote(path).strip("/").partition("/")
         if kind == "simple" and name:
             page = _page(self.index, name).encode()
             known = any(file.project == name for file in self.index.files.values())
@@ -167,11 +184,18 @@ class _Answers(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up: some tests make them."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
 def served(*files: File) -> Iterator[Index]:
     """Serve an index of these files on a loopback port until the block ends."""
     answers = type("Answers", (_Answers,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), answers) as server:
+    with _Server(("127.0.0.1", 0), answers) as server:
         index = Index(f"http://127.0.0.1:{server.server_port}/simple")
         answers.index = index  # type: ignore[attr-defined]
         index.add(*files)

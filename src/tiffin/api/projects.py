@@ -1,3 +1,112 @@
-"""What is done with a project's folder: init, lock, build."""
+"""A project as the verbs see it: what was written, and the lock that goes with it."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tiffin.api.home import Home
+from tiffin.config.project import Project
+from tiffin.config.read import read_project
+from tiffin.errors import ConfigError, UnsupportedError
+from tiffin.oci.platform import Platform
+from tiffin.packages.lock import FILENAME, Inputs, Lock, is_stale, read_lock, write_lock
+from tiffin.progress import note, parallel
+
+if TYPE_CHECKING:
+    from tiffin.packages.pypi.requirements import Requirements
+
+GLIBC = {"bookworm": (2, 36), "trixie": (2, 41)}
+"""Debian's suites and the C library they bring."""
+
+
+class Checkout(msgspec.Struct, frozen=True, kw_only=True):
+    """A project's folder, its file and what that says."""
+
+    folder: Path
+    file: Path
+    project: Project
+
+    @classmethod
+    def of(cls, folder: Path) -> Checkout:
+        """Read the project in a folder."""
+        file, project = read_project(folder)
+        return cls(folder=folder.resolve(), file=file, project=project)
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock is."""
+        return self.folder / FILENAME
+
+    @property
+    def platform(self) -> Platform:
+        """The platform the image is for."""
+        asked = self.project.image.platform
+        return Platform.parse(asked) if asked else Platform.here()
+
+    @property
+    def suite(self) -> str:
+        """The Debian suite of the base; raises UnsupportedError for any other base."""
+        distribution, _, suite = self.project.image.base.partition(":")
+        if distribution != "debian" or suite not in GLIBC:
+            raise UnsupportedError(
+                f"`{self.project.image.base}` - at `$.image.base` of {self.file}",
+                f"bases here: {', '.join(f'debian:{name}' for name in GLIBC)}",
+            )
+        return suite
+
+    def inputs(self) -> Inputs:
+        """What the lock must have been made from to be fresh."""
+        requirements = self.requirements()
+        return Inputs(
+            requirements=tuple(requirement.line for requirement in requirements.wanted),
+            constraints=tuple(requirement.line for requirement in requirements.constraints),
+            python=self.project.python.version,
+            platform=self.platform,
+            base=self.project.image.base,
+            packages=self.project.image.packages,
+        )
+
+    def requirements(self) -> Requirements:
+        """The requirements as they were written; raises ConfigError with file and line."""
+        from tiffin.packages.pypi.requirements import Requirements
+
+        python = self.project.python
+        if python.requirements:
+            return Requirements.of_file(self.folder / python.requirements)
+        return Requirements.of(python.dependencies, f"{self.file}: $.python.dependencies")
+
+
+def fresh_lock(checkout: Checkout, home: Home, *, locked: bool = False) -> Lock:
+    """Return the project's lock; an absent or stale one is made anew, or refused when it must be `locked`."""
+    if not checkout.lock_path.exists():
+        if locked:
+            raise ConfigError(f"no lock at {checkout.lock_path}", f"`tiffin lock {checkout.folder}` writes it")
+        return make_lock(checkout, home)
+    lock = read_lock(checkout.lock_path)
+    stale = is_stale(lock, checkout.inputs())
+    if not stale:
+        return lock
+    if locked:
+        raise ConfigError(f"{checkout.lock_path} is stale: {stale}", f"`tiffin lock {checkout.folder}` renews it")
+    note(f"the lock is renewed: {stale}")
+    return make_lock(checkout, home)
+
+
+def make_lock(checkout: Checkout, home: Home) -> Lock:
+    """Resolve everything the image is made of but model and code, and write the lock."""
+    inputs, debian, index = checkout.inputs(), debian_of(checkout, home), index_of(checkout, home)
+    wanted = Wanted(
+        suite=checkout.suite,
+        python=inputs.python,
+        architecture=checkout.platform.architecture,
+        packages=checkout.project.image.packages,
+    )
+    with ThreadPoolExecutor(1) as pool:
+        wheels = pool.submit(contextvars.copy_context().run, index.resolve, checkout.requirements())
+        debs = debian.resolve(wanted)
+        lock = Lock.make(inputs, wheels.result(), debs.base, debs.interpreter, debs.packages)
+    write_lock(lock, checkout.lock_path)
+    return lock

@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
+from tiffin.durable import renamed
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 from tiffin.layers.layer import Layer
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.oci.platform import Platform
-from tiffin.packages.download import whole
 from tiffin.packages.pins import DebPin, WheelPin
 
 FILENAME = "pylock.tiffin.toml"
@@ -80,6 +80,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     wheels: tuple[WheelPin, ...]
     base_debs: tuple[DebPin, ...] = ()
     python_debs: tuple[DebPin, ...] = ()
+    package_debs: tuple[DebPin, ...] = ()
     layers: dict[Digest, LayerRecord] = {}
 
     @classmethod
@@ -89,6 +90,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
         wheels: Sequence[WheelPin] = (),
         base_debs: Sequence[DebPin] = (),
         python_debs: Sequence[DebPin] = (),
+        package_debs: Sequence[DebPin] = (),
     ) -> Lock:
         """Make a lock of what was asked for and what it came to."""
         return cls(
@@ -101,6 +103,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
             wheels=tuple(sorted(wheels)),
             base_debs=tuple(sorted(base_debs)),
             python_debs=tuple(sorted(python_debs)),
+            package_debs=tuple(sorted(package_debs)),
         )
 
 
@@ -156,7 +159,9 @@ def _own(lock: Lock) -> list[str]:
     values = {"inputs": lock.inputs, "python": lock.python, "platform": lock.platform, "base": lock.base}
     lines += [f"{key} = {_inline(str(value))}" for key, value in values.items()]
     lines += _list("requirements", lock.requirements) + _list("packages", lock.packages)
-    return lines + _list("base-debs", lock.base_debs) + _list("python-debs", lock.python_debs)
+    for key, debs in (("base", lock.base_debs), ("python", lock.python_debs), ("package", lock.package_debs)):
+        lines += _list(f"{key}-debs", debs)
+    return lines
 
 
 def _list(key: str, items: Sequence[object]) -> list[str]:
@@ -212,6 +217,7 @@ class _Own(_Strict, frozen=True, kw_only=True):
     packages: tuple[str, ...]
     base_debs: tuple[DebPin, ...]
     python_debs: tuple[DebPin, ...]
+    package_debs: tuple[DebPin, ...]
     layers: dict[Digest, LayerRecord] = {}
 
 
@@ -254,6 +260,7 @@ def _lock(document: _Document) -> Lock:
         wheels=tuple(map(_pin, document.packages)),
         base_debs=own.base_debs,
         python_debs=own.python_debs,
+        package_debs=own.package_debs,
         layers=own.layers,
     )
 
@@ -290,5 +297,5 @@ def write_lock(lock: Lock, path: Path) -> None:
     """Write a lock file, whole or not at all; one that says the same already is left alone."""
     text = dumps(lock).encode()
     if not path.exists() or path.read_bytes() != text:
-        with whole(path) as file:
+        with renamed(path) as file:
             file.write(text)

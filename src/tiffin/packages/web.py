@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, SSLError
+from urllib3.exceptions import HTTPError, ResponseError, SSLError
 
 from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.digest import CHUNK
@@ -79,7 +79,7 @@ class Web:
             timeout=_TIMEOUT,
         )
         if response.status != _OK:
-            response.release_conn()
+            response.close()  # its body is not read, so the connection is of no more use
             raise _refused(response, url)
         return response
 
@@ -106,6 +106,8 @@ class Web:
             if isinstance(reason, SSLError):
                 hint = "let SSL_CERT_FILE name the file with your network's certificates"
                 raise DeniedError(f"{shown(url)}: its certificate is not trusted: {reason}", hint) from error
+            if isinstance(reason, ResponseError):
+                raise UnavailableError(f"{shown(url)}: {reason}", "check the index's address") from error
             raise BusyError(f"{shown(url)}: {reason}") from error
 
 

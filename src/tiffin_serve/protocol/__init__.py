@@ -1,1 +1,1 @@
-"""Open Inference Protocol v2 values; JSON tensors."""
+"""What is said on the wire: Open Inference Protocol v2, plain rows, tensors, frames, the service document."""

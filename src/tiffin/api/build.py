@@ -1,0 +1,72 @@
+"""`build`: make the image of a project; the wiring of the builder to this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tiffin.api.home import Home
+from tiffin.api.projects import GLIBC, Checkout, fresh_lock
+from tiffin.build.fingerprint import Fingerprints
+from tiffin.build.make import make
+from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.server import server_files, server_wheels
+from tiffin.build.sources import code_of, project_model, weights_of
+from tiffin.build.workshop import Workshop
+from tiffin.layers.bytecode import Compiler
+from tiffin.layers.layer import Layer
+from tiffin.oci.documents import encode
+from tiffin.oci.image import Image
+from tiffin.oci.reference import Reference
+from tiffin.packages.lock import Lock
+from tiffin.packages.pins import DebPin, WheelPin
+
+
+def build(folder: Path, *, tag: str = "", locked: bool = False, home: Home | None = None) -> str:
+    """Make the image of the project in a folder, name it, and return `name@digest`."""
+    return str(build_image(folder, tag=tag, locked=locked, home=home or Home.of())[0])
+
+
+def build_image(folder: Path, *, tag: str, locked: bool, home: Home) -> tuple[Reference, Image]:
+    """Make the image of the project in a folder and name it."""
+    home.store.sweep()
+    checkout, plan, workshop = prepare(folder, locked=locked, home=home)
+    reference = Reference.parse(tag or checkout.project.name)
+    image = make(plan, workshop)
+    home.store.tag(reference.tagged, image.descriptor)
+    return Reference(registry=reference.registry, repository=reference.repository, digest=image.descriptor.digest), image
+
+
+def plan_text(folder: Path, *, locked: bool = False, home: Home | None = None) -> str:
+    """Return the plan of a project's image as JSON."""
+    _, plan, _ = prepare(folder, locked=locked, home=home or Home.of())
+    return encode(plan).decode()
+
+
+def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, BuildPlan, Workshop]:
+    """Read a project, its lock and its files, and plan its image."""
+    checkout = Checkout.of(folder)
+    model = project_model(checkout.folder, checkout.project)
+    weights, code = weights_of(model), code_of(checkout.folder, checkout.project, model)
+    server = server_files()
+    lock = fresh_lock(checkout, home, locked=locked)
+    seen = Fingerprints(home.records("files"), checkout.folder)
+    plan = plan_image(
+        checkout.project,
+        _environment(checkout, lock),
+        ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
+        Payload(format=model.format, weights=seen.files(weights), code=seen.files(code)),
+    )
+    seen.save()
+    return checkout, plan, _workshop(checkout, lock, home, {**weights, **code, **server})
+
+
+def _environment(checkout: Checkout, lock: Lock) -> Environment:
+    return Environment(
+        suite=checkout.suite,
+        python=lock.python,
+        platform=lock.platform,
+        base=lock.base_debs,
+        interpreter=lock.python_debs,
+        wheels=lock.wheels,
+    )

@@ -1,0 +1,93 @@
+"""What is done with containers: list, look, stop, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tiffin.api.home import Home
+from tiffin.engine.embedded.engine import EmbeddedEngine
+from tiffin.engine.spec import Container, Engine, LogLine, Port, State, Status
+from tiffin.errors import ConflictError, NotFoundError
+from tiffin.progress import parallel
+
+HTTP = "http"
+
+
+class ContainerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A container, as a list shows it."""
+
+    name: str
+    image: str
+    status: str
+    ports: str
+    id: str
+
+
+def engine_of(home: Home | None = None) -> Engine:
+    """The engine of this machine."""
+    return EmbeddedEngine((home or Home.of()).data)
+
+
+def containers(*, ended: bool = False) -> list[ContainerRow]:
+    """List the containers that run, and with `ended` those that do not."""
+    rows = parallel(lambda container: (container, container.state()), engine_of().list())
+    return [_row(*row) for row in rows if ended or row[1].status is Status.RUNNING]
+
+
+def logs(name: str, *, follow: bool = False) -> Iterator[LogLine]:
+    """What a container wrote, line by line; `follow` goes on until it ends."""
+    return engine_of().find(name).logs(follow=follow)
+
+
+def stop(names: Sequence[str], seconds: float | None = None) -> None:
+    """Stop containers: their stop signal, and `seconds` later the end."""
+    found = [engine_of().find(name) for name in names]
+    parallel(lambda container: container.stop(seconds), found, workers=len(found))
+
+
+def remove(names: Sequence[str], *, force: bool = False) -> None:
+    """Forget containers; raises ConflictError for one that runs unless `force` stops it first."""
+    for container in [engine_of().find(name) for name in names]:
+        container.remove(force=force)
+
+
+def url_of(name: str) -> str:
+    """Where a container listens for HTTP; raises NotFoundError, or ConflictError for one that does not run."""
+    state = engine_of().find(name).state()
+    if state.status is not Status.RUNNING:
+        raise ConflictError(f"{name} does not run: {described(state)}", f"`tiffin logs {name}` shows what it wrote")
+    if port := http_port(state.ports):
+        return url(port)
+    raise NotFoundError(f"{name} publishes no HTTP port", "run it with `-p`")
+
+
+def http_port(ports: Sequence[Port]) -> Port | None:
+    """The port that HTTP is published on: the socket of that name, else the first one."""
+    named = [port for port in ports if port.socket == HTTP]
+    return next(iter(named or ports), None)
+
+
+def url(port: Port) -> str:
+    """A port as people open it."""
+    host = f"[{port.host}]" if ":" in port.host else port.host
+    return f"http://{host}:{port.host_port}"
+
+
+def described(state: State) -> str:
+    """What a container is doing, in words."""
+    if state.status is not Status.EXITED:
+        return state.status.value
+    return f"exited {state.exit_code}" + (f" ({state.reason})" if state.reason else "")
+
+
+def _row(container: Container, state: State) -> ContainerRow:
+    spec = container.spec
+    return ContainerRow(
+        name=spec.name,
+        image=spec.image,
+        status=described(state),
+        ports=", ".join(f"{port.host}:{port.host_port}->{port.container_port}" for port in state.ports),
+        id=container.id,
+    )

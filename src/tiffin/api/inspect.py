@@ -1,0 +1,31 @@
+"""`inspect`: what an image or a container is, whole."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tiffin.api.containers import engine_of
+from tiffin.api.home import Home
+from tiffin.api.images import find_image
+from tiffin.errors import NotFoundError
+from tiffin.oci.documents import encode
+
+
+def inspect(name: str) -> str:
+    """Return what is known of a container, or of an image where there is no container of that name, as JSON."""
+    home = Home.of()
+    try:
+        container = engine_of(home).find(name)
+    except NotFoundError:
+        image = find_image(home.store, name)
+        parts = {
+            "digest": image.descriptor.digest,
+            "manifest": msgspec.Raw(image.manifest_bytes),
+            "config": msgspec.Raw(image.config_bytes),
+        }
+        return _pretty(parts)
+    return _pretty({"id": container.id, "spec": container.spec, "state": container.state()})
+
+
+def _pretty(parts: dict[str, object]) -> str:
+    return msgspec.json.format(encode(parts)).decode()

@@ -1,0 +1,214 @@
+"""`run`: a project or an image becomes a container that answers."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from tiffin.api.containers import HTTP, described, engine_of, http_port, url
+from tiffin.api.home import Home
+from tiffin.api.images import find_image
+from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
+from tiffin.engine.spec import Container, Engine, Mount, Port, Status
+from tiffin.errors import CommandError, ConfigError, NotFoundError, TiffinError
+from tiffin.oci.documents import encode
+from tiffin.oci.image import Image
+from tiffin.oci.reference import Reference
+from tiffin.progress import step
+
+POLL_SECONDS = 0.01
+_TAIL = 40
+"""Lines of a log that an error quotes."""
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user asks to run: a folder or an image, and how."""
+
+    what: str
+    name: str = ""
+    publish: tuple[Port, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    env: dict[str, str] = {}
+    args: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, what: str, *, name: str, publish: Sequence[str], volume: Sequence[str], env: Sequence[str], args: Sequence[str]
+    ) -> Options:
+        """Read options as they are typed; raises ConfigError for one that cannot be read."""
+        return cls(
+            what=what,
+            name=name,
+            publish=tuple(parse_port(text) for text in publish),
+            mounts=tuple(parse_mount(text) for text in volume),
+            env=dict(parse_variable(text, os.environ) for text in env),
+            args=tuple(args),
+        )
+
+
+def parse_port(text: str) -> Port:
+    """Read `[ADDRESS:]PORT[:CONTAINER-PORT]`; the container's port is 8080 unless given."""
+    address, _, ports = text.rpartition("]:") if text.startswith("[") else ("", "", text)
+    parts = ports.split(":")
+    if not address and len(parts) > 1 and not parts[0].isdecimal():
+        address, parts = parts[0], parts[1:]
+    numbers = [int(part) for part in parts if part.isdecimal() and int(part) < 1 << 16]
+    if len(numbers) != len(parts) or len(parts) not in {1, 2}:
+        raise ConfigError(f"not a port: {text!r}", "write it as `8080`, `9000:8080` or `127.0.0.1:9000:8080`")
+    return Port(
+        host=address.lstrip("[") or "127.0.0.1", host_port=numbers[0], container_port=numbers[1] if numbers[1:] else 8080
+    )
+
+
+def parse_mount(text: str) -> Mount:
+    """Read `SOURCE:TARGET[:ro|rw]`; a mount is read-only unless `rw` is said."""
+    parts = text.split(":")
+    if len(parts) not in {2, 3} or not all(parts) or parts[2:] not in ([], ["ro"], ["rw"]):
+        raise ConfigError(f"not a mount: {text!r}", "write it as `/data:/data` or `/data:/data:rw`")
+    return Mount(source=str(Path(parts[0]).absolute()), target=parts[1], read_only=parts[2:] != ["rw"])
+
+
+def parse_variable(text: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Read `NAME=VALUE`, or `NAME` for the value it has here."""
+    name, given, value = text.partition("=")
+    if not given and name not in environment:
+        raise ConfigError(f"no {name} in the environment", f"give its value: `-e {name}=…`")
+    return name, value if given else environment[name]
+
+
+def plan_text(options: Options) -> str:
+    """Return what would run as JSON."""
+    home = Home.of()
+    name, image = _image(options.what, home)
+    return encode(container_spec(name, image, _run_options(options, name, image, engine_of(home)))).decode()
+
+
+def run_detached(options: Options) -> str:
+    """Start a container that goes on, and return its URL, or its name where it has none, once it is ready."""
+    return wait_ready(_start(options, attached=False))
+
+
+def run_attached(options: Options, *, remove: bool, ready: Callable[[str], None]) -> int:
+    """Run a container until it ends and return its exit status; it ends with this process."""
+    container = _start(options, attached=True)
+    with _stopping_on_signals(container):
+        threading.Thread(target=_tell, args=(container, ready), daemon=True).start()
+        for line in container.logs(follow=True):
+            print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)  # noqa: T201 - the container's own words
+        status = container.wait()
+    if remove:
+        container.remove()
+    return status
+
+
+def wait_ready(container: Container) -> str:
+    """Wait until the container answers that it is ready; raises CommandError with its last lines when it ends first."""
+    state = container.state()
+    port = http_port(state.ports)
+    if port is None:
+        return container.spec.name
+    with step("start", container.spec.name):
+        while not (port.socket == HTTP and _is_ready(port)):
+            state = container.state()
+            if state.status is not Status.RUNNING:
+                raise _failed(container)
+            if port.socket != HTTP:
+                break
+            time.sleep(POLL_SECONDS)
+    return url(port)
+
+
+def _start(options: Options, *, attached: bool) -> Container:
+    home = Home.of()
+    engine = engine_of(home)
+    name, image = _image(options.what, home)
+    spec = container_spec(name, image, _run_options(options, name, image, engine))
+    with step("load", name):
+        engine.load(home.store, image)
+    container = engine.create(spec)
+    try:
+        container.start(attached=attached)
+    except BaseException:
+        container.remove(force=True)
+        raise
+    return container
+
+
+def _image(what: str, home: Home) -> tuple[str, Image]:
+    """Find the image that is meant: a project's folder is built first."""
+    if Path(what).is_dir():
+        from tiffin.api.build import build_image
+
+        reference, image = build_image(Path(what), tag="", locked=False, home=home)
+        return str(reference), image
+    if what.startswith((".", "/")):
+        raise NotFoundError(f"no folder {what}", "name a project's folder, or an image of `tiffin images`")
+    return what, find_image(home.store, what)
+
+
+def _run_options(options: Options, image_name: str, image: Image, engine: Engine) -> RunOptions:
+    sockets = parse_sockets(image.config.config.labels.get(SOCKETS, ""))
+    anywhere = (Port(container_port=sockets[HTTP]),) if HTTP in sockets else ()
+    return RunOptions(
+        name=options.name or _free_name(image_name, engine),
+        args=options.args,
+        env=options.env,
+        mounts=options.mounts,
+        publish=options.publish or anywhere,
+    )
+
+
+def _free_name(image_name: str, engine: Engine) -> str:
+    """Name a container after its image, with a number where that is taken."""
+    stem = Reference.parse(image_name).repository.rpartition("/")[2] if ":" not in image_name[:7] else "container"
+    taken = {container.spec.name for container in engine.list()}
+    return next(name for n in itertools.count(1) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+
+
+def _is_ready(port: Port) -> bool:
+    connection = http.client.HTTPConnection(port.host, port.host_port, timeout=5)
+    try:
+        connection.request("GET", "/v2/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _failed(container: Container) -> CommandError:
+    lines = "".join(f"\n    {line.text}" for line in list(container.logs())[-_TAIL:])
+    name = container.spec.name
+    return CommandError(f"{name} {described(container.state())} before it was ready{lines}", f"`tiffin logs {name}`")
+
+
+def _tell(container: Container, ready: Callable[[str], None]) -> None:
+    """Say where the container answers, once it does; one that ends first has said why itself."""
+    with contextlib.suppress(TiffinError):
+        ready(wait_ready(container))
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(container: Container) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM stop the container, and leave again by its end."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=container.stop).start()
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

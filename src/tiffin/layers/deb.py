@@ -1,0 +1,184 @@
+"""A Debian package as entries of a layer: unpacked by us, without dpkg, without root, without running anything.
+
+The package's `data.tar` is spooled to a file once; its entries open their content there. Owners, set-id bits and times
+are dropped, hard links become files of their own, and what lies in /bin, /sbin and /lib* is put where those links lead
+in a merged /usr (Debian bug #914897, "usrmerge").
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from tiffin.errors import IntegrityError
+from tiffin.layers.deb_archive import expand, find_parts
+from tiffin.layers.deb_tar import Member, read_members
+from tiffin.layers.entry import Entry, Kind
+from tiffin.progress import parallel
+
+MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
+"""Directories of the root that are links into /usr."""
+
+CONTROL_LIMIT = 64 << 20
+DATA_LIMIT = 16 << 30
+"""Bytes that the two tars may unpack to; Debian's largest packages are under 5 GiB."""
+
+SCRIPTS = ("preinst", "postinst")
+
+
+class Deb(msgspec.Struct, frozen=True, kw_only=True):
+    """An opened package; `entries` can be read until `opened` ends."""
+
+    where: str
+    stanza: str
+    fields: dict[str, str]
+    scripts: dict[str, str]
+    md5sums: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def name(self) -> str:
+        """The package's name."""
+        return self.fields["Package"]
+
+    @property
+    def architecture(self) -> str:
+        """Debian's name of the architecture, or `all`."""
+        return self.fields.get("Architecture", "")
+
+
+@contextmanager
+def opened(paths: Sequence[Path], spool: Path | None = None) -> Iterator[list[Deb]]:
+    """Open packages, several at once; their content is spooled to a folder inside `spool` until the context ends.
+
+    Raises IntegrityError and UnsupportedError that name file and member.
+    """
+    with tempfile.TemporaryDirectory(prefix="debs-", dir=spool) as folder:
+        places = [Path(folder) / str(number) for number in range(len(paths))]
+        yield parallel(lambda pair: open_deb(*pair), zip(paths, places, strict=True))
+
+
+def open_deb(path: Path, spool: Path) -> Deb:
+    """Open one package, spooling its content to the file `spool`."""
+    where = path.name
+    with path.open("rb") as file:
+        parts = find_parts(file, where)
+        control = io.BytesIO(b"".join(expand(file, parts["control.tar"], where, CONTROL_LIMIT)))
+        _spool(expand(file, parts["data.tar"], where, DATA_LIMIT), spool)
+    texts = _texts(control, f"{where}, control.tar")
+    fields = read_stanza(texts.get("control", ""))
+    if "Package" not in fields:
+        raise IntegrityError(f"{where} does not say which package it is", "delete the file and get it anew")
+    return Deb(
+        where=where,
+        stanza=texts["control"],
+        fields=fields,
+        scripts={name: texts[name] for name in SCRIPTS if name in texts},
+        md5sums=texts.get("md5sums", ""),
+        entries=tuple(_entries(spool, f"{where}, data.tar")),
+    )
+
+
+def read_stanza(text: str) -> dict[str, str]:
+    """Read one paragraph of a control file (deb822(5)); continuation lines stay in their field's text."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        if line[:1] in (" ", "\t") and name:
+            fields[name] += "\n" + line
+        elif ":" in line and not line.startswith("#"):
+            name, _, value = line.partition(":")
+            fields[name] = value.strip()
+    return fields
+
+
+def merged(path: str) -> str:
+    """Return where a path lies once /bin, /sbin and /lib* are links into /usr."""
+    return f"usr/{path}" if path.partition("/")[0] in MERGED else path
+
+
+def _spool(pieces: Iterator[bytes], place: Path) -> None:
+    with place.open("xb") as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def _texts(control: io.BytesIO, where: str) -> dict[str, str]:
+    """Read the files of `control.tar`, by name."""
+    end, texts = len(control.getbuffer()), dict[str, str]()
+    for member in read_members(control, end, where):
+        if member.type == "0":
+            control.seek(member.offset)
+            texts[member.path] = control.read(member.size).decode("utf-8", "replace")
+    return texts
+
+
+def _entries(spool: Path, where: str) -> Iterator[Entry]:
+    """Make entries of `data.tar`, in the order of their paths."""
+    found: dict[str, Entry] = {}
+    with spool.open("rb") as file:
+        for member in read_members(file, spool.stat().st_size, where):
+            entry = _entry(member, spool, found, where)
+            there = found.get(entry.path)
+            if there is not None and not there.kind is entry.kind is Kind.DIRECTORY:
+                raise IntegrityError(f"{where} has {entry.path!r} twice")
+            found[entry.path] = entry
+    for path, entry in found.items():
+        _check_parents(path, entry, found, where)
+    return iter(sorted(found.values(), key=lambda entry: entry.path.encode()))
+
+
+def _entry(member: Member, spool: Path, earlier: dict[str, Entry], where: str) -> Entry:
+    path = merged(member.path)
+    if member.type == "5" or (member.path in MERGED and member.link in (path, f"/{path}")):
+        return Entry.directory(path)
+    if member.type == "2":
+        return Entry.symlink(path, member.link)
+    if member.type == "0":
+        return Entry.file(path, member.size, partial(_open, spool, member), executable=member.executable)
+    first = earlier.get(merged(member.link))
+    if first is None or first.kind is not Kind.FILE:
+        raise IntegrityError(f"{where}: {path!r} is a hard link to {member.link!r}, which is no earlier file")
+    return msgspec.structs.replace(first, path=path)
+
+
+def _check_parents(path: str, entry: Entry, found: dict[str, Entry], where: str) -> None:
+    for end in itertools.accumulate(len(part) + 1 for part in path.split("/")[:-1]):
+        parent = found.get(path[: end - 1])
+        if parent is not None and parent.kind is not Kind.DIRECTORY:
+            raise IntegrityError(f"{where}: {entry.path!r} lies below {parent.path!r}, which is no directory")
+
+
+def _open(spool: Path, member: Member) -> BinaryIO:
+    return cast("BinaryIO", io.BufferedReader(_Slice(spool, member.offset, member.size)))
+
+
+class _Slice(io.RawIOBase):
+    """Some bytes of a file, as a file."""
+
+    def __init__(self, path: Path, offset: int, size: int) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self._file.seek(offset)
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer is not indexable
+        view = memoryview(buffer)[: self._left]
+        count = self._file.readinto(view) or 0
+        self._left -= count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()

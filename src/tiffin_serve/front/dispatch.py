@@ -1,0 +1,149 @@
+"""The central queue: what waits leaves as one batch as soon as a worker is free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+from tiffin_serve.front.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
+from tiffin_serve.front.log import report
+from tiffin_serve.front.metrics import Metrics
+from tiffin_serve.protocol.call import Call
+from tiffin_serve.protocol.errors import RequestError
+from tiffin_serve.protocol.frames import Failure, FrameError, Result, encode_batch
+
+QUEUE_LIMIT = 16_384
+WAIT_SECONDS = 30
+
+
+class Line(Protocol):
+    """The way to one worker."""
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame."""
+        ...
+
+
+class Dispatcher:
+    """Sends batches to free workers and hands their results out."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_rows: int, metrics: Metrics) -> None:
+        self._loop = loop
+        self._max_rows = max_rows
+        self._metrics = metrics
+        self._queue = Queue()
+        self._again: deque[Batch] = deque()
+        self._free: deque[Line] = deque()
+        self._out: dict[Line, tuple[int, Batch]] = {}
+        self._scheduled = False
+        self._number = 0
+
+    @property
+    def queued(self) -> int:
+        """Count the calls that wait for a worker."""
+        return len(self._queue) + sum(len(batch.jobs) for batch in self._again)
+
+    def submit(self, call: Call, waiter: Waiter) -> None:
+        """Queue a call; raises RequestError when too many wait already.
+
+        It leaves at the end of this turn of the loop, so that what arrived in the same turn leaves with it.
+        """
+        if len(self._queue) >= QUEUE_LIMIT:
+            raise RequestError("too many requests wait already", 503)
+        self._queue.put(Job(call, waiter, self._loop.time()))
+        if self._free and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._pump)
+
+    def join(self, line: Line) -> None:
+        """Take a worker that is ready."""
+        self._free.append(line)
+        self._pump()
+
+    def leave(self, line: Line) -> None:
+        """Forget a worker; the batch it had is sent once more, then in halves."""
+        if line in self._free:
+            self._free.remove(line)
+        _, batch = self._out.pop(line, (0, None))
+        if batch is None:
+            return
+        again = after_loss(batch)
+        if not again:
+            _fail(batch.jobs[0], RequestError("the worker died twice on this request", 500))
+        self._again.extendleft(reversed(again))
+        self._pump()
+
+    def finished(self, line: Line, result: Result, body: memoryview) -> None:
+        """Hand out a result, after the next batch has left; raises FrameError on a result that nobody asked for."""
+        batch = self._take_back(line, result.id)
+        self._metrics.predicted(sum([job.call.rows for job in batch.jobs]), result.seconds)
+        self._free.append(line)
+        self._pump()
+        try:
+            shares = hand_out(result, body, batch.jobs)
+        except FrameError as error:
+            self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500))
+            return
+        for job, outputs in shares:
+            try:
+                job.waiter.deliver(outputs)
+            except Exception as error:  # noqa: BLE001 - one answer that cannot be written must not harm the others
+                report("an answer could not be written", error=repr(error))
+                _fail(job, RequestError("internal error", 500))
+
+    def failed(self, line: Line, failure: Failure) -> None:
+        """Tell the client that its request failed, or find out which request of the batch it was."""
+        batch = self._take_back(line, failure.id)
+        self._free.append(line)
+        if len(batch.jobs) == 1 and not failure.refused:
+            report("the model failed", error=failure.message, traceback=failure.traceback)
+        whose = "the model refused the input" if failure.refused else "the model failed"
+        self._give_up(batch, RequestError(f"{whose}: {failure.message}", 400 if failure.refused else 500))
+
+    def expire(self) -> None:
+        """Refuse what has waited too long for a worker; call it about once a second."""
+        before = self._loop.time() - WAIT_SECONDS
+        late = list(self._queue.overdue(before))
+        again, self._again = self._again, deque()
+        for batch in again:
+            late += [job for job in batch.jobs if job.arrived < before]
+            on_time = tuple([job for job in batch.jobs if job.arrived >= before])
+            if on_time:
+                self._again.append(Batch(on_time, batch.lost))
+        for job in late:
+            _fail(job, RequestError(f"no worker was free for {WAIT_SECONDS} seconds", 503))
+
+    def _give_up(self, batch: Batch, error: RequestError) -> None:
+        parts = halves(batch)
+        if not parts:
+            _fail(batch.jobs[0], error)
+        self._again.extendleft(reversed(parts))
+        self._pump()
+
+    def _take_back(self, line: Line, id_: int) -> Batch:
+        number, batch = self._out.get(line, (None, None))
+        if number != id_ or batch is None:
+            raise FrameError(f"a worker answered batch {id_}, which it does not have")
+        del self._out[line]
+        return batch
+
+    def _pump(self) -> None:
+        self._scheduled = False
+        while self._free and (self._again or self._queue):
+            batch = self._again.popleft() if self._again else self._queue.take(self._max_rows)
+            jobs = tuple([job for job in batch.jobs if not job.waiter.gone])
+            if jobs:
+                self._send(self._free.popleft(), Batch(jobs, batch.lost))
+
+    def _send(self, line: Line, batch: Batch) -> None:
+        self._number += 1
+        self._out[line] = (self._number, batch)
+        line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
+
+
+def _fail(job: Job, error: RequestError) -> None:
+    try:
+        job.waiter.fail(error)
+    except Exception as problem:  # noqa: BLE001 - see `finished`
+        report("an error could not be written", error=repr(problem))

@@ -1,0 +1,49 @@
+"""What is counted, as Prometheus text (exposition format 0.0.4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Metrics:
+    """Counters of one front."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self.codes: Counter[int] = Counter()
+        self.batches = 0
+        self.rows = 0
+        self.predict_seconds = 0.0
+
+    def predicted(self, rows: int, seconds: float) -> None:
+        """Count one batch."""
+        self.batches += 1
+        self.rows += rows
+        self.predict_seconds += seconds
+
+    def text(self, *, in_flight: int, queued: int, ready: bool) -> str:
+        """Write everything for a scraper."""
+        label = f'model="{self._model}"'
+        requests = [f'tiffin_requests_total{{{label},code="{code}"}} {n}' for code, n in sorted(self.codes.items())]
+        return "\n".join(
+            [
+                *_head("tiffin_requests_total", "counter", "HTTP requests answered, by status code."),
+                *requests,
+                *_head("tiffin_in_flight_requests", "gauge", "HTTP requests not answered yet."),
+                f"tiffin_in_flight_requests{{{label}}} {in_flight}",
+                *_head("tiffin_queue_depth", "gauge", "Calls that wait for a worker."),
+                f"tiffin_queue_depth{{{label}}} {queued}",
+                *_head("tiffin_predict_duration_seconds", "summary", "Time of the model for a batch."),
+                f"tiffin_predict_duration_seconds_sum{{{label}}} {self.predict_seconds:.6f}",
+                f"tiffin_predict_duration_seconds_count{{{label}}} {self.batches}",
+                *_head("tiffin_predicted_rows_total", "counter", "Rows the model has predicted."),
+                f"tiffin_predicted_rows_total{{{label}}} {self.rows}",
+                *_head("tiffin_model_ready", "gauge", "Whether a worker with the model is there."),
+                f"tiffin_model_ready{{{label}}} {int(ready)}",
+                "",
+            ]
+        )
+
+
+def _head(name: str, kind: str, meaning: str) -> tuple[str, str]:
+    return f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"

@@ -1,0 +1,141 @@
+"""The workers that have connected: who may, what they serve, and what they say."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from typing import cast
+
+import msgspec
+
+from tiffin_serve.front.dispatch import Dispatcher
+from tiffin_serve.front.log import report
+from tiffin_serve.protocol.frames import (
+    VERSION,
+    Failure,
+    FrameError,
+    FrameReader,
+    FromWorker,
+    Hello,
+    LoadError,
+    decode,
+    encode_refusal,
+    encode_welcome,
+)
+from tiffin_serve.protocol.signature import Signature
+
+HELLO_SECONDS = 10
+
+
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """Who wants to know: a first worker is ready, or a worker's model could not be loaded."""
+
+    ready: Callable[[], None]
+    load_failed: Callable[[LoadError], None]
+
+
+class Workers:
+    """Every worker that is connected and ready; they all serve the same signature."""
+
+    def __init__(self, token: str, dispatcher: Dispatcher, events: Events) -> None:
+        self._token = token.encode()
+        self._lines: set[WorkerLine] = set()
+        self.dispatcher = dispatcher
+        self.events = events
+        self.signature: Signature | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Say whether anyone could predict."""
+        return bool(self._lines)
+
+    def welcome(self, line: WorkerLine, hello: Hello) -> str:
+        """Take a worker in; returns the reason where it is refused."""
+        if hello.version != VERSION:
+            return f"frame version {hello.version} is not spoken here, only {VERSION}"
+        if not hmac.compare_digest(hello.token.encode(), self._token):
+            return "the token is wrong"
+        if hello.error is not None:
+            self.events.load_failed(hello.error)
+            return "there is nothing to do for a worker without a model"
+        if hello.signature is None:
+            return "a hello needs a signature or an error"
+        if self._lines and hello.signature != self.signature:
+            return "its model's signature is not the one served here"
+        hello.signature.check()
+        self.signature = hello.signature
+        self._lines.add(line)
+        return ""
+
+    def forget(self, line: WorkerLine) -> None:
+        """Let a worker go."""
+        if line in self._lines:
+            self._lines.discard(line)
+            self.dispatcher.leave(line)
+
+
+class WorkerLine(asyncio.Protocol):
+    """The connection to one worker."""
+
+    def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
+        self._workers = workers
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._known = False
+        self._patience = loop.call_later(HELLO_SECONDS, self._close)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the hello."""
+        self._transport = cast("asyncio.Transport", transport)  # what a stream server makes
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the batch go to another worker, or wait for the next."""
+        del exc
+        self._patience.cancel()
+        self._transport = None
+        self._workers.forget(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take frames; whoever does not speak the protocol is hung up on."""
+        try:
+            for head, body in self._reader.feed(data):
+                self._take(decode(head), body)
+        except (FrameError, ValueError) as error:
+            report("a worker does not keep to the protocol", error=str(error))
+            self._close()
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame; a worker that is gone is noticed by `connection_lost`."""
+        if self._transport is not None:
+            self._transport.write(frame)
+
+    def _take(self, frame: FromWorker, body: memoryview) -> None:
+        if isinstance(frame, Hello):
+            self._greet(frame)
+        elif not self._known:
+            raise FrameError("the first frame is not a hello")
+        elif isinstance(frame, Failure):
+            self._workers.dispatcher.failed(self, frame)
+        else:
+            self._workers.dispatcher.finished(self, frame, body)
+
+    def _greet(self, hello: Hello) -> None:
+        if self._known:
+            raise FrameError("a second hello")
+        self._patience.cancel()
+        reason = self._workers.welcome(self, hello)
+        if reason:
+            self.send(encode_refusal(reason))
+            self._close()
+            if hello.error is None:
+                report("a worker was refused", reason=reason)
+            return
+        self._known = True
+        self.send(encode_welcome())
+        self._workers.events.ready()
+        self._workers.dispatcher.join(self)
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,167 @@
+"""Frames between front and worker, as the front sees them; `spec/frames.md` is the promise."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from tiffin_serve.protocol.call import Call
+from tiffin_serve.protocol.signature import Signature, TensorSpec
+
+MAGIC = b"TFN1"
+VERSION = 1
+MAX_HEAD = 16 * 2**20
+MAX_BODY = 2**32
+ALIGNMENT = 8
+_PREFIX = struct.Struct("<4sIQ")
+
+
+class LoadError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a model could not be loaded: the last line of the traceback, and all of it."""
+
+    message: str
+    traceback: str = ""
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hello"):
+    """A worker presents itself: with its model's signature, or with the reason why there is none."""
+
+    version: int
+    token: str = ""
+    image: str = ""
+    pid: int = 0
+    signature: Signature | None = None
+    error: LoadError | None = None
+
+
+class ResultTensor(TensorSpec, frozen=True):
+    """A tensor in a result's body; `size` is its bytes without padding."""
+
+    size: int = 0
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="result"):
+    """What the model made of a batch; its tensors follow in the body."""
+
+    id: int
+    outputs: tuple[ResultTensor, ...]
+    seconds: float = 0.0
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failure"):
+    """The model raised an error; `refused` says that the input is to blame (a ValueError)."""
+
+    id: int
+    message: str
+    traceback: str = ""
+    refused: bool = False
+
+
+FromWorker = Hello | Result | Failure
+_from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
+
+
+class FrameError(Exception):
+    """The other side does not speak this protocol."""
+
+
+def encode(head: bytes, tensors: Sequence[bytes] = ()) -> bytes:
+    """Write one frame: prefix, head padded with spaces, tensors padded with zeros."""
+    head += b" " * (-len(head) % ALIGNMENT)
+    parts = [b"", head]
+    for tensor in tensors:
+        parts += (tensor, bytes(-len(tensor) % ALIGNMENT))
+    parts[0] = _PREFIX.pack(MAGIC, len(head), sum(map(len, parts)) - len(head))
+    return b"".join(parts)
+
+
+def encode_welcome() -> bytes:
+    """Write the answer to a hello that was accepted."""
+    return encode(msgspec.json.encode({"kind": "welcome", "version": VERSION}))
+
+
+def encode_refusal(reason: str) -> bytes:
+    """Write the answer to a hello that was not."""
+    return encode(msgspec.json.encode({"kind": "refused", "message": reason}))
+
+
+def encode_batch(id_: int, calls: Sequence[Call]) -> bytes:
+    """Write calls of one kind as one batch: their rows one after the other."""
+    kind = calls[0].kind
+    data = (
+        calls[0].data
+        if len(calls) == 1
+        else [b"".join(parts) for parts in zip(*[call.data for call in calls], strict=True)]
+    )
+    rows = () if kind.alone else (sum([call.rows for call in calls]),)
+    head: dict[str, Any] = {
+        "kind": "batch",
+        "id": id_,
+        "inputs": [
+            {"name": name, "datatype": datatype, "shape": rows + tail, "size": len(tensor)}
+            for (name, datatype, tail), tensor in zip(kind.tensors, data, strict=True)
+        ],
+    }
+    if kind.outputs:
+        head["outputs"] = kind.outputs
+    if kind.parameters:
+        head["parameters"] = msgspec.Raw(kind.parameters.encode())
+    return encode(msgspec.json.encode(head), data)
+
+
+def decode(head: memoryview) -> FromWorker:
+    """Read a frame's head; raises FrameError."""
+    try:
+        return _from_worker.decode(head)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise FrameError(f"a frame's head cannot be read: {error}") from error
+
+
+def result_bodies(result: Result, body: memoryview) -> Iterator[memoryview]:
+    """Cut a result's body into its tensors; raises FrameError where it is too short."""
+    position = 0
+    for tensor in result.outputs:
+        end = position + tensor.size
+        if tensor.size < 0 or end > len(body):
+            raise FrameError("a result's body is shorter than its tensors")
+        yield body[position:end]
+        position = end + -end % ALIGNMENT
+
+
+class FrameReader:
+    """Cuts what arrives on a stream into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._needed = 0
+
+    def feed(self, data: bytes) -> Iterator[tuple[memoryview, memoryview]]:
+        """Give the head and the body of every frame that is now whole; raises FrameError."""
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                return
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        view, position = memoryview(data), 0
+        while len(view) - position >= _PREFIX.size:
+            head, body = self._sizes(view[position:])
+            start, middle = position + _PREFIX.size, position + _PREFIX.size + head
+            if middle + body > len(view):
+                self._needed = middle + body - position
+                break
+            yield view[start:middle], view[middle : middle + body]
+            position = middle + body
+        else:
+            self._needed = 0
+        self._buffer += view[position:]
+
+    @staticmethod
+    def _sizes(view: memoryview) -> tuple[int, int]:
+        magic, head, body = _PREFIX.unpack_from(view)
+        if magic != MAGIC or head > MAX_HEAD or body > MAX_BODY:
+            raise FrameError("what arrived is not a frame")
+        return head, body

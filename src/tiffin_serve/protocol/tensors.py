@@ -1,0 +1,184 @@
+"""Tensors between JSON and bytes: flat or nested lists there, little-endian row-major elements here.
+
+A BYTES element is its length as a little-endian uint32 and then its bytes, as in the protocol's binary extension.
+Types and ranges are checked by msgspec while it decodes, so no value is looked at twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+from array import array
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
+from math import prod
+from typing import Annotated, Any
+
+import msgspec
+
+from tiffin_serve.protocol.datatypes import Datatype, Kind
+from tiffin_serve.protocol.errors import RequestError
+
+INT64_LOW, INT64_HIGH = -(2**63), 2**63 - 1
+_LENGTH = struct.Struct("<I")
+
+
+def explain(error: Exception, field: str) -> str:
+    """Say in one sentence what is wrong with `field`: msgspec's `$` becomes the field's own name."""
+    if isinstance(error, RecursionError):
+        return f"{field}: nested too deep"
+    if isinstance(error, UnicodeError):
+        return f"{field}: not valid UTF-8"
+    what, _, where = str(error).partition(" - at `$")
+    said = what if what.startswith("JSON") else what[:1].lower() + what[1:]
+    return f"{field}{where.rstrip('`')}: {said}"
+
+
+def read_json(raw: msgspec.Raw, sent: Datatype, wanted: Datatype, shape: Sequence[int], field: str) -> bytes:
+    """Read JSON data that was declared as `sent` into the bytes of a `wanted` tensor; raises RequestError."""
+    depth = _depth(raw)
+    if depth not in {1, len(shape)}:
+        raise RequestError(f"{field}: data is nested {depth} deep, but shape {list(shape)} has {len(shape)} dimensions")
+    try:
+        values = _decoder(sent, wanted, depth).decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise RequestError(explain(error, field)) from error
+    if depth == 1:
+        if len(values) != prod(shape):
+            raise RequestError(f"{field}: shape {list(shape)} needs {prod(shape)} values, not {len(values)}")
+        return pack(values, wanted, field)
+    return pack(_flatten(values, shape, field), wanted, field)
+
+
+def read_values(values: Any, wanted: Datatype, shape: Sequence[int], field: str) -> tuple[tuple[int, ...], bytes]:
+    """Read plain nested lists as a tensor whose unknown dimensions (-1) are taken from the data.
+
+    Returns the shape and the bytes. A null among floats is a missing value, NaN; raises RequestError.
+    """
+    try:
+        checked = msgspec.convert(values, _nested(_element(wanted, wanted, missing=True), len(shape)))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise RequestError(explain(error, field)) from error
+    found = _measure(checked, shape, field)
+    flat = _flatten(checked, found, field)
+    if wanted.kind is Kind.FLOAT and None in flat:
+        flat = [float("nan") if value is None else value for value in flat]
+    return found, pack(flat, wanted, field)
+
+
+def pack(values: Sequence[Any], datatype: Datatype, field: str) -> bytes:
+    """Turn flat values into bytes; raises RequestError where one does not fit the type."""
+    try:
+        if datatype.kind is Kind.TEXT:
+            return b"".join([_LENGTH.pack(len(text)) + text for text in (value.encode() for value in values)])
+        if datatype.kind is Kind.BOOL:
+            return bytes(values)
+        if datatype.code == "e":
+            return struct.pack(f"<{len(values)}e", *values)
+        return array(datatype.code, values).tobytes()
+    except OverflowError as error:
+        raise RequestError(f"{field}: a value does not fit {datatype.name}") from error
+    except UnicodeError as error:
+        raise RequestError(explain(error, field)) from error
+
+
+def unpack(data: memoryview, datatype: Datatype) -> list[Any]:
+    """Turn bytes into flat values; BYTES elements stay bytes."""
+    if datatype.kind is Kind.TEXT:
+        return list(elements(data))
+    if datatype.code == "e":
+        return list(struct.unpack(f"<{len(data) // 2}e", data))
+    numbers: Any = data.cast(datatype.code)  # type: ignore[call-overload] # the code is known at run time only
+    values: list[Any] = numbers.tolist()
+    return values
+
+
+def elements(data: memoryview) -> Iterable[bytes]:
+    """Walk the elements of a BYTES tensor; raises ValueError where a length leads past the end."""
+    position = 0
+    while position < len(data):
+        (length,) = _LENGTH.unpack_from(data, position)
+        position += 4 + length
+        if position > len(data):
+            raise ValueError("a BYTES element is longer than its tensor")
+        yield bytes(data[position - length : position])
+
+
+def texts(values: Sequence[bytes]) -> tuple[list[str], bool]:
+    """Turn BYTES elements into JSON strings; where one is not UTF-8, all are base64 and the second value is true."""
+    try:
+        return [value.decode() for value in values], False
+    except UnicodeDecodeError:
+        return [base64.b64encode(value).decode() for value in values], True
+
+
+def nest(values: Sequence[Any], shape: Sequence[int]) -> Any:
+    """Turn flat row-major values into nested lists of the shape."""
+    nested: Any = list(values)
+    for size, rows in zip(shape[:0:-1], _rows_by_axis(shape), strict=True):
+        nested = [nested[row * size : (row + 1) * size] for row in range(rows)]
+    return nested
+
+
+def _rows_by_axis(shape: Sequence[int]) -> list[int]:
+    return [prod(shape[:axis]) for axis in range(len(shape) - 1, 0, -1)]
+
+
+def _depth(raw: msgspec.Raw) -> int:
+    depth = 0
+    for letter in memoryview(raw):
+        if letter == ord("["):
+            depth += 1
+        elif letter not in b" \t\r\n":
+            break
+    return max(depth, 1)
+
+
+@lru_cache(maxsize=512)
+def _decoder(sent: Datatype, wanted: Datatype, depth: int) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(_nested(_element(sent, wanted), depth))
+
+
+@lru_cache(maxsize=512)
+def _nested(element: Any, depth: int) -> Any:
+    return element if depth == 0 else list[_nested(element, depth - 1)]  # type: ignore[misc] # types made at run time
+
+
+def _element(sent: Datatype, wanted: Datatype, *, missing: bool = False) -> Any:
+    """Give the type of one JSON value, with the range that both datatypes hold exactly."""
+    if sent.kind in {Kind.BOOL, Kind.TEXT}:
+        return bool if sent.kind is Kind.BOOL else str
+    if sent.kind is Kind.INT:
+        low, high = max(sent.low, INT64_LOW), min(sent.high, INT64_HIGH)
+        if wanted.kind is Kind.FLOAT:
+            low, high = max(low, -wanted.exact), min(high, wanted.exact)
+        elif sent.high > INT64_HIGH:
+            return Annotated[int, msgspec.Meta(ge=0)]
+        return Annotated[int, msgspec.Meta(ge=int(low), le=int(high))]
+    if sent.name == "FP64":
+        return float | None if missing else float
+    bounded: Any = Annotated[float, msgspec.Meta(ge=sent.low, le=sent.high)]
+    return bounded | None if missing else bounded
+
+
+def _flatten(nested: Any, shape: Sequence[int], field: str) -> list[Any]:
+    level = [nested]
+    for size in shape:
+        if any(len(row) != size for row in level):
+            raise RequestError(f"{field}: the nested lists do not have the shape {list(shape)}")
+        level = list(chain.from_iterable(level))
+    return level
+
+
+def _measure(nested: Any, shape: Sequence[int], field: str) -> tuple[int, ...]:
+    """Find the lengths of the nested lists along the first element of each, and hold them against `shape`."""
+    found: list[int] = []
+    for axis, size in enumerate(shape):
+        length = len(nested)
+        if size not in {-1, length}:
+            place = field + "[0]" * axis
+            raise RequestError(f"{place}: needs {size} values, not {length}")
+        found.append(length)
+        nested = nested[0] if length and axis + 1 < len(shape) else ()
+    return tuple(found)

@@ -1,0 +1,19 @@
+"""One file a kind of model; a loader imports its framework inside `load`, so that only the one needed is imported."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from tiffin_serve.worker.loaders import onnx, python, sklearn
+from tiffin_serve.worker.model import Loader, Model
+
+LOADERS: "Tuple[Loader, ...]" = (sklearn, onnx, python)
+
+
+def load(format_: str, path: str, predictor: str) -> Model:
+    """Load a model with the loader that names its format; raises what the framework raises."""
+    for loader in LOADERS:
+        if format_ in loader.FORMATS:
+            return loader.load(format_, path, predictor)
+    known = ", ".join(name for loader in LOADERS for name in loader.FORMATS)
+    raise ValueError("there is no loader for the format %s; there are %s" % (format_, known))

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import struct
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tiffin_serve.front.batches import Batch, Job, Queue, after_loss, halves, hand_out
+from tiffin_serve.protocol.call import Call, CallKind, TensorKind
+from tiffin_serve.protocol.errors import RequestError
+from tiffin_serve.protocol.frames import FrameError, Result, ResultTensor
+from tiffin_serve.protocol.infer import InferOutput
+
+KIND = CallKind((TensorKind("x", "FP64", (1,)),))
+
+
+class Nobody:
+    """A waiter that is only told apart from others."""
+
+    gone = False
+
+    def deliver(self, outputs: list[InferOutput]) -> None:
+        raise NotImplementedError
+
+    def fail(self, error: RequestError) -> None:
+        raise NotImplementedError
+
+
+def job(rows: int = 1, kind: CallKind = KIND, arrived: float = 0.0) -> Job:
+    return Job(Call(kind, rows, (bytes(8 * rows),)), Nobody(), arrived)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from("ab")), min_size=1), st.integers(1, 12))
+def test_every_job_leaves_once_in_order_of_its_kind_and_batches_keep_to_the_limit(
+    asked: list[tuple[int, str]], limit: int
+) -> None:
+    queue, kinds = Queue(), {name: KIND._replace(parameters=name) for name in "ab"}
+    jobs = [job(rows, kinds[name], float(place)) for place, (rows, name) in enumerate(asked)]
+    for one in jobs:
+        queue.put(one)
+    left: list[Job] = []
+    while queue:
+        batch = queue.take(limit)
+        assert min(one.arrived for one in jobs if one not in left) == batch.jobs[0].arrived
+        assert len({one.call.kind for one in batch.jobs}) == 1
+        assert len(batch.jobs) == 1 or sum(one.call.rows for one in batch.jobs) <= limit
+        left += batch.jobs
+    for kind in kinds.values():
+        of_kind = [one for one in jobs if one.call.kind == kind]
+        assert [one for one in left if one.call.kind == kind] == of_kind
+
+
+def test_a_call_that_must_be_alone_is_alone() -> None:
+    queue = Queue()
+    for _ in range(3):
+        queue.put(job(kind=KIND._replace(alone=True)))
+    assert [len(queue.take(64).jobs) for _ in range(3)] == [1, 1, 1]
+
+
+def test_overdue_jobs_are_taken_out() -> None:
+    queue = Queue()
+    for arrived in (1.0, 2.0, 3.0):
+        queue.put(job(arrived=arrived))
+    assert [one.arrived for one in queue.overdue(2.5)] == [1.0, 2.0]
+    assert len(queue) == 1
+
+
+@given(st.integers(1, 40), st.integers(0, 39))
+def test_halving_isolates_the_bad_job_and_answers_all_others(size: int, bad: int) -> None:
+    jobs = tuple(job(arrived=float(place)) for place in range(size))
+    todo, answered, failed = [Batch(jobs)], set(), []
+    while todo:
+        batch = todo.pop()
+        if all(one.arrived != bad for one in batch.jobs):
+            answered |= {one.arrived for one in batch.jobs}
+        elif parts := halves(batch):
+            todo += parts
+        else:
+            failed += [one.arrived for one in batch.jobs]
+    assert failed == ([float(bad)] if bad < size else [])
+    assert answered | set(failed) == {float(place) for place in range(size)}
+
+
+def test_a_lost_batch_is_sent_once_more_then_in_halves_then_not_at_all() -> None:
+    (again,) = after_loss(Batch((job(), job())))
+    assert again.lost == 1
+    first, second = after_loss(again)
+    assert (len(first.jobs), len(second.jobs)) == (1, 1)
+    assert after_loss(first) == []
+
+
+def result(shape: tuple[int, ...], values: list[float]) -> tuple[Result, memoryview]:
+    body = struct.pack(f"<{len(values)}d", *values)
+    return Result(id=1, outputs=(ResultTensor("y", "FP64", shape, len(body)),)), memoryview(body)
+
+
+def test_each_job_gets_its_own_rows() -> None:
+    shares = hand_out(*result((3, 2), [1, 2, 3, 4, 5, 6]), [job(1), job(2)])
+    assert [(list(output.shape), output.data) for _, (output,) in shares] == [
+        ([1, 2], [1.0, 2.0]),
+        ([2, 2], [3.0, 4.0, 5.0, 6.0]),
+    ]
+
+
+@pytest.mark.parametrize(("shape", "values"), [((2,), [1, 2]), ((), [1]), ((3, 2), [1, 2, 3])])
+def test_outputs_without_a_row_for_each_row_are_refused(shape: tuple[int, ...], values: list[float]) -> None:
+    with pytest.raises(FrameError):
+        hand_out(*result(shape, values), [job(1), job(2)])
+
+
+def test_a_job_that_went_alone_gets_whatever_shape_came() -> None:
+    ((_, (output,)),) = hand_out(*result((), [7]), [job(3)])
+    assert (output.shape, output.data) == ((), [7.0])
+
+
+def test_an_unknown_datatype_is_refused() -> None:
+    answer = msgspec.structs.replace(result((1,), [1])[0], outputs=(ResultTensor("y", "COMPLEX", (1,), 8),))
+    with pytest.raises(FrameError, match="cannot be read"):
+        hand_out(answer, memoryview(bytes(8)), [job()])
