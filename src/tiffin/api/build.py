@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tiffin.api.home import Home
-from tiffin.api.projects import GLIBC, Checkout, fresh_lock
+from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.make import make
 from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
 from tiffin.build.server import server_files, server_wheels
 from tiffin.build.sources import code_of, project_model, weights_of
 from tiffin.build.workshop import Workshop
-from tiffin.layers.bytecode import Compiler
+from tiffin.layers.compiler import Compiler
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
@@ -34,7 +34,9 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home) -> tuple[Re
     reference = Reference.parse(tag or checkout.project.name)
     image = make(plan, workshop)
     home.store.tag(reference.tagged, image.descriptor)
-    return Reference(registry=reference.registry, repository=reference.repository, digest=image.descriptor.digest), image
+    return Reference(
+        registry=reference.registry, repository=reference.repository, digest=image.descriptor.digest
+    ), image
 
 
 def plan_text(folder: Path, *, locked: bool = False, home: Home | None = None) -> str:
@@ -58,7 +60,7 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, BuildP
         Payload(format=model.format, weights=seen.files(weights), code=seen.files(code)),
     )
     seen.save()
-    return checkout, plan, _workshop(checkout, lock, home, {**weights, **code, **server})
+    return checkout, plan, _workshop(checkout, home, {**weights, **code, **server})
 
 
 def _environment(checkout: Checkout, lock: Lock) -> Environment:
@@ -68,5 +70,32 @@ def _environment(checkout: Checkout, lock: Lock) -> Environment:
         platform=lock.platform,
         base=lock.base_debs,
         interpreter=lock.python_debs,
+        packages=lock.package_debs,
         wheels=lock.wheels,
+    )
+
+
+def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
+    """Wire the builder to this machine's store, caches and networks."""
+
+    def wheels(pins: Sequence[WheelPin]) -> list[Path]:
+        from tiffin.packages.index import fetch_all
+
+        return fetch_all(index_of(checkout, home), pins)
+
+    def debs(pins: Sequence[DebPin]) -> list[Path]:
+        return debian_of(checkout, home).fetch_all(pins)
+
+    def compiler(layers: Sequence[Layer]) -> Compiler:
+        raise NotImplementedError
+
+    return Workshop(
+        store=home.store,
+        layers=home.records("layers"),
+        images=home.records("images"),
+        bytecode=home.records("bytecode"),
+        wheels=wheels,
+        debs=debs,
+        compiler=compiler,
+        sources=sources,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from tiffin.api.containers import engine_of
@@ -27,5 +29,5 @@ def inspect(name: str) -> str:
     return _pretty({"id": container.id, "spec": container.spec, "state": container.state()})
 
 
-def _pretty(parts: dict[str, object]) -> str:
+def _pretty(parts: Mapping[str, object]) -> str:
     return msgspec.json.format(encode(parts)).decode()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextvars
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +16,12 @@ from tiffin.config.read import read_project
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.platform import Platform
 from tiffin.packages.lock import FILENAME, Inputs, Lock, is_stale, read_lock, write_lock
-from tiffin.progress import note, parallel
+from tiffin.progress import note
 
 if TYPE_CHECKING:
+    from tiffin.packages.debian.debian import Debian
     from tiffin.packages.pypi.requirements import Requirements
+    from tiffin.packages.pypi.uv_index import UvIndex
 
 GLIBC = {"bookworm": (2, 36), "trixie": (2, 41)}
 """Debian's suites and the C library they bring."""
@@ -97,16 +102,35 @@ def fresh_lock(checkout: Checkout, home: Home, *, locked: bool = False) -> Lock:
 
 def make_lock(checkout: Checkout, home: Home) -> Lock:
     """Resolve everything the image is made of but model and code, and write the lock."""
+    from tiffin.packages.debian.pins import Wanted
+
     inputs, debian, index = checkout.inputs(), debian_of(checkout, home), index_of(checkout, home)
     wanted = Wanted(
         suite=checkout.suite,
         python=inputs.python,
         architecture=checkout.platform.architecture,
-        packages=checkout.project.image.packages,
+        packages=inputs.packages,
     )
     with ThreadPoolExecutor(1) as pool:
         wheels = pool.submit(contextvars.copy_context().run, index.resolve, checkout.requirements())
         debs = debian.resolve(wanted)
-        lock = Lock.make(inputs, wheels.result(), debs.base, debs.interpreter, debs.packages)
+        lock = Lock.make(inputs, wheels.result(), debs)
     write_lock(lock, checkout.lock_path)
     return lock
+
+
+def index_of(checkout: Checkout, home: Home) -> UvIndex:
+    """The index of Python packages, for the image's interpreter."""
+    from tiffin.packages.pypi.image_python import ImagePython
+    from tiffin.packages.pypi.uv_index import UvIndex
+
+    version = checkout.project.python.version
+    return UvIndex(ImagePython(version=version, platform=checkout.platform, glibc=GLIBC[checkout.suite]), home.cache)
+
+
+def debian_of(checkout: Checkout, home: Home) -> Debian:
+    """Debian's archive, behind the project's mirror or this machine's."""
+    from tiffin.packages.debian.debian import Debian
+    from tiffin.packages.debian.sources import find_mirrors
+
+    return Debian(home.cache / "debian", lambda: find_mirrors(checkout.project.image.mirror, os.environ))

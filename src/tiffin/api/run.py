@@ -44,7 +44,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(
-        cls, what: str, *, name: str, publish: Sequence[str], volume: Sequence[str], env: Sequence[str], args: Sequence[str]
+        cls,
+        what: str,
+        *,
+        name: str,
+        publish: Sequence[str],
+        volume: Sequence[str],
+        env: Sequence[str],
+        args: Sequence[str],
     ) -> Options:
         """Read options as they are typed; raises ConfigError for one that cannot be read."""
         return cls(
@@ -67,7 +74,9 @@ def parse_port(text: str) -> Port:
     if len(numbers) != len(parts) or len(parts) not in {1, 2}:
         raise ConfigError(f"not a port: {text!r}", "write it as `8080`, `9000:8080` or `127.0.0.1:9000:8080`")
     return Port(
-        host=address.lstrip("[") or "127.0.0.1", host_port=numbers[0], container_port=numbers[1] if numbers[1:] else 8080
+        host=address.lstrip("[") or "127.0.0.1",
+        host_port=numbers[0],
+        container_port=numbers[1] if numbers[1:] else 8080,
     )
 
 
@@ -105,7 +114,7 @@ def run_attached(options: Options, *, remove: bool, ready: Callable[[str], None]
     with _stopping_on_signals(container):
         threading.Thread(target=_tell, args=(container, ready), daemon=True).start()
         for line in container.logs(follow=True):
-            print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)  # noqa: T201 - the container's own words
+            print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
         status = container.wait()
     if remove:
         container.remove()

@@ -12,6 +12,7 @@ from tiffin.build.recipes import (
     Code,
     Interpreter,
     Metadata,
+    Packages,
     Server,
     SourceFile,
     StandardBytecode,
@@ -38,6 +39,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     platform: Platform
     base: tuple[DebPin, ...]
     interpreter: tuple[DebPin, ...]
+    packages: tuple[DebPin, ...] = ()
     wheels: tuple[WheelPin, ...]
 
 
@@ -78,7 +80,8 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
     recipes: list[AnyRecipe] = [
         Base(suite=environment.suite, packages=environment.base),
         interpreter,
-        *([StandardBytecode(interpreter=built)] if built else []),
+        *([Packages(packages=environment.packages)] if environment.packages else []),
+        *([StandardBytecode(python=environment.python, packages=environment.interpreter)] if built else []),
         *(Wheels(wheels=group) for group in group_wheels(environment.wheels)),
         *(_bytecode(environment, built) if built else []),
         Server(python=environment.python, files=server.files, wheels=server.wheels, interpreter=built),

@@ -1,23 +1,21 @@
-"""Make one layer of one recipe."""
+"""Make one layer of one recipe: one function a kind of recipe."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from pathlib import Path
-from typing import BinaryIO
+from collections.abc import Iterable, Sequence
+from functools import partial, singledispatch
 
 import msgspec
 
+from tiffin.build.bytecode import compiled_files, compiled_library, compiled_wheels
 from tiffin.build.recipes import (
-    AnyRecipe,
     Base,
     Code,
     Interpreter,
     Metadata,
+    Packages,
+    Recipe,
     Server,
     SourceFile,
     StandardBytecode,
@@ -26,90 +24,105 @@ from tiffin.build.recipes import (
     Wheels,
 )
 from tiffin.build.server import FRONT
+from tiffin.build.unchanged import unchanged
 from tiffin.build.workshop import Workshop
-from tiffin.errors import ConflictError
+from tiffin.layers.deb import opened
+from tiffin.layers.debian_root import base_entries, package_entries
 from tiffin.layers.entry import Entry
 from tiffin.layers.layer import Layer
-from tiffin.layers.wheel import Wheel, WheelSource
+from tiffin.layers.wheel import Wheel
+from tiffin.layers.wheel_layers import wheel_layer
 from tiffin.layers.wheel_names import SITE
 from tiffin.layers.write import write_layer
-from tiffin.packages.pins import WheelPin
+
+VENV = "opt/venv"
 
 
-def produce(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+@singledispatch
+def produce(recipe: Recipe, workshop: Workshop, base: Sequence[Layer]) -> Layer:
     """Make the layer in the workshop's store; `base` are the layers that the image's own interpreter runs from."""
-    with contextlib.ExitStack() as open_files:
-        match recipe:
-            case Base() | Interpreter():
-                entries = _debian(recipe, workshop, open_files)
-            case Wheels():
-                entries = _wheels(recipe.wheels, workshop, open_files)
-            case Server():
-                entries = _server(recipe, workshop, open_files, base)
-            case StandardBytecode():
-                entries = _standard_bytecode(workshop, base)
-            case WheelBytecode():
-                entries = _wheel_bytecode(recipe, workshop, base)
-            case Weights():
-                return write_layer(_files(recipe.files, workshop), workshop.store, compress=recipe.packed)
-            case Code():
-                entries = _files(recipe.files, workshop)
-            case Metadata():
-                entries = [Entry.directory("app"), Entry.directory("models"), *_texts(recipe.texts)]
+    raise NotImplementedError(type(recipe).__name__, workshop, base)
+
+
+@produce.register
+def _base(recipe: Base, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    with opened(workshop.debs(recipe.packages)) as debs:
+        return write_layer(base_entries(debs), workshop.store)
+
+
+@produce.register
+def _packages(recipe: Packages, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    with opened(workshop.debs(recipe.packages)) as debs:
+        return write_layer(package_entries(debs), workshop.store)
+
+
+@produce.register
+def _interpreter(recipe: Interpreter, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    with opened(workshop.debs(recipe.packages)) as debs:
+        return write_layer([*package_entries(debs), *_environment(recipe.python)], workshop.store)
+
+
+@produce.register
+def _standard_bytecode(recipe: StandardBytecode, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+    with opened(workshop.debs(recipe.packages)) as debs:
+        entries = compiled_library(package_entries(debs), recipe.python, workshop.compiler(base))
+    return write_layer(entries, workshop.store)
+
+
+@produce.register
+def _wheels(recipe: Wheels, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    return wheel_layer(workshop.sources_of(recipe.wheels), workshop.store)
+
+
+@produce.register
+def _wheel_bytecode(recipe: WheelBytecode, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+    return write_layer(compiled_wheels(recipe, workshop, partial(workshop.compiler, base)), workshop.store)
+
+
+@produce.register
+def _server(recipe: Server, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+    with contextlib.ExitStack() as stack:
+        wheels = [stack.enter_context(Wheel.opened(source)) for source in workshop.sources_of(recipe.wheels)]
+        packages = [_in_front(e) for wheel in wheels for e in wheel.entries() if e.path.startswith(f"{SITE}/")]
+        entries = [*_files(recipe.files, workshop), *packages]
+        if recipe.interpreter:
+            entries += compiled_files(entries, recipe.python, workshop.compiler(base))
         return write_layer(entries, workshop.store)
 
 
-def _wheels(pins: Sequence[WheelPin], workshop: Workshop, open_files: contextlib.ExitStack) -> list[Entry]:
-    sources = [
-        WheelSource(path=path, name=pin.name, version=pin.version)
-        for pin, path in zip(pins, workshop.wheels(pins), strict=True)
+@produce.register
+def _weights(recipe: Weights, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    return write_layer(_files(recipe.files, workshop), workshop.store, compress=recipe.packed)
+
+
+@produce.register
+def _code(recipe: Code, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    return write_layer(_files(recipe.files, workshop), workshop.store)
+
+
+@produce.register
+def _metadata(recipe: Metadata, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    texts = [Entry.of(path, text.encode()) for path, text in recipe.texts.items()]
+    return write_layer([Entry.directory("app"), Entry.directory("models"), *texts], workshop.store)
+
+
+def _environment(python: str) -> list[Entry]:
+    """Make the environment of the user's code (PEP 405): wheels lie beside it, free of the interpreter's version."""
+    config = f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {python}\n"
+    return [
+        Entry.of(f"{VENV}/pyvenv.cfg", config.encode()),
+        Entry.symlink(f"{VENV}/bin/python", f"/usr/bin/python{python}"),
+        Entry.symlink(f"{VENV}/lib/python{python}/site-packages", "../site-packages"),
+        Entry.directory(SITE),
     ]
-    wheels = [open_files.enter_context(Wheel.opened(source)) for source in sources]
-    return [entry for wheel in wheels for entry in wheel.entries()]
 
 
-def _texts(texts: dict[str, str]) -> Iterator[Entry]:
-    return (Entry.of(path, text.encode()) for path, text in texts.items())
+def _in_front(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, path=FRONT + entry.path.removeprefix(SITE))
 
 
 def _files(files: Iterable[SourceFile], workshop: Workshop) -> list[Entry]:
     return [
-        Entry.file(
-            file.path,
-            file.size,
-            partial(_opened, workshop.sources[file.path], file),
-            executable=file.executable,
-        )
+        Entry.file(file.path, file.size, unchanged(workshop.sources[file.path], file), executable=file.executable)
         for file in files
     ]
-
-
-def _opened(path: Path, file: SourceFile) -> BinaryIO:
-    return io.BufferedReader(_Unchanged(path, file))
-
-
-class _Unchanged(io.RawIOBase):
-    """A file that raises ConflictError at its end when it is not what the plan saw."""
-
-    def __init__(self, path: Path, file: SourceFile) -> None:
-        self._path = path
-        self._stream = path.open("rb", buffering=0)
-        self._expected = file.digest
-        self._hash = hashlib.sha256()
-
-    def readable(self) -> bool:
-        """Say that this can be read."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override] - a buffer is what readers give
-        """Read, and check at the end."""
-        count = self._stream.readinto(buffer) or 0
-        self._hash.update(buffer[:count])
-        if not count and self._hash.hexdigest() != self._expected.hex:
-            raise ConflictError(f"{self._path} changed while it was packed", "build again when it is quiet")
-        return count
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
-        super().close()

@@ -41,6 +41,17 @@ class Base(Recipe, frozen=True, kw_only=True, tag="base"):
         return "base"
 
 
+class Packages(Recipe, frozen=True, kw_only=True, tag="packages"):
+    """The Debian packages that the project asks for, above base and interpreter."""
+
+    packages: tuple[DebPin, ...]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "packages"
+
+
 class Interpreter(Recipe, frozen=True, kw_only=True, tag="interpreter"):
     """Python from Debian packages, and the environment `/opt/venv` that user code runs in."""
 
@@ -56,7 +67,8 @@ class Interpreter(Recipe, frozen=True, kw_only=True, tag="interpreter"):
 class StandardBytecode(Recipe, frozen=True, kw_only=True, tag="standard-bytecode"):
     """The bytecode of the standard library, which Debian leaves to a script at installation."""
 
-    interpreter: Digest
+    python: str
+    packages: tuple[DebPin, ...]
 
     @property
     def title(self) -> str:
@@ -145,4 +157,6 @@ class Metadata(Recipe, frozen=True, kw_only=True, tag="metadata"):
         return "metadata"
 
 
-AnyRecipe = Base | Interpreter | StandardBytecode | Wheels | WheelBytecode | Server | Weights | Code | Metadata
+AnyRecipe = (
+    Base | Packages | Interpreter | StandardBytecode | Wheels | WheelBytecode | Server | Weights | Code | Metadata
+)

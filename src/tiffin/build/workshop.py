@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from tiffin.layers.bytecode import Compiler
+from tiffin.layers.compiler import Compiler
 from tiffin.layers.layer import Layer
+from tiffin.layers.wheel import WheelSource
 from tiffin.oci.store import WritableStore
 from tiffin.packages.pins import DebPin, WheelPin
 from tiffin.store.records import Records
@@ -17,8 +18,8 @@ from tiffin.store.records import Records
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """The rim of a build, made by whoever asks for it.
 
-    `sources` maps paths in the image to files here; `compiler` starts the interpreter of a base and an interpreter
-    layer, for a Python version such as 3.11.
+    `sources` maps paths in the image to files here; `compiler` runs the interpreter that some layers hold, and
+    `bytecode` remembers what was compiled.
     """
 
     store: WritableStore
@@ -26,5 +27,13 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     images: Records
     wheels: Callable[[Sequence[WheelPin]], list[Path]]
     debs: Callable[[Sequence[DebPin]], list[Path]]
-    compiler: Callable[[Sequence[Layer], str], Compiler]
+    compiler: Callable[[Sequence[Layer]], Compiler]
+    bytecode: Records
     sources: Mapping[str, Path]
+
+    def sources_of(self, pins: Sequence[WheelPin]) -> list[WheelSource]:
+        """Fetch wheels, and say what each should be."""
+        return [
+            WheelSource(path=path, name=pin.name, version=pin.version)
+            for pin, path in zip(pins, self.wheels(pins), strict=True)
+        ]

@@ -19,6 +19,7 @@ from tiffin.layers.layer import Layer
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.oci.platform import Platform
+from tiffin.packages.debian.pins import BasePins
 from tiffin.packages.pins import DebPin, WheelPin
 
 FILENAME = "pylock.tiffin.toml"
@@ -88,9 +89,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
         cls,
         inputs: Inputs,
         wheels: Sequence[WheelPin] = (),
-        base_debs: Sequence[DebPin] = (),
-        python_debs: Sequence[DebPin] = (),
-        package_debs: Sequence[DebPin] = (),
+        debs: BasePins | None = None,
     ) -> Lock:
         """Make a lock of what was asked for and what it came to."""
         return cls(
@@ -101,9 +100,9 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
             base=inputs.base,
             packages=tuple(sorted(set(inputs.packages))),
             wheels=tuple(sorted(wheels)),
-            base_debs=tuple(sorted(base_debs)),
-            python_debs=tuple(sorted(python_debs)),
-            package_debs=tuple(sorted(package_debs)),
+            base_debs=debs.base if debs else (),
+            python_debs=debs.interpreter if debs else (),
+            package_debs=debs.packages if debs else (),
         )
 
 

@@ -1,0 +1,43 @@
+"""Read a file of the user's and make sure that it is the one the plan saw."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from tiffin.build.recipes import SourceFile
+from tiffin.errors import ConflictError
+
+
+def unchanged(path: Path, file: SourceFile) -> Callable[[], BinaryIO]:
+    """Return an opener whose stream raises ConflictError at its end when the file is not what the plan saw."""
+    return cast("Callable[[], BinaryIO]", partial(_Unchanged, path, file))
+
+
+class _Unchanged(io.RawIOBase):
+    """A file that is hashed as it is read."""
+
+    def __init__(self, path: Path, file: SourceFile) -> None:
+        super().__init__()
+        self._path = path
+        self._stream = path.open("rb", buffering=0)
+        self._expected = file.digest
+        self._hash = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer is not indexable
+        count: int = self._stream.readinto(buffer)
+        self._hash.update(memoryview(buffer)[:count])
+        if not count and self._hash.hexdigest() != self._expected.hex:
+            raise ConflictError(f"{self._path} changed while it was packed", "build again when it is quiet")
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
