@@ -31,6 +31,14 @@ def archive(iris: Iris, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bundle(iris: Iris, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image as umoci unpacks it: its files under rootfs, and a config.json for a runtime."""
+    path = tmp_path_factory.mktemp("umoci") / "bundle"
+    run("umoci", "unpack", "--rootless", "--image", f"{iris.layout}:{iris.name}", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
 def docker() -> Iterator[Client]:
     """A dockerd of our own."""
     _need_root()

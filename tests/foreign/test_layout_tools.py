@@ -57,9 +57,8 @@ def test_a_registry_takes_and_gives_it_by_the_same_digest(iris: Iris, own_regist
 
 
 @pytest.mark.program("umoci")
-def test_umoci_unpacks_the_files_without_root(iris: Iris, tmp_path: Path) -> None:
-    run("umoci", "unpack", "--rootless", "--image", f"{iris.layout}:{iris.name}", str(tmp_path / "bundle"))
-    root = tmp_path / "bundle" / "rootfs"
+def test_umoci_unpacks_the_files_without_root(iris: Iris, bundle: Path) -> None:
+    root = bundle / "rootfs"
     assert (root / "models" / "model.joblib").read_bytes() == (iris.folder / "model.joblib").read_bytes()
     assert (root / "app" / "train.py").read_bytes() == (iris.folder / "train.py").read_bytes()
     assert json.loads((root / "opt" / "tiffin" / "service.json").read_text())["version"] == "1"
@@ -68,9 +67,8 @@ def test_umoci_unpacks_the_files_without_root(iris: Iris, tmp_path: Path) -> Non
 
 
 @pytest.mark.program("umoci")
-def test_umoci_makes_a_bundle_that_starts_the_server_as_nobody(iris: Iris, tmp_path: Path) -> None:
-    run("umoci", "unpack", "--rootless", "--image", f"{iris.layout}:{iris.name}", str(tmp_path / "bundle"))
-    process = json.loads((tmp_path / "bundle" / "config.json").read_text())["process"]
+def test_umoci_makes_a_bundle_that_starts_the_server_as_nobody(bundle: Path) -> None:
+    process = json.loads((bundle / "config.json").read_text())["process"]
     assert process["args"] == ["/usr/bin/python3.11", "-I", "-S", "/opt/tiffin/front", "all"]
     assert (process["user"]["uid"], process["user"]["gid"]) == (65532, 65532)
     assert process["cwd"] == "/app"
