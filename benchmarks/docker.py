@@ -71,10 +71,10 @@ class Docker:
         return f"{self.registry}/{self._slug}/{project.name}:latest"
 
     def _forget(self, *prune: str) -> None:
-        kept = {BASE, SHELF}
-        for image in self.client("images", "--format", "{{.Repository}}:{{.Tag}}").split():
-            if image not in kept:
-                self.client("image", "rm", "--force", image)
+        for line in self.client("images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines():
+            identifier, _, name = line.partition(" ")
+            if name not in {BASE, SHELF}:
+                self.client("image", "rm", "--force", identifier)
         self.client(*prune)
 
     def _docker(self, *arguments: str) -> Command:

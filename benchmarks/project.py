@@ -52,8 +52,9 @@ import json
 import sys
 
 import joblib
+import numpy as np
 
-model, rows = joblib.load("model.joblib"), json.loads(sys.argv[1])
+model, rows = joblib.load("model.joblib"), np.array(json.loads(sys.argv[1]))
 print(json.dumps([model.predict(rows).tolist(), model.predict_proba(rows).tolist()]))
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from .answering import first_answers
+from .answering import First, first_answers
 from .builder import Builder, Runner
 from .command import Command, timed
 from .memory import peak
@@ -84,11 +84,7 @@ class Round:
         """Run the image and see that it predicts as the model does."""
         if not isinstance(self._builder, Runner):
             return
-        project = self._project
-        try:
-            first = first_answers([self._builder.run(project)], self._builder.address, project.answers())
-        finally:
-            run_all(self._builder.remove(project))
+        first = _first(self._builder, self._project, [self._builder.run(self._project)])
         if what:
             self._results.add(what, self._builder.name, first.correct)
 
@@ -107,12 +103,18 @@ def run_round(setting: Setting, results: Results, number: int) -> None:
 
 
 def _time_answers(runner: Runner, project: Project, phase: str, commands: Sequence[Command], results: Results) -> None:
-    try:
-        first = first_answers(commands, runner.address, project.answers())
-    finally:
-        run_all(runner.remove(project))
+    first = _first(runner, project, commands)
     results.add(f"{phase} {LIVE}", runner.name, first.live)
     results.add(f"{phase} {FIRST}", runner.name, first.correct)
+
+
+def _first(runner: Runner, project: Project, commands: Sequence[Command]) -> First:
+    """Time the first answers of a container, and remove it."""
+    expected = project.answers()
+    first = first_answers(commands, runner.address, expected)
+    for command in runner.remove(project):
+        command.run()
+    return first
 
 
 def import_and_load(project: Project) -> float:
@@ -146,9 +148,3 @@ def size_round(setting: Setting, results: Results) -> None:
         project.write().train("xgboost" if "xgboost" in packages else "logistic")
         built = tiffin(setting.tiffin.pantry, "build", str(project.folder))
         results.add(f"{SIZE}: {packages}", TIFFIN, built_size(setting.tiffin.pantry, built))
-
-
-def run_all(commands: Sequence[Command]) -> None:
-    """Run commands one after another."""
-    for command in commands:
-        command.run()

@@ -68,14 +68,10 @@ def setting(scratch: Path) -> Iterator[Setting]:
         buildah = Buildah(scratch / "buildah", address)
         stack.callback(unmount, buildah.folder)
         _share(scratch, pantry, client, buildah)
-        yield Setting(
-            project=project,
-            bumped=bumped,
-            tiffin=Tiffin(scratch / "home", pantry, address, free_port()),
-            pip=Docker(client, address, names.PIP, PIP),
-            uv=Docker(client, address, names.UV, UV),
-            buildah=buildah,
-        )
+        ours = Tiffin(scratch / "home", pantry, address, free_port())
+        stack.callback(ours.remove_all)
+        pip, uv = Docker(client, address, names.PIP, PIP), Docker(client, address, names.UV, UV)
+        yield Setting(project=project, bumped=bumped, tiffin=ours, pip=pip, uv=uv, buildah=buildah)
 
 
 def _projects(scratch: Path, pantry: Path) -> tuple[Project, Project]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -67,6 +68,11 @@ class Tiffin:
     def remove(self, project: Project) -> Sequence[Command]:
         """`tiffin rm --force`."""
         return [self._tiffin("rm", "--force", project.name)]
+
+    def remove_all(self) -> None:
+        """Stop and forget every container of this home."""
+        for container in json.loads(self._tiffin("ps", "--all", "--json").run()):
+            self._tiffin("rm", "--force", container["name"]).run()
 
     def _run(self, project: Project, what: str) -> Command:
         return self._tiffin("run", "--detach", "--name", project.name, "--publish", str(self.port), what)
