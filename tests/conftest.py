@@ -1,11 +1,15 @@
-"""What all tests share: one home for images and caches per run, and programs that may be absent."""
+"""What all tests share: one home for images and caches per run, programs that may be absent, and no silent skips."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+ALLOWED = Path(__file__).with_name("allowed-skips.txt")
 
 
 @pytest.fixture(scope="session")
@@ -23,5 +27,38 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose program this machine lacks, naming it, before any fixture starts one."""
     for mark in item.iter_markers("program"):
         for name in mark.args:
-            if not shutil.which(name, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"):
+            if not shutil.which(name, path=SYSTEM_PATH):
                 pytest.skip(f"needs {name}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch for skips where everything is known to be installed."""
+    if os.environ.get("CI") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SkipGuard())
+
+
+class SkipGuard:
+    """Fails a run in which a test was skipped for a reason that is not on the committed list."""
+
+    def __init__(self) -> None:
+        """Begin with no skips seen."""
+        self.unexpected: list[str] = []
+        lines = ALLOWED.read_text().splitlines()
+        self.allowed = [line for line in lines if line and not line.startswith("#")]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember a skip that nobody allowed."""
+        if report.skipped and not hasattr(report, "wasxfail") and isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            if not any(reason.startswith(allowed) for allowed in self.allowed):
+                self.unexpected.append(f"{report.nodeid}: {reason}")
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Turn unexpected skips into a failure."""
+        if self.unexpected:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Name them."""
+        for line in self.unexpected:
+            terminalreporter.write_line(f"FAILED (skipped, and the reason is not in {ALLOWED.name}) {line}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tiffin.api.home import Home
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
@@ -13,13 +15,15 @@ from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan
 from tiffin.build.server import server_files, server_wheels
 from tiffin.build.sources import code_of, project_model, weights_of
 from tiffin.build.workshop import Workshop
-from tiffin.layers.compiler import Compiler
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
 from tiffin.packages.lock import Lock
 from tiffin.packages.pins import DebPin, WheelPin
+
+if TYPE_CHECKING:
+    from tiffin.layers.compiler import Compiler
 
 
 def build(folder: Path, *, tag: str = "", locked: bool = False, home: Home | None = None) -> str:
@@ -87,7 +91,17 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
         return debian_of(checkout, home).fetch_all(pins)
 
     def compiler(layers: Sequence[Layer]) -> Compiler:
-        raise NotImplementedError
+        from tiffin.engine.embedded.machine import Machine
+        from tiffin.engine.embedded.tool import tool_argv
+        from tiffin.engine.embedded.unpacked import Unpacked
+        from tiffin.layers.compiler import ProcessCompiler
+        from tiffin.layers.unpack import unpack_layer
+
+        unpacked = Unpacked(home.data / "unpacked", unpack_layer)
+        unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
+        folders = unpacked.folders([layer.diff_id for layer in layers])
+        sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})
+        return ProcessCompiler([f"/usr/bin/python{checkout.project.python.version}"], sandbox=sandbox)
 
     return Workshop(
         store=home.store,

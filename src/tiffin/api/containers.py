@@ -10,6 +10,7 @@ from tiffin.api.home import Home
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.spec import Container, Engine, LogLine, Port, State, Status
 from tiffin.errors import ConflictError, NotFoundError
+from tiffin.layers.unpack import unpack_layer
 from tiffin.progress import parallel
 
 HTTP = "http"
@@ -27,7 +28,7 @@ class ContainerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def engine_of(home: Home | None = None) -> Engine:
     """The engine of this machine."""
-    return EmbeddedEngine((home or Home.of()).data)
+    return EmbeddedEngine((home or Home.of()).data, unpack_layer)
 
 
 def containers(*, ended: bool = False) -> list[ContainerRow]:
@@ -78,7 +79,7 @@ def url(port: Port) -> str:
 def described(state: State) -> str:
     """What a container is doing, in words."""
     if state.status is not Status.EXITED:
-        return state.status.value
+        return str(state.status.value)
     return f"exited {state.exit_code}" + (f" ({state.reason})" if state.reason else "")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from tiffin.build.recipes import LAYOUT, WheelBytecode
+from tiffin.build.wheels import wheel_sources
 from tiffin.build.workshop import Workshop
 from tiffin.layers.bytecode import bytecode, wheel_bytecode
 from tiffin.layers.compiler import Compiler, Source
@@ -31,7 +32,7 @@ def compiled_wheels(recipe: WheelBytecode, workshop: Workshop, start: Callable[[
     known = {wheel: workshop.bytecode.get(_key(recipe, wheel), list[Piece]) for wheel in recipe.wheels}
     new = [wheel for wheel, pieces in known.items() if pieces is None]
     if new:
-        compiled = wheel_bytecode(workshop.sources_of(new), start(), recipe.python)
+        compiled = wheel_bytecode(wheel_sources(new, workshop), start(), recipe.python)
         for wheel, entries in zip(new, compiled, strict=True):
             known[wheel] = pieces = [Piece(entry.path, _content(entry)) for entry in entries]
             workshop.bytecode.put(_key(recipe, wheel), pieces)

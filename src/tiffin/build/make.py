@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tiffin.build.plan import BuildPlan
-from tiffin.build.produce import produce
 from tiffin.build.recipes import AnyRecipe, Base, Interpreter
 from tiffin.build.workshop import Workshop
 from tiffin.layers.layer import Layer
@@ -50,6 +49,8 @@ def _layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Laye
     known = workshop.layers.get(recipe.key, Layer)
     if known and workshop.store.exists(known.descriptor):
         return known
+    from tiffin.build.produce import produce  # noqa: PLC0415 - a build with nothing to make starts without the makers
+
     with step("layer", recipe.title):
         layer = produce(recipe, workshop, base)
     workshop.layers.put(recipe.key, layer)

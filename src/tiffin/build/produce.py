@@ -25,6 +25,7 @@ from tiffin.build.recipes import (
 )
 from tiffin.build.server import FRONT
 from tiffin.build.unchanged import unchanged
+from tiffin.build.wheels import wheel_sources
 from tiffin.build.workshop import Workshop
 from tiffin.layers.deb import opened
 from tiffin.layers.debian_root import base_entries, package_entries
@@ -71,7 +72,7 @@ def _standard_bytecode(recipe: StandardBytecode, workshop: Workshop, base: Seque
 
 @produce.register
 def _wheels(recipe: Wheels, workshop: Workshop, _: Sequence[Layer]) -> Layer:
-    return wheel_layer(workshop.sources_of(recipe.wheels), workshop.store)
+    return wheel_layer(wheel_sources(recipe.wheels, workshop), workshop.store)
 
 
 @produce.register
@@ -82,7 +83,7 @@ def _wheel_bytecode(recipe: WheelBytecode, workshop: Workshop, base: Sequence[La
 @produce.register
 def _server(recipe: Server, workshop: Workshop, base: Sequence[Layer]) -> Layer:
     with contextlib.ExitStack() as stack:
-        wheels = [stack.enter_context(Wheel.opened(source)) for source in workshop.sources_of(recipe.wheels)]
+        wheels = [stack.enter_context(Wheel.opened(source)) for source in wheel_sources(recipe.wheels, workshop)]
         packages = [_in_front(e) for wheel in wheels for e in wheel.entries() if e.path.startswith(f"{SITE}/")]
         entries = [*_files(recipe.files, workshop), *packages]
         if recipe.interpreter:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tiffin.layers.compiler import Compiler
 from tiffin.layers.layer import Layer
-from tiffin.layers.wheel import WheelSource
 from tiffin.oci.store import WritableStore
 from tiffin.packages.pins import DebPin, WheelPin
 from tiffin.store.records import Records
+
+if TYPE_CHECKING:
+    from tiffin.layers.compiler import Compiler
 
 
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,10 +32,3 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     compiler: Callable[[Sequence[Layer]], Compiler]
     bytecode: Records
     sources: Mapping[str, Path]
-
-    def sources_of(self, pins: Sequence[WheelPin]) -> list[WheelSource]:
-        """Fetch wheels, and say what each should be."""
-        return [
-            WheelSource(path=path, name=pin.name, version=pin.version)
-            for pin, path in zip(pins, self.wheels(pins), strict=True)
-        ]

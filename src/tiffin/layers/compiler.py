@@ -12,7 +12,7 @@ import struct
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,10 +57,15 @@ class Compiler(Protocol):
 
 
 class ProcessCompiler:
-    """Compiles in processes that are started with `argv`, as many at a time as there are `workers`."""
+    """Compiles in processes of the interpreter `argv`, as many at a time as there are `workers`.
 
-    def __init__(self, argv: Sequence[str], workers: int | None = None) -> None:
-        self._argv = [*argv, *_OPTIONS, _TEXT.read_text()]
+    `sandbox` turns the whole command into one that runs it elsewhere, such as in an image.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], workers: int | None = None, sandbox: Callable[[list[str]], list[str]] = list
+    ) -> None:
+        self._argv = sandbox([*argv, *_OPTIONS, _TEXT.read_text()])
         self._shown = " ".join(argv)
         self._workers = workers or os.cpu_count() or 2
 

@@ -27,6 +27,8 @@ from tiffin.progress import parallel
 MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
 """Directories of the root that are links into /usr."""
 
+_MOVED = {**{name: f"usr/{name}" for name in MERGED}, "var/run": "run", "var/lock": "run/lock"}
+
 CONTROL_LIMIT = 64 << 20
 DATA_LIMIT = 16 << 30
 """Bytes that the two tars may unpack to; Debian's largest packages are under 5 GiB."""
@@ -101,8 +103,11 @@ def read_stanza(text: str) -> dict[str, str]:
 
 
 def merged(path: str) -> str:
-    """Return where a path lies once /bin, /sbin and /lib* are links into /usr."""
-    return f"usr/{path}" if path.partition("/")[0] in MERGED else path
+    """Return where a path lies once /bin, /sbin and /lib* are links into /usr, and /var/run and /var/lock into /run."""
+    for before, after in _MOVED.items():
+        if path == before or path.startswith(before + "/"):
+            return after + path[len(before) :]
+    return path
 
 
 def _spool(pieces: Iterator[bytes], place: Path) -> None:

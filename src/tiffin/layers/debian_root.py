@@ -111,7 +111,7 @@ def _shipped(debs: Sequence[Deb], made: dict[str, Entry], *, slim: bool) -> dict
         registered, instead = read_scripts(deb.name, deb.scripts, known)
         alternatives += registered
         links |= instead
-        kept = [entry for entry in leave_out(deb.entries, file_rules(), slim=slim) if entry.path not in made]
+        kept = [entry for entry in leave_out(_leaves(deb.entries), file_rules(), slim=slim) if entry.path not in made]
         for entry in [*kept, *_status(deb, kept)]:
             _add(entry, deb.name, entries, owners)
     for path, target in [*_chosen(alternatives, entries), *links.items()]:
@@ -161,15 +161,17 @@ def _chosen(alternatives: Iterable[Alternative], entries: dict[str, Entry]) -> I
         yield f"etc/alternatives/{one.name}", f"/{one.path}"
 
 
+def _leaves(entries: Iterable[Entry]) -> list[Entry]:
+    """Drop directories with something in them: a layer makes parents itself, and none for what is left out."""
+    found = list(entries)
+    implied = {parent for entry in found for parent in _parents(entry.path)}
+    return [entry for entry in found if entry.kind is not Kind.DIRECTORY or entry.path not in implied]
+
+
 def _sorted(entries: dict[str, Entry]) -> list[Entry]:
-    """Put entries in order, without the directories that others imply: a layer makes parents itself, all alike."""
-    implied = {parent for path in entries for parent in _parents(path)}
-    needed = [
-        entry
-        for entry in entries.values()
-        if entry.kind is not Kind.DIRECTORY or entry.path not in implied or entry.path in _DIRECTORIES
-    ]
-    return sorted(needed, key=lambda entry: entry.path.encode())
+    plain = [entry for entry in entries.values() if entry.path not in _DIRECTORIES]
+    special = [entry for entry in entries.values() if entry.path in _DIRECTORIES]
+    return sorted([*_leaves(plain), *special], key=lambda entry: entry.path.encode())
 
 
 def _parents(path: str) -> Iterator[str]:

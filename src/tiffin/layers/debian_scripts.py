@@ -52,20 +52,22 @@ class Reviews(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 _SECTION = re.compile(r"# Automatically added by (\w+).*?# End automatically added section", re.DOTALL)
-_TEST = r"""\[ ["']?\$\{?[12]:?-?\}?["']? (?:=|!=) ["']?[\w-]*["']? \]|\[ -[nz] ["']?\$\{?2\}?["']? \]"""
+_TEST = r"""(?:\[ ["']?\$\{?[12]:?-?\}?["']? !?= ["']?[\w-]*["']? \]|\[ -[nz] ["']?\$\{?2\}?["']? \])"""
+_WORD = r"""["']?[\w*-]+["']?"""
+_PLAIN = r"[^;&|$`<>()]*"
 _HARMLESS = re.compile(
-    rf"""
-    set\ [-+][eux]+ | exit\ [01] | : | true | esac | ;; | fi | then | else | do | done | [{{}}]
-    | case\ ["']?\$\{{?1\}}?["']?\ in
-    | \(?\ *["']?[\w*-]+["']?(?:\ *\|\ *["']?[\w*-]+["']?)*\ *\)(?:\ *;;)?
-    | (?:el)?if\ (?:{_TEST.replace(" ", chr(92) + " ")})
-      (?:\ (?:\|\||&&)\ (?:{_TEST.replace(" ", chr(92) + " ")}))*\ *(?:;\ *then)?
-    | ldconfig
-    | (?:>&2\ )?echo\ ["'][^$;&|]*unknown\ argument[^;&|]*["'](?:\ *1?>\ ?&\ ?2)?
-    | update-alternatives\ .*--remove(?:-all)?\ .*
-    """,
-    re.VERBOSE,
+    "|".join(
+        (
+            r"set [-+][eux]+|exit [01]|:|true|esac|;;|fi|then|else|[{}]|ldconfig",
+            r"""case ["']?\$\{?1\}?["']? in""",
+            rf"\(?\s?{_WORD}(?:\s?\|\s?{_WORD})*\s?\)(?: ?;;)?",
+            rf"(?:el)?if {_TEST}(?: (?:\|\||&&) {_TEST})* ?(?:; ?then)?",
+            r"""(?:>&2 )?echo (?=.*unknown argument)(?:"(?:[^"$`\\]|\\.|\$[@*012])*"|'[^']*')(?: 1?> ?&2)?""",
+            rf"update-alternatives {_PLAIN}--remove(?:-all)? {_PLAIN}",
+        )
+    )
 )
+"""Commands, each on a line of its own, that say something, do nothing, or undo what an earlier version did."""
 _HARMLESS_DIVERSION = re.compile(r"\.usr-is-merged\b|--remove\b")
 """What guards a file's move from / to /usr (DEP 17); here both are one place from the start."""
 _INSTALL = re.compile(r"update-alternatives\b[^;&|]*--install\b")

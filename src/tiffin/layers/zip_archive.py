@@ -73,7 +73,9 @@ class Archive:
     def entry(self, member: Member, path: str, *, executable: bool) -> Entry:
         """Make the entry of a member at a path of an image; one that is deflated will be spliced."""
         entry = Entry.file(path, member.size, partial(self.open, member), executable=executable)
-        if member.method != DEFLATED:
+        if not member.size:
+            self.read(member)  # checks it, since nobody reads an empty file later
+        if member.method != DEFLATED or not member.size:
             return entry
         return msgspec.structs.replace(entry, deflated=Deflated(crc=member.crc, pieces=partial(self.pieces, member)))
 

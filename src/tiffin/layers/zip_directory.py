@@ -39,8 +39,6 @@ _SPECIAL = {
     stat.S_IFIFO: "a fifo",
     stat.S_IFSOCK: "a socket",
 }
-_LARGEST_EMPTY = 16
-"""Bytes that an empty DEFLATE stream takes at most."""
 _DENSEST = 1032
 """DEFLATE holds at most this many bytes in one (zlib, "Maximum Compression Factor")."""
 
@@ -223,8 +221,6 @@ def _possible(member: Member) -> bool:
     """Say whether so many bytes can come out of so many."""
     if member.method == STORED:
         return member.packed == member.size
-    if not member.size:
-        return member.packed <= _LARGEST_EMPTY and not member.crc
     return member.size <= member.packed * _DENSEST
 
 

@@ -219,7 +219,7 @@ class MetricsApi:
             exchange.refuse(405, "/metrics takes GET, HEAD", b"allow: GET, HEAD\r\n")
         else:
             text = self._metrics.text(
-                in_flight=self._desk.in_flight, queued=self._workers.dispatcher.queued, ready=self._workers.ready
+                in_flight=self._desk.in_flight, queued=self._workers.dispatcher.queued, workers=len(self._workers)
             )
             exchange.answer(200, text.encode(), TEXT)
 

@@ -53,7 +53,7 @@ def _environment(service: Path) -> dict[str, str]:
 
 
 def _all(service: Service, environment: Mapping[str, str]) -> int:
-    folder = Path(tempfile.mkdtemp(prefix="tiffin-"))
+    folder = Path(tempfile.mkdtemp(prefix="tiffin-", dir="/tmp"))  # a long TMPDIR fits no socket
     try:
         path, token = folder / "worker.sock", os.urandom(16).hex()
         sockets = listeners(os.environ)

@@ -21,7 +21,7 @@ class Metrics:
         self.rows += rows
         self.predict_seconds += seconds
 
-    def text(self, *, in_flight: int, queued: int, ready: bool) -> str:
+    def text(self, *, in_flight: int, queued: int, workers: int) -> str:
         """Write everything for a scraper."""
         label = f'model="{self._model}"'
         requests = [f'tiffin_requests_total{{{label},code="{code}"}} {n}' for code, n in sorted(self.codes.items())]
@@ -39,7 +39,9 @@ class Metrics:
                 *_head("tiffin_predicted_rows_total", "counter", "Rows the model has predicted."),
                 f"tiffin_predicted_rows_total{{{label}}} {self.rows}",
                 *_head("tiffin_model_ready", "gauge", "Whether a worker with the model is there."),
-                f"tiffin_model_ready{{{label}}} {int(ready)}",
+                f"tiffin_model_ready{{{label}}} {int(workers > 0)}",
+                *_head("tiffin_workers", "gauge", "Workers that are connected and have the model."),
+                f"tiffin_workers{{{label}}} {workers}",
                 "",
             ]
         )

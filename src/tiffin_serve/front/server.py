@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 import time
@@ -25,6 +24,7 @@ from tiffin_serve.protocol.frames import LoadError
 from tiffin_serve.protocol.service import Service
 
 LOAD_FAILED = 3
+STOPPED_NOW = 128 + signal.SIGTERM
 GRACE_SECONDS = 30
 WORKER_SECONDS = 5
 FIRST_BACKOFF_SECONDS = 0.1
@@ -175,7 +175,8 @@ class Front:
         if self._stopping is not None:
             if self._outfit.child is not None:
                 self._outfit.child.stop(now=True)
-            os._exit(128 + signal.SIGTERM)
+            self._finish(STOPPED_NOW, "")
+            return
         self._stopped_at = self._loop.time()
         self._stopping = self._loop.create_task(self._drain())
 

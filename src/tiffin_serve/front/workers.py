@@ -50,6 +50,9 @@ class Workers:
         """Say whether anyone could predict."""
         return bool(self._lines)
 
+    def __len__(self) -> int:
+        return len(self._lines)
+
     def welcome(self, line: WorkerLine, hello: Hello) -> str:
         """Take a worker in; returns the reason where it is refused."""
         if hello.version != VERSION:

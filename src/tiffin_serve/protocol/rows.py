@@ -13,7 +13,7 @@ import msgspec
 from tiffin_serve.protocol.call import Call, Tensor, make_call
 from tiffin_serve.protocol.datatypes import DATATYPES
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.infer import InferOutput
+from tiffin_serve.protocol.infer import MAX_RANK, InferOutput
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 from tiffin_serve.protocol.tensors import explain, nest, read_values
 
@@ -126,6 +126,8 @@ def _free(rows: list[Any], *, named: bool) -> tuple[Tensor, ...]:
     if not named:
         return (_guess("input", rows, "rows"),)
     columns = list(rows[0])
+    if not columns:
+        raise RequestError("rows[0]: has no columns")
     return tuple(
         [
             _guess(name, [_cell(row, place, name) for place, row in enumerate(rows)], f"column '{name}' of rows")
@@ -139,6 +141,8 @@ def _guess(name: str, values: list[Any], field: str) -> Tensor:
     while isinstance(inner, list):
         rank += 1
         inner = inner[0] if inner else 0.0  # type: ignore[assignment] # the innermost value
+    if rank > MAX_RANK:
+        raise RequestError(f"{field}: nested too deep")
     datatype = "BYTES" if isinstance(inner, str) else "BOOL" if isinstance(inner, bool) else "FP64"
     shape, data = read_values(values, DATATYPES[datatype], TensorSpec(name, datatype, (-1,) * rank).shape, field)
     return Tensor(name, datatype, shape, data)

@@ -32,6 +32,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))  # nothing is lost while loading
     model, error = _load()
+    numpy = find_numpy()  # before the hello: ready means that nothing is left to import
     with _connect(os.environ["TIFFIN_WORKER_SOCKET"]) as connection:
         _finish_batch_on_stop(connection)
         connection.sendall(encode(_hello(model, error)))
@@ -44,7 +45,7 @@ def main() -> int:
             return 1
         gc.collect()
         gc.freeze()
-        _work(connection, reader, model)
+        _work(connection, reader, model, numpy)
     return 0
 
 
@@ -104,8 +105,7 @@ def _hello(model: Optional[Model], error: "Optional[dict[str, str]]") -> "dict[s
     return {**hello, "error": error} if model is None else {**hello, "signature": model.signature}
 
 
-def _work(connection: socket.socket, reader: FrameReader, model: Model) -> None:
-    numpy = find_numpy()
+def _work(connection: socket.socket, reader: FrameReader, model: Model, numpy: Any) -> None:
     declared = {spec["name"]: spec["datatype"] for spec in model.signature.get("outputs", ())}
     while True:
         frame = reader.read()

@@ -23,9 +23,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     yield begin
     for server in servers:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.process.wait()
+        server.end()
 
 
 @pytest.fixture

@@ -104,6 +104,10 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE)
 
+    def end(self) -> None:
+        """Stop it now, whatever is in flight: a second signal does not wait."""
+        wait_for(lambda: self.process.poll() is not None or self.process.terminate(), "ended")
+
 
 Serve = Callable[..., Server]
 

@@ -22,11 +22,13 @@ T = TypeVar("T")
 
 _RETRIES = urllib3.Retry(
     total=3,
+    connect=1,
     backoff_factor=0.3,
     status_forcelist=(408, 425, 429, 500, 502, 503, 504),
     raise_on_status=False,
 )
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
+_CONNECTIONS = 8
 _BROKEN_TRANSFERS = 3
 """How often one file is begun anew where the connection breaks in the middle of it."""
 _DENIED = (401, 403, 407)
@@ -79,7 +81,8 @@ class Archive:
             response.close()
 
     def _request(self, url: str) -> urllib3.BaseHTTPResponse:
-        bare, headers = _without_secret(url)
+        bare, secret = _split_secret(url)
+        headers = urllib3.make_headers(basic_auth=secret) if secret else {}
         return self._pool(bare).request(
             "GET",
             bare,
@@ -92,8 +95,14 @@ class Archive:
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = choose_proxy(url, self._proxies, self._environment)
         if proxy not in self._pools:
-            self._pools[proxy] = urllib3.ProxyManager(proxy, maxsize=8) if proxy else urllib3.PoolManager(maxsize=8)
+            self._pools[proxy] = _proxied(proxy) if proxy else urllib3.PoolManager(maxsize=_CONNECTIONS)
         return self._pools[proxy]
+
+
+def _proxied(proxy: str) -> urllib3.PoolManager:
+    bare, secret = _split_secret(proxy)
+    headers = urllib3.make_headers(proxy_basic_auth=secret) if secret else {}
+    return urllib3.ProxyManager(bare, proxy_headers=headers, maxsize=_CONNECTIONS)
 
 
 def choose_proxy(url: str, told: Mapping[str, str], environment: Mapping[str, str]) -> str:
@@ -130,15 +139,14 @@ def checked(pieces: Iterator[bytes], expected: tuple[Digest, int], where: str) -
 
 def public(url: str) -> str:
     """Return an address without a user's name and password, fit to be shown."""
-    return _without_secret(url)[0]
+    return _split_secret(url)[0]
 
 
-def _without_secret(url: str) -> tuple[str, dict[str, str]]:
+def _split_secret(url: str) -> tuple[str, str]:
+    """Split an address into what may be shown and `user:password`."""
     parts = urlsplit(url)
-    secret, at, host = parts.netloc.rpartition("@")
-    if not at:
-        return url, {}
-    return urlunsplit(parts._replace(netloc=host)), urllib3.make_headers(basic_auth=unquote(secret))
+    secret, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=host)), unquote(secret)
 
 
 def first(mirrors: Sequence[str], get: Callable[[str], T]) -> T:

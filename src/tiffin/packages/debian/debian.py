@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pysequoia
 
-from tiffin.durable import renamed
+from tiffin.durable import lock, renamed
 from tiffin.errors import IntegrityError, NotFoundError, UnavailableError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.packages.debian.archive import Archive, first, public
@@ -109,25 +109,26 @@ class Debian:
         release = self._release(suite, mirrors)
         if path not in release.files:
             raise IntegrityError(f"{suite} has no index {path}", "use another mirror")
-        where, expected = f"the index of {suite}", release.files[path]
+        expected = release.files[path]
         kept = kept_at(self._cache / "index", expected.sha256)
-        if not kept.exists():
-            folder = path.rpartition("/")[0]
-            name = f"{folder}/by-hash/SHA256/{expected.sha256.hex}" if release.by_hash else path
-            self._keep(mirrors, f"dists/{suite}/{name}", kept, expected)
-        try:
-            return Index(kept, where)
-        except msgspec.MsgspecError:
-            kept.unlink(missing_ok=True)
-            raise IntegrityError(f"{kept} is damaged; it has been deleted", "run the command again") from None
+        if found := _opened(kept, suite):
+            return found
+        folder = path.rpartition("/")[0]
+        name = f"{folder}/by-hash/SHA256/{expected.sha256.hex}" if release.by_hash else path
+        self._keep(mirrors, f"dists/{suite}/{name}", kept, expected)
+        return Index(kept, f"the index of {suite}")
 
     def _keep(self, mirrors: Sequence[str], path: str, kept: Path, expected: IndexFile) -> None:
-        with step("download", path, total=expected.size, unit="bytes"):
-            packed = kept.with_suffix(".xz")
-            self._archive.download(mirrors, path, packed, (expected.sha256, expected.size))
-            with packed.open("rb") as file:
-                keep(file, kept, path)
-            packed.unlink()
+        """Fetch an index and keep it boiled down; of several processes one does it and the others wait."""
+        with lock(kept.with_suffix(".lock")):
+            if _opened(kept, path):
+                return
+            with step("download", path, total=expected.size, unit="bytes"):
+                packed = kept.with_suffix(".xz")
+                self._archive.download(mirrors, path, packed, (expected.sha256, expected.size))
+                with packed.open("rb") as file:
+                    keep(file, kept, path)
+                packed.unlink()
 
     def _release(self, suite: str, mirrors: Sequence[str]) -> Release:
         """Read the newest release; where no mirror answers, the one kept from last time serves."""
@@ -157,6 +158,14 @@ class Debian:
         with renamed(kept) as file:
             file.write(signed)
         return release
+
+
+def _opened(kept: Path, suite: str) -> Index | None:
+    """Open a kept index; one that is absent or damaged is none."""
+    try:
+        return Index(kept, f"the index of {suite}")
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
 
 
 def _check(wanted: Wanted) -> None:

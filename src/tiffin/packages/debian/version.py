@@ -12,7 +12,6 @@ _Part: TypeAlias = tuple[tuple[tuple[int, ...], int], ...]
 _PIECE = re.compile(r"([^0-9]*)([0-9]*)", re.ASCII)
 _END = 0
 _BEFORE_END = -1
-_NOTHING = ((_END,), 0)
 
 
 @lru_cache(maxsize=8192)
@@ -26,11 +25,9 @@ def version_key(version: str) -> Key:
 
 
 def _part(text: str) -> _Part:
-    """Split into non-digits and digits by turns; a missing number counts as 0, and one empty piece ends the part."""
-    pieces = [((*map(_weight, letters), _END), int(digits or 0)) for letters, digits in _PIECE.findall(text)]
-    while pieces and pieces[-1] == _NOTHING:
-        pieces.pop()
-    return (*pieces, _NOTHING)
+    """Split into non-digits and digits by turns; a missing number counts as 0, and an empty piece ends the part."""
+    pieces = _PIECE.findall(text or "0")
+    return tuple(((*map(_weight, letters), _END), int(digits or 0)) for letters, digits in pieces)
 
 
 def _weight(character: str) -> int:

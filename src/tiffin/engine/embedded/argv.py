@@ -1,0 +1,95 @@
+"""From a ContainerSpec to bubblewrap's arguments: pure, and so easily looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tiffin.engine.embedded.stage import STAGE, TOP
+from tiffin.engine.spec import ContainerSpec, Mount, Network
+
+ALONE = (
+    "--unshare-user",
+    "--unshare-pid",
+    "--unshare-ipc",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--die-with-parent",
+    "--new-session",
+    "--cap-drop",
+    "ALL",
+)
+"""What every container has of its own, and what it never has."""
+
+
+def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str]) -> list[str]:
+    """All of bubblewrap's options but descriptors; paths of the spec have been resolved, sources have short names.
+
+    `masked` are the files and folders of /proc that this kernel has and no container should read.
+    """
+    return [
+        *ALONE,
+        "--as-pid-1",
+        *([] if spec.network is Network.HOST else ["--unshare-net"]),
+        *("--uid", str(spec.user[0]), "--gid", str(spec.user[1])),
+        *("--hostname", hostname(spec.name)),
+        *root(len(set(spec.layers))),
+        *kernel(masked),
+        *_tmpfs(("/tmp", *spec.tmpfs)),  # noqa: S108 - the container's own
+        *_flat(bind(number, mount) for number, mount in enumerate(spec.mounts)),
+        *("--chdir", spec.cwd, "--clearenv"),
+        *_flat(("--setenv", key, value) for key, value in environment(spec).items()),
+    ]
+
+
+def root(layers: int) -> list[str]:
+    """Stack this many layers, bottom first, and the top one over them, read-only."""
+    sources = [*(f"{STAGE}/{number}" for number in range(layers)), TOP]
+    return [*_flat(("--overlay-src", source) for source in sources), "--ro-overlay", "/"]
+
+
+def kernel(masked: Sequence[str]) -> list[str]:
+    """Give /proc, /dev and the little of /sys that counts processors, all of it unwritable."""
+    hidden = _flat(
+        ("--tmpfs", path[:-1], "--remount-ro", path[:-1]) if path.endswith("/") else ("--dev-bind", "/dev/null", path)
+        for path in masked
+    )
+    processors = _flat(
+        ("--ro-bind-try", path, path) for path in ("/sys/devices/system/cpu", "/sys/devices/system/node")
+    )
+    return [
+        *("--proc", "/proc", *hidden),
+        *("--dev", "/dev", *_tmpfs(["/dev/shm"]), "--remount-ro", "/dev"),  # noqa: S108 - the container's own
+        *("--tmpfs", "/sys", *processors, "--remount-ro", "/sys"),
+    ]
+
+
+def bind(number: int, mount: Mount) -> tuple[str, str, str]:
+    """Mount what the stage calls by this number."""
+    return ("--ro-bind" if mount.read_only else "--bind", f"{STAGE}/{mount_name(number)}", mount.target)
+
+
+def mount_name(number: int) -> str:
+    """The short name of a mount's source."""
+    return f"m{number}"
+
+
+def hostname(name: str) -> str:
+    """The host name of a container: its name, as far as a host name may have its letters (RFC 1123)."""
+    return name.replace("_", "-").rstrip("-.") or "container"
+
+
+def environment(spec: ContainerSpec) -> dict[str, str]:
+    """The container's environment: what the image and the user say, who it is, and which sockets it inherits."""
+    own = {"HOSTNAME": hostname(spec.name), "HOME": "/"} | spec.env | {"TIFFIN_IMAGE": str(spec.digest)}
+    names = [port.socket for port in spec.ports if port.socket]
+    if not names:
+        return own
+    return own | {"LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(names)}
+
+
+def _tmpfs(paths: Iterable[str]) -> list[str]:
+    return _flat(("--perms", "1777", "--tmpfs", path) for path in paths)
+
+
+def _flat(parts: Iterable[Iterable[str]]) -> list[str]:
+    return [text for part in parts for text in part]

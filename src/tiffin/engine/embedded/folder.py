@@ -1,0 +1,95 @@
+"""Containers on disk: `containers/<ID>/` with what each was made of, and `names/` that lets a name mean one ID only.
+
+    <ID>/spec.json     what it was made of; never changes
+    <ID>/run/          the keeper's, and the container user's where tiffin runs as root: state, log, control socket
+
+A name is a symbolic link, made under a lock that the kernel lifts when its holder dies; a link whose folder is gone was
+left by a process that died in between, and means nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tiffin.engine.spec import ContainerSpec
+from tiffin.errors import ConflictError, NotFoundError
+from tiffin.oci.documents import decode, encode
+
+_ID_BYTES = 6
+
+
+class Folders:
+    """Every container of a data folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names = path / "names"
+
+    def make(self, spec: ContainerSpec, owner: int | None) -> Path:
+        """Make a container's folder; raises ConflictError for a name that is taken."""
+        self._names.mkdir(parents=True, exist_ok=True)
+        new = self._path / secrets.token_hex(_ID_BYTES)
+        unnamed = new.with_name(f".new-{new.name}")
+        (unnamed / "run").mkdir(mode=0o700, parents=True)
+        (unnamed / "spec.json").write_bytes(encode(spec))
+        if owner is not None:
+            os.chown(unnamed / "run", owner, owner)
+        with self._locked():
+            try:
+                self._claim(spec.name, new.name)
+            except ConflictError:
+                shutil.rmtree(unnamed)
+                raise
+            unnamed.rename(new)
+        return new
+
+    def find(self, name: str) -> Path:
+        """Find a container's folder by name or ID; raises NotFoundError."""
+        for path in (self._names / name, self._path / name):
+            if "/" not in name and (path / "spec.json").is_file():
+                return path.resolve()
+        raise NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
+
+    def all(self) -> list[Path]:
+        """Every container's folder, oldest first."""
+        found = [path for path in self._path.glob("[!.]*") if (path / "spec.json").is_file()]
+        return sorted(found, key=lambda path: (path / "spec.json").stat().st_mtime_ns)
+
+    def remove(self, path: Path) -> None:
+        """Forget a container, at once as others see it."""
+        gone = path.with_name(f".gone-{path.name}")
+        with self._locked(), contextlib.suppress(FileNotFoundError):
+            link = self._names / read_spec(path).name
+            if os.readlink(link) == f"../{path.name}":  # noqa: PTH115 - the link's text
+                link.unlink()
+            path.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _claim(self, name: str, identity: str) -> None:
+        link = self._names / name
+        if link.exists():
+            raise ConflictError(
+                f"a container called {name!r} exists already", f"remove it: `tiffin rm -f {name}`, or choose another"
+            )
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"../{identity}")
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = os.open(self._names, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def read_spec(path: Path) -> ContainerSpec:
+    """Read what a container was made of."""
+    return decode(ContainerSpec, (path / "spec.json").read_bytes(), str(path / "spec.json"))

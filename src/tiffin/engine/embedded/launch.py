@@ -1,0 +1,139 @@
+"""From a ContainerSpec and a machine to what the stage builds and runs: decided here, done there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from tiffin.engine.embedded import stage
+from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, hostname, kernel, mount_name, root
+from tiffin.engine.embedded.machine import Bubblewrap, Machine
+from tiffin.engine.embedded.rootfs import Layers, inside, top
+from tiffin.engine.embedded.seccomp import program
+from tiffin.engine.embedded.stage import STAGE
+from tiffin.engine.spec import ContainerSpec, Mount, Network
+from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
+
+SOURCES = str(Path(__file__).parents[3])
+"""Where the package `tiffin` lies; the keeper gets this folder last on its path."""
+_BOOT = "import sys; sys.path.append({sources!r}); from tiffin.engine.embedded.{module} import main; main()"
+_LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+_FOLDERS = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - the container's own
+
+
+def python(module: str) -> list[str]:
+    """The command that runs `main()` of a module of this package with a bare interpreter: no site, no environment."""
+    return [sys.executable, "-I", "-S", "-c", _BOOT.format(sources=SOURCES, module=module)]
+
+
+def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.Launch:
+    """Decide how a container of these unpacked layers is built; raises ConfigError, NotFoundError, UnsupportedError."""
+    _refuse_what_is_not_done(spec)
+    layers = Layers(folders)
+    resolved = _resolved(spec, layers)
+    # A program may also come from a mount; then only running it can tell.
+    if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
+        raise NotFoundError(
+            f"{spec.image} has no program {spec.argv[0]!r} that can be run",
+            f"its PATH is {spec.env.get('PATH', '')}; give another program after the image's name",
+        )
+    etc = layers.resolve("/etc")
+    mounted = {mount.target: Path(mount.source).is_dir() for mount in resolved.mounts}
+    files = _names(spec, machine, etc) | {target: "" for target, folder in mounted.items() if not folder}
+    places = [*_FOLDERS, resolved.cwd, *resolved.tmpfs, *(target for target, folder in mounted.items() if folder)]
+    above = top(layers, places, files)
+    return {
+        **_stacked(folders, machine),
+        "binds": [
+            *_binds(folders, machine.bubblewrap),
+            *((mount.source, mount_name(number)) for number, mount in enumerate(resolved.mounts)),
+        ],
+        "mounts": [
+            (mount_name(number), mount.source, not mount.read_only) for number, mount in enumerate(resolved.mounts)
+        ],
+        "folders": list(above.folders),
+        "files": above.files,
+        "arguments": bubblewrap_arguments(resolved, machine.masked),
+        "argv": list(spec.argv),
+    }
+
+
+def tool(folders: list[Path], argv: list[str], env: dict[str, str], machine: Machine) -> stage.Launch:
+    """Decide how one program of an image is run for its output: no network, no mounts, nothing written but /tmp."""
+    above = top(Layers(folders), _FOLDERS, {})
+    settings = [text for key, value in env.items() for text in ("--setenv", key, value)]
+    return {
+        **_stacked(folders, machine),
+        "folders": list(above.folders),
+        "arguments": [
+            *(*ALONE, "--unshare-net", *root(len(folders)), *kernel(machine.masked)),
+            *("--perms", "1777", "--tmpfs", "/tmp", "--chdir", "/", "--clearenv", *settings),  # noqa: S108 - its own
+        ],
+        "argv": argv,
+    }
+
+
+def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
+    """What every launch has: the layers, the user, the filter."""
+    return {
+        "become": machine.become,
+        "binds": _binds(folders, machine.bubblewrap),
+        "mounts": [],
+        "folders": [],
+        "files": {},
+        "program": f"{STAGE}/b/{machine.bubblewrap.path}",
+        "arguments": [],
+        "argv": [],
+        "seccomp": program(machine.architecture).hex(),
+    }
+
+
+def _binds(folders: list[Path], bubblewrap: Bubblewrap) -> list[tuple[str, str]]:
+    return [(bubblewrap.folder, "b"), *((str(folder), str(number)) for number, folder in enumerate(folders))]
+
+
+def _refuse_what_is_not_done(spec: ContainerSpec) -> None:
+    if not spec.read_only:
+        raise UnsupportedError("the embedded engine has no writable root yet", "mount a folder: `-v ./data:/data:rw`")
+    unnamed = [port for port in spec.ports if not port.socket]
+    if unnamed and spec.network is Network.HOST:
+        raise UnsupportedError(
+            f"port {unnamed[0].container_port} is the host's own with `--network host`", "leave `-p` out"
+        )
+    if unnamed:
+        raise UnsupportedError(
+            f"{spec.image} does not inherit its sockets, so port {unnamed[0].container_port} cannot be published",
+            "use `--network host`, or an image with the label dev.tiffin.sockets",
+        )
+
+
+def _resolved(spec: ContainerSpec, layers: Layers) -> ContainerSpec:
+    """Follow the image's links in every path, so that nothing is mounted through one."""
+    return msgspec.structs.replace(
+        spec,
+        cwd=inside(layers, "the working directory", spec.cwd),
+        tmpfs=tuple(inside(layers, "tmpfs", path) for path in spec.tmpfs),
+        mounts=tuple(_mount(mount, layers) for mount in spec.mounts),
+    )
+
+
+def _mount(mount: Mount, layers: Layers) -> Mount:
+    source = Path(mount.source).absolute()
+    if not source.exists():
+        option = f"-v {mount.source}:{mount.target}"
+        raise ConfigError(f"{source} of `{option}` does not exist", f"make it: `mkdir -p {source}`, or name another")
+    target = inside(layers, "mount target", mount.target)
+    return msgspec.structs.replace(mount, source=str(source), target=target)
+
+
+def _names(spec: ContainerSpec, machine: Machine, etc: str) -> dict[str, str]:
+    """The three files that say who is who on the network."""
+    shared = spec.network is Network.HOST
+    own = hostname(spec.name)
+    return {
+        f"{etc}/hostname": f"{own}\n",
+        f"{etc}/hosts": machine.hosts if shared else f"{_LOCALHOST}127.0.0.1 {own}\n",
+        f"{etc}/resolv.conf": machine.resolv_conf if shared else "# this container has no network\n",
+    }

@@ -1,0 +1,107 @@
+"""What a stack of unpacked layers looks like from inside, without mounting it: paths are resolved as a chroot would."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from tiffin.errors import ConfigError
+
+_MOST_LINKS = 40
+"""As many symbolic links as the kernel follows."""
+_KERNEL = {"proc", "sys", "dev"}
+
+
+class Layers:
+    """Unpacked layers, bottom first, seen as one tree; nothing outside them is ever looked at."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(reversed(folders))
+        self._known: dict[str, Path | None] = {}
+
+    def resolve(self, path: str) -> str:
+        """Follow every symbolic link of an absolute path, inside the tree; what is absent is kept as it is."""
+        todo, done, links = list(reversed(PurePosixPath(path).parts[1:])), PurePosixPath("/"), 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                done = done.parent
+                continue
+            there = self._topmost(str(done / part))
+            if there is None or not there.is_symlink():
+                done /= part
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                raise ConfigError(f"too many symbolic links in the image's {path}", "give the path they should lead to")
+            target = PurePosixPath(os.readlink(there))  # noqa: PTH115 - a link's text, which may be absolute
+            if target.is_absolute():
+                done = PurePosixPath("/")
+            todo += reversed([part for part in target.parts if part != "/"])
+        return str(done)
+
+    def find(self, path: str) -> Path | None:
+        """Where on the host the file or folder lies that the path means, or None."""
+        return self._topmost(self.resolve(path))
+
+    def text(self, path: str) -> str:
+        """Read a small text file of the image; an absent one is empty."""
+        found = self.find(path)
+        return found.read_text(errors="replace") if found and found.is_file() else ""
+
+    def program(self, name: str, path: str, cwd: str) -> bool:
+        """Say whether `name` can be run, looked for as execvp(3) does."""
+        places = [PurePosixPath(cwd)] if "/" in name else [PurePosixPath(cwd) / part for part in path.split(":")]
+        return any((there := self.find(str(place / name))) and os.access(there, os.X_OK) for place in places)
+
+    def mode(self, path: str) -> int:
+        """The permissions of a folder, 0755 for one that is absent or no folder."""
+        there = self._topmost(path)
+        return stat.S_IMODE(there.stat().st_mode) if there and there.is_dir() else 0o755
+
+    def _topmost(self, path: str) -> Path | None:
+        """The entry of the topmost layer that has this path, whose links were resolved before."""
+        if path not in self._known:
+            self._known[path] = next(filter(None, (_entry(folder, path) for folder in self._folders)), None)
+        found = self._known[path]
+        return None if found is None or _whiteout(found) else found
+
+
+def _entry(folder: Path, path: str) -> Path | None:
+    there = Path(f"{folder}{path}")
+    return there if os.path.lexists(there) else None
+
+
+def _whiteout(path: Path) -> bool:
+    """Overlay's mark of a path that a layer takes away: a character device 0:0."""
+    found = path.lstat()
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+class Top(msgspec.Struct, frozen=True, kw_only=True):
+    """The layer above all others: folders with their permissions, parents first, and small files."""
+
+    folders: tuple[tuple[str, int], ...]
+    files: dict[str, str]
+
+
+def top(layers: Layers, folders: Iterable[str], files: dict[str, str]) -> Top:
+    """Make a layer that has all these paths, already resolved; folders keep the permissions that the image gives them.
+
+    A mount point made here is ours whatever the image has there, so no link in an image leads a mount astray.
+    """
+    needed = {path for path in folders if path != "/"}
+    needed |= {str(parent) for path in (*needed, *files) for parent in PurePosixPath(path).parents} - {"/"}
+    return Top(folders=tuple((path, layers.mode(path)) for path in sorted(needed)), files=files)
+
+
+def inside(layers: Layers, what: str, path: str) -> str:
+    """Resolve a path the user or the image names; raises ConfigError where it ends in the kernel's own folders."""
+    resolved = layers.resolve(path)
+    if PurePosixPath(resolved).parts[1:2] and PurePosixPath(resolved).parts[1] in _KERNEL:
+        raise ConfigError(f"{what} {path!r} leads to {resolved} in the image", "choose another path")
+    return resolved

@@ -1,0 +1,80 @@
+"""Unpacked layers: `unpacked/<diff ID>/`, each whole or absent, made once whoever asks and however many ask at once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from tiffin.errors import NotFoundError
+from tiffin.oci.digest import Digest
+from tiffin.oci.documents import Descriptor
+from tiffin.oci.store import Store
+from tiffin.progress import parallel, step
+
+Unpack = Callable[[BinaryIO, str, Path, Digest], None]
+"""Unpack a blob of a media type into an empty folder, checking that its diff ID is this one."""
+
+
+class Unpacked:
+    """The unpacked layers of a data folder."""
+
+    def __init__(self, path: Path, unpack: Unpack) -> None:
+        self._path, self._unpack = path, unpack
+
+    def add(self, store: Store, layers: Mapping[Digest, Descriptor]) -> None:
+        """Unpack those of these blobs, by diff ID, that are not here yet, layers at once."""
+        missing = {diff_id: blob for diff_id, blob in layers.items() if not self._folder(diff_id).is_dir()}
+        if missing:
+            with self._shared():
+                parallel(lambda item: self._add(store, item[1], item[0]), missing.items())
+
+    def folders(self, diff_ids: Sequence[Digest]) -> list[Path]:
+        """Where these layers lie; raises NotFoundError for one that was not loaded."""
+        found = [self._folder(diff_id) for diff_id in diff_ids]
+        for diff_id, folder in zip(diff_ids, found, strict=True):
+            if not folder.is_dir():
+                raise NotFoundError(f"layer {diff_id} is not unpacked", "build or pull the image again")
+        return found
+
+    def _folder(self, diff_id: Digest) -> Path:
+        return self._path / diff_id.hex
+
+    def _add(self, store: Store, descriptor: Descriptor, diff_id: Digest) -> None:
+        new = self._path / f".new-{secrets.token_hex(8)}"
+        new.mkdir()
+        try:
+            with step("unpack", diff_id.short, total=descriptor.size, unit="bytes"), store.open(descriptor) as blob:
+                self._unpack(blob, descriptor.media_type, new, diff_id)
+            new.chmod(0o755)
+            self._place(new, self._folder(diff_id))
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+    def _place(self, new: Path, folder: Path) -> None:
+        """Let a whole folder appear; one that somebody else was faster with is the same."""
+        try:
+            new.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+
+    @contextlib.contextmanager
+    def _shared(self) -> Iterator[None]:
+        """Be one of those who unpack; the first of them removes what was left by processes that died."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for left in self._path.glob(".new-*"):
+                    shutil.rmtree(left, ignore_errors=True)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,168 @@
+"""What every engine reads alike, and the two seams it gives: an engine makes containers, a container runs.
+
+Abilities beyond these (exec, copy, attach, checkpoint) are Protocols of their own, asked for with `isinstance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from tiffin.oci.digest import Digest
+from tiffin.oci.image import Image
+from tiffin.oci.store import Store
+
+STOP_SECONDS = 10.0
+"""Seconds between the stop signal and SIGKILL where nobody says otherwise, as in docker."""
+KILLED = 137
+"""The exit code of a container that died of SIGKILL: 128 + 9, as a shell says it."""
+
+
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
+    """A file or folder of the host that the container sees at `target`."""
+
+    source: str
+    target: str
+    read_only: bool = True
+
+
+class Port(msgspec.Struct, frozen=True, kw_only=True):
+    """A TCP port of the host that leads into the container; host port 0 lets the kernel choose.
+
+    `socket` names the listening socket that is handed in (`dev.tiffin.sockets`); it is empty for an image that binds
+    its own ports.
+    """
+
+    host: str = "127.0.0.1"
+    host_port: int = 0
+    container_port: int
+    socket: str = ""
+
+
+class Network(Enum):
+    """What a container can reach: nothing but its own loopback, or all that the host can."""
+
+    NONE = "none"
+    HOST = "host"
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A container, before there is one: everything that decides how it runs.
+
+    `layers` are diff IDs, bottom first; `user` is uid and gid; `sockets` is what the image listens on by name;
+    `tmpfs` are further writable places in memory (`/tmp` and `/dev/shm` always are).
+    """
+
+    name: str
+    image: str
+    digest: Digest
+    layers: tuple[Digest, ...]
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    cwd: str = "/"
+    user: tuple[int, int] = (65532, 65532)
+    mounts: tuple[Mount, ...] = ()
+    ports: tuple[Port, ...] = ()
+    sockets: dict[str, int] = {}
+    read_only: bool = True
+    tmpfs: tuple[str, ...] = ()
+    network: Network = Network.NONE
+    stop_signal: str = "SIGTERM"
+    stop_seconds: float = STOP_SECONDS
+    labels: dict[str, str] = {}
+
+
+class Status(Enum):
+    """Where a container is in its life; an exited one may be started again."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container is doing: `pid` is the host's, times are RFC 3339, `ports` are those really bound.
+
+    `reason` says in words why a container ended that did not end by itself.
+    """
+
+    status: Status = Status.CREATED
+    pid: int = 0
+    exit_code: int | None = None
+    started: str = ""
+    finished: str = ""
+    ports: tuple[Port, ...] = ()
+    reason: str = ""
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that a container wrote, without its line feed; `stream` is stdout or stderr, `time` RFC 3339."""
+
+    time: str
+    stream: str
+    text: str
+
+
+class Container(Protocol):
+    """A container that exists, running or not."""
+
+    @property
+    def id(self) -> str:
+        """What no other container of this engine is called, ever."""
+        ...
+
+    @property
+    def spec(self) -> ContainerSpec:
+        """What it was made of."""
+        ...
+
+    def start(self, *, attached: bool = False) -> None:
+        """Start it and return when its program is about to run.
+
+        An attached container stops when the process that started it dies, for whatever reason. Raises ConflictError
+        for a container that runs already and for a port that is taken, ConfigError for a mount that cannot be.
+        """
+        ...
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Send the stop signal and, `seconds` later, SIGKILL; return when it has exited. An exited one stays so."""
+        ...
+
+    def wait(self) -> int:
+        """Wait until it has exited and return its exit code; 128 + N for one that signal N ended."""
+        ...
+
+    def state(self) -> State:
+        """Look at what it is doing now."""
+        ...
+
+    def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
+        """Read what it has written so far; `follow` goes on until it exits."""
+        ...
+
+    def remove(self, *, force: bool = False) -> None:
+        """Forget it and its log; raises ConflictError while it runs, unless `force` stops it first."""
+        ...
+
+
+class Engine(Protocol):
+    """What runs containers."""
+
+    def load(self, store: Store, image: Image) -> None:
+        """Take an image in; what is there already is not moved."""
+        ...
+
+    def create(self, spec: ContainerSpec) -> Container:
+        """Make a container; raises ConflictError for a name that is taken, NotFoundError for an absent image."""
+        ...
+
+    def find(self, name: str) -> Container:
+        """Find a container by its name or ID; raises NotFoundError."""
+        ...
+
+    def list(self) -> Sequence[Container]:
+        """Every container, oldest first."""
+        ...
