@@ -22,10 +22,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def _program(request: pytest.FixtureRequest) -> None:
-    """Skip a test whose program this machine lacks, naming it."""
-    for mark in request.node.iter_markers("program"):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose program this machine lacks, naming it, before any fixture starts one."""
+    for mark in item.iter_markers("program"):
         for name in mark.args:
             if not shutil.which(name, path=SYSTEM_PATH):
                 pytest.skip(f"needs {name}")

@@ -1,0 +1,55 @@
+"""`buildah bud` as one of the builders: no daemon, the same Dockerfile."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import names
+from .command import Command
+from .dockerfile import BASE, SHELF, UV, dockerfile
+from .project import Project
+
+
+@dataclass(frozen=True)
+class Buildah:
+    """A storage of our own under `folder`, its cache mounts too."""
+
+    folder: Path
+    registry: str
+    name: str = names.BUILDAH
+    daemon: int | None = None
+
+    def forget(self) -> None:
+        """Remove every image but base and wheels, and the cache mounts."""
+        self.forget_images()
+        for mount in (self.folder / "tmp").glob("buildah-cache*"):
+            Command(["rm", "-rf", str(mount)]).run()
+
+    def forget_images(self) -> None:
+        """Remove every image but base and wheels."""
+        listed = self.buildah("images", "--all", "--noheading", "--format", "{{.ID}} {{.Name}}:{{.Tag}}").run()
+        kept = {line.split()[0] for line in listed.splitlines() if line.split()[1] in {BASE, SHELF}}
+        if built := {line.split()[0] for line in listed.splitlines()} - kept:
+            self.buildah("rmi", "--force", *built).run()
+
+    def build(self, project: Project) -> Command:
+        """`buildah bud`, layer by layer."""
+        file = project.folder / "Dockerfile.buildah"
+        file.write_text(dockerfile(UV))
+        options = ["--quiet", "--layers", "--isolation=chroot", "--network=host", "--pull-never"]
+        return self.buildah("bud", *options, f"--file={file}", f"--tag={self._image(project)}", str(project.folder))
+
+    def push(self, project: Project) -> Command:
+        """`buildah push`."""
+        return self.buildah("push", "--quiet", "--tls-verify=false", self._image(project))
+
+    def buildah(self, *arguments: str) -> Command:
+        """Any command of it on this storage."""
+        environment = {**os.environ, "TMPDIR": str(self.folder / "tmp")}
+        storage = [f"--root={self.folder}/root", f"--runroot={self.folder}/run", "--storage-driver=overlay"]
+        return Command(["/usr/bin/buildah", *storage, *arguments], environment)
+
+    def _image(self, project: Project) -> str:
+        return f"{self.registry}/buildah/{project.name}:latest"

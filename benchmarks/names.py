@@ -1,0 +1,25 @@
+"""Who is measured, and what they do: the words that join measuring, tables and targets."""
+
+TIFFIN = "tiffin"
+PIP = "docker, pip"
+UV = "docker, uv"
+BUILDAH = "buildah, uv"
+
+COLD = "every cache empty"
+SEEN = "wheels seen before, other project"
+SHARED = "other project, same lock"
+NOTHING = "no change"
+CHANGED = "one line of code changed"
+RETRAINED = "model retrained"
+BUMPED = "one dependency bumped"
+PHASES = [COLD, SEEN, SHARED, NOTHING, CHANGED, RETRAINED, BUMPED]
+"""In the order of the table."""
+
+BUILD = "build"
+PUSH = "push"
+RUN = "run"
+LIVE = "live"
+FIRST = "first"
+BARE = "bare import and load"
+SIZE = "size"
+MEMORY = "memory"
