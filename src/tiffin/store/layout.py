@@ -84,9 +84,11 @@ class LayoutStore:
         return names[name]
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
-        """Let the name mean this descriptor from now on."""
-        with self._changing() as names:
-            names[name] = descriptor
+        """Let the name mean this descriptor from now on; one that does already is not written again."""
+        known = self.names().get(name)
+        if known is None or known.digest != descriptor.digest:
+            with self._changing() as names:
+                names[name] = descriptor
 
     def untag(self, name: str) -> None:
         """Forget the name; raises NotFoundError."""
