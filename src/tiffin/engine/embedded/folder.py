@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ class Folders:
     def make(self, spec: ContainerSpec, owner: int | None) -> Path:
         """Make a container's folder; raises ConflictError for a name that is taken."""
         self._names.mkdir(parents=True, exist_ok=True)
-        new = self._path / secrets.token_hex(_ID_BYTES)
+        new = self._path / os.urandom(_ID_BYTES).hex()
         unnamed = new.with_name(f".new-{new.name}")
         (unnamed / "run").mkdir(mode=0o700, parents=True)
         (unnamed / "spec.json").write_bytes(encode(spec))
