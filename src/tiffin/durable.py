@@ -22,11 +22,12 @@ def sync_directory(path: Path) -> None:
 
 @contextmanager
 def renamed(target: Path) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of `target` only when the context ends well."""
+    """Write a file, readable by all whatever the umask, that takes the place of `target` when the context ends well."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
     try:
         with temporary.open("xb") as file:
+            os.fchmod(file.fileno(), 0o644)
             yield file
             file.flush()
             os.fsync(file.fileno())
