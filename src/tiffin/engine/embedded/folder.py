@@ -17,6 +17,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tiffin.durable import room_in
 from tiffin.engine.spec import ContainerSpec
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.oci.documents import decode, encode
@@ -33,6 +34,10 @@ class Folders:
 
     def make(self, spec: ContainerSpec, owner: int | None) -> Path:
         """Make a container's folder; raises ConflictError for a name that is taken."""
+        with room_in(self._path.parent):
+            return self._make(spec, owner)
+
+    def _make(self, spec: ContainerSpec, owner: int | None) -> Path:
         self._names.mkdir(parents=True, exist_ok=True)
         new = self._path / secrets.token_hex(_ID_BYTES)
         unnamed = new.with_name(f".new-{new.name}")
