@@ -20,13 +20,12 @@ from tiffin.packages.debian.pins import PYTHONS, BasePins, Wanted
 from tiffin.packages.debian.release import IndexFile, Release, check_release, debian_keys, read_release
 from tiffin.packages.debian.selection import selection
 from tiffin.packages.debian.sources import Mirrors
+from tiffin.packages.index import DOWNLOADS
 from tiffin.packages.pins import DebPin
 from tiffin.packages.web import shown
 from tiffin.progress import note, parallel, step
 
 ARCHITECTURES = ("amd64", "arm64")
-DOWNLOADS = 8
-"""Files fetched at once."""
 
 _RELEASE_LIMIT = 4 << 20
 _SECURITY_POOL = "pool/updates/"

@@ -9,6 +9,7 @@ from pathlib import Path
 from tiffin.errors import DeniedError, IntegrityError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.packages.download import Wanted, download
+from tiffin.packages.index import DOWNLOADS
 from tiffin.packages.pins import WheelPin
 from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirements
@@ -47,7 +48,7 @@ class UvIndex:
         with step("resolve", ", ".join(requirement.name for requirement in requirements.wanted)):
             found = self._resolver.resolve(requirements)
             self._remember(found)
-            return parallel(self._sized, found, workers=8)
+            return parallel(self._sized, found, workers=DOWNLOADS)
 
     def locate(self, pins: Sequence[WheelPin]) -> None:
         """Ask uv once where those pins are that are neither in the cache nor seen before."""
