@@ -10,43 +10,102 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
+import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError, ResponseError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ResponseError, SSLError
 
+from tiffin import __version__
 from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.digest import CHUNK
+
+T = TypeVar("T")
 
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504, 522}
 _DENIED = {401, 403, 407}
 _GONE = {404, 410}
 _OK = 200
-_TIMEOUT = urllib3.Timeout(connect=15, read=60)
+_CONNECTIONS = 8
+_TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, redirect=10, status=0, other=0)
+_UNREACHABLE = (NewConnectionError, ConnectTimeoutError, ProxyError)
+_BACKOFF = 0.5
+"""Seconds before the second attempt; doubled before each further one."""
+_LONGEST_PAUSE = 60.0
+"""Seconds for which a server's wish to be left alone is obeyed at most."""
+
+
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """What to advise, in the words for the kind of place that is asked."""
+
+    absent: str
+    """It has no such file."""
+    denied: str
+    """It does not give the file to us."""
+    busy: str
+    """It did not answer, or not now."""
+    refused: str
+    """It answered with what makes no sense there."""
+    changed: str
+    """It gave other bytes than those expected."""
 
 
 class BusyError(UnavailableError):
     """The server did not answer now; `pause` is how many seconds it asks to be left alone, where it says so."""
 
-    def __init__(self, message: str, pause: float | None = None) -> None:
-        """Keep what happened and the pause asked for."""
-        super().__init__(message, "check the network and the index's address, then try again")
+    def __init__(self, message: str, hint: str, pause: float | None = None) -> None:
+        """Keep what happened, what to do about it, and the pause asked for."""
+        super().__init__(message, hint)
         self.pause = pause
+
+
+class UnreachableError(BusyError):
+    """No connection to the server or its proxy came about."""
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a server is asked in all, and what waits some seconds in between."""
+
+    attempts: int = 4
+    unreachable: int = 4
+    """How often where no connection comes about: less for who can ask somewhere else."""
+    pause: Callable[[float], object] = time.sleep
+
+    def tried(self, attempt: Callable[[], T]) -> T:
+        """Do it until the server is not busy; raises BusyError when the last attempt failed."""
+        failed = 0
+        while True:
+            try:
+                return attempt()
+            except BusyError as error:
+                failed += 1
+                if failed >= (self.unreachable if isinstance(error, UnreachableError) else self.attempts):
+                    raise
+                self.pause(_BACKOFF * 2 ** (failed - 1) if error.pause is None else min(error.pause, _LONGEST_PAUSE))
+
+
+PATIENCE = Patience()
 
 
 class Web:
     """Addresses to bytes; threads may share it, and share its connections."""
 
-    def __init__(self, credentials: Sequence[str] = ()) -> None:
-        """Use the user names and passwords in these addresses for their hosts, and ~/.netrc for others."""
-        self._credentials = {
-            _origin(parts): f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            for parts in map(urlsplit, credentials)
-            if parts.username
-        }
+    def __init__(
+        self,
+        hints: Hints,
+        credentials: Sequence[str] = (),
+        proxies: Mapping[str, str] = {},
+        patience: Patience = PATIENCE,
+    ) -> None:
+        """Use the logins in the addresses `credentials` for their hosts, and these proxies: see `choose_proxy`."""
+        self.hints = hints
+        self.patience = patience
+        self._credentials = {_origin(url): login for url, login in map(_split_login, credentials) if login}
+        self._proxies = proxies
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._making = threading.Lock()
 
@@ -70,32 +129,28 @@ class Web:
             return None
 
     def _ask(self, method: str, url: str) -> urllib3.BaseHTTPResponse:
-        response = self._pool(urlsplit(url)).request(
+        bare, own = _split_login(url)
+        login = own or self._credentials.get(_origin(bare)) or _netrc(urlsplit(bare).hostname or "")
+        known = urllib3.util.make_headers(basic_auth=login) if login else {}  # urllib3 keeps it to this host
+        response = self._pool(bare).request(
             method,
-            url,
-            headers={"Accept-Encoding": "identity", "User-Agent": "tiffin", **self._authorization(urlsplit(url))},
+            bare,
+            headers={"Accept-Encoding": "identity", "User-Agent": f"tiffin/{__version__}", **known},
             preload_content=False,
             retries=_REDIRECTS,
             timeout=_TIMEOUT,
         )
         if response.status != _OK:
             response.close()  # its body is not read, so the connection is of no more use
-            raise _refused(response, url)
+            raise _refusal(response, shown(url), self.hints)
         return response
 
-    def _pool(self, parts: SplitResult) -> urllib3.PoolManager:
-        """Return the connections by way of the proxy that the environment names for this address."""
-        bypassed = urllib.request.proxy_bypass(parts.hostname or "")
-        proxy = "" if bypassed else urllib.request.getproxies().get(parts.scheme, "")
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        proxy = choose_proxy(url, self._proxies)
         with self._making:
             if proxy not in self._pools:
                 self._pools[proxy] = _connections(proxy)
             return self._pools[proxy]
-
-    def _authorization(self, parts: SplitResult) -> dict[str, str]:
-        """Credentials for this very host; urllib3 drops them when another host is redirected to."""
-        known = self._credentials.get(_origin(parts)) or _netrc(parts.hostname or "")
-        return urllib3.util.make_headers(basic_auth=known) if known else {}
 
     @contextlib.contextmanager
     def _translated(self, url: str) -> Iterator[None]:
@@ -106,9 +161,25 @@ class Web:
             if isinstance(reason, SSLError):
                 hint = "let SSL_CERT_FILE name the file with your network's certificates"
                 raise DeniedError(f"{shown(url)}: its certificate is not trusted: {reason}", hint) from error
+            message = f"{shown(url)} could not be read: {reason}"
             if isinstance(reason, ResponseError):
-                raise UnavailableError(f"{shown(url)}: {reason}", "check the index's address") from error
-            raise BusyError(f"{shown(url)}: {reason}") from error
+                raise UnavailableError(message, self.hints.refused) from error
+            kind = UnreachableError if isinstance(reason, _UNREACHABLE) else BusyError
+            raise kind(message, self.hints.busy) from error
+
+
+def choose_proxy(url: str, told: Mapping[str, str]) -> str:
+    """Return the proxy for an address, or nothing.
+
+    What is told for its scheme comes first, were it nothing; then the machine's http_proxy, all_proxy and no_proxy.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in told:
+        return told[parts.scheme]
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all", "")
 
 
 def local_path(url: str) -> Path | None:
@@ -119,8 +190,7 @@ def local_path(url: str) -> Path | None:
 
 def shown(url: str) -> str:
     """Return an address for people: without credentials, query and fragment."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return urlsplit(_split_login(url)[0])._replace(query="", fragment="").geturl()
 
 
 def _read_file(path: Path) -> Iterator[bytes]:
@@ -132,7 +202,15 @@ def _read_file(path: Path) -> Iterator[bytes]:
         raise NotFoundError(f"cannot read {path}: {error.strerror}", "put the file there, or lock again") from error
 
 
-def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
+def _split_login(url: str) -> tuple[str, str]:
+    """Split an address into what may be sent on and `user:password`."""
+    parts = urlsplit(url)
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port
 
 
@@ -140,11 +218,10 @@ def _connections(proxy: str) -> urllib3.PoolManager:
     """Make a pool; the default context trusts the system's certificates, or those of SSL_CERT_FILE."""
     trusted = ssl.create_default_context()
     if not proxy:
-        return urllib3.PoolManager(ssl_context=trusted, maxsize=8)
-    user = urlsplit(proxy)
-    login = f"{unquote(user.username)}:{unquote(user.password or '')}" if user.username else None
+        return urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS)
+    bare, login = _split_login(proxy)
     headers = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
-    return urllib3.ProxyManager(proxy, ssl_context=trusted, proxy_headers=headers, maxsize=8)
+    return urllib3.ProxyManager(bare, ssl_context=trusted, proxy_headers=headers, maxsize=_CONNECTIONS)
 
 
 def _netrc(host: str) -> str:
@@ -155,15 +232,15 @@ def _netrc(host: str) -> str:
     return f"{known[0]}:{known[2] or ''}" if known else ""
 
 
-def _refused(response: urllib3.BaseHTTPResponse, url: str) -> TiffinError:
-    message = f"{shown(url)}: {response.status} {response.reason or ''}".rstrip()
+def _refusal(response: urllib3.BaseHTTPResponse, where: str, hints: Hints) -> TiffinError:
+    message = f"{where}: {response.status} {response.reason or ''}".rstrip()
     if response.status in _GONE:
-        return NotFoundError(message, "run `tiffin lock` to look for it again")
+        return NotFoundError(message, hints.absent)
     if response.status in _DENIED:
-        return DeniedError(message, "put the credentials into the index's address or into ~/.netrc")
+        return DeniedError(message, hints.denied)
     if response.status in _TEMPORARY:
-        return BusyError(message, _pause(response.headers.get("Retry-After", "")))
-    return UnavailableError(message, "check the index's address")
+        return BusyError(message, hints.busy, _pause(response.headers.get("Retry-After", "")))
+    return UnavailableError(message, hints.refused)
 
 
 def _pause(text: str) -> float | None:

@@ -13,19 +13,19 @@ import pysequoia
 from tiffin.durable import lock, renamed
 from tiffin.errors import IntegrityError, NotFoundError, UnavailableError, UnsupportedError
 from tiffin.oci.digest import Digest
-from tiffin.packages.debian.archive import Archive, first, public
+from tiffin.packages.debian.archive import Archive, first
 from tiffin.packages.debian.closure import Universe, close
 from tiffin.packages.debian.index import Index, Package, keep, kept_at
 from tiffin.packages.debian.pins import PYTHONS, BasePins, Wanted
 from tiffin.packages.debian.release import IndexFile, Release, check_release, debian_keys, read_release
 from tiffin.packages.debian.selection import selection
 from tiffin.packages.debian.sources import Mirrors
+from tiffin.packages.index import DOWNLOADS
 from tiffin.packages.pins import DebPin
+from tiffin.packages.web import shown
 from tiffin.progress import note, parallel, step
 
 ARCHITECTURES = ("amd64", "arm64")
-DOWNLOADS = 8
-"""Files fetched at once."""
 
 _RELEASE_LIMIT = 4 << 20
 _SECURITY_POOL = "pool/updates/"
@@ -145,7 +145,7 @@ class Debian:
 
     def _newest(self, suite: str, mirror: str, kept: Path) -> Release:
         path = f"dists/{suite}/InRelease"
-        where = public(f"{mirror}/{path}")
+        where = shown(f"{mirror}/{path}")
         try:
             signed = self._archive.read([mirror], path, _RELEASE_LIMIT)
         except NotFoundError as error:

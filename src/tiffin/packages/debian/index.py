@@ -16,13 +16,12 @@ import msgspec
 
 from tiffin.durable import renamed
 from tiffin.errors import ConfigError, IntegrityError
-from tiffin.oci.digest import Digest
+from tiffin.oci.digest import CHUNK, Digest
 from tiffin.packages.debian.relations import Clause, parse_relations
 
 FORMAT = 1
 """Raised when the file kept on disk changes; it is part of its name."""
 
-_CHUNK = 1 << 20
 _NEEDED = "Package|Version|Architecture|Priority|Pre-Depends|Depends|Conflicts|Breaks|Provides|Filename|Size|SHA256"
 _FIELD = re.compile(rf"^(?:{_NEEDED}):.*\n".encode(), re.MULTILINE)
 _PRIORITIES = ("required", "important", "standard", "optional", "extra")
@@ -172,9 +171,9 @@ def _unpacked(packed: BinaryIO, where: str) -> Iterator[bytes]:
     unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ)
     try:
         while not unpacker.eof:
-            data = packed.read(_CHUNK) if unpacker.needs_input else b""
+            data = packed.read(CHUNK) if unpacker.needs_input else b""
             if unpacker.needs_input and not data:
                 raise IntegrityError(f"{where} is truncated", "try again, or use another mirror")
-            yield unpacker.decompress(data, _CHUNK)
+            yield unpacker.decompress(data, CHUNK)
     except lzma.LZMAError as error:
         raise IntegrityError(f"{where} is damaged: {error}", "try again, or use another mirror") from error

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tiffin.durable import room_in
 from tiffin.errors import DeniedError, IntegrityError, NotFoundError
 from tiffin.oci.digest import Digest
-from tiffin.packages.download import Pause, Wanted, download
+from tiffin.packages.download import Wanted, download
+from tiffin.packages.index import DOWNLOADS
 from tiffin.packages.pins import WheelPin
 from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.resolve import Found, Resolver
 from tiffin.packages.pypi.settings import IndexSettings, without_credentials
-from tiffin.packages.web import Web
+from tiffin.packages.web import PATIENCE, Hints, Patience, Web
 from tiffin.progress import parallel, step
+
+HINTS = Hints(
+    absent="run `tiffin lock` to look for it again",
+    denied="put the credentials into the index's address or into ~/.netrc",
+    busy="check the network and the index's address, then try again",
+    refused="check the index's address",
+    changed="find out why it changed; `tiffin lock` pins what is there now",
+)
 
 
 class UvIndex:
@@ -28,21 +36,20 @@ class UvIndex:
     """
 
     def __init__(
-        self, python: ImagePython, cache: Path, settings: IndexSettings | None = None, pause: Pause = time.sleep
+        self, python: ImagePython, cache: Path, settings: IndexSettings | None = None, patience: Patience = PATIENCE
     ) -> None:
         """Resolve for `python` over the indexes in `settings`, by default those of uv's environment variables."""
         settings = settings if settings is not None else IndexSettings.of(os.environ)
         self._resolver = Resolver(python=python, settings=settings, cache=cache / "uv")
         self._cache = cache
-        self._web = Web(settings.urls)
-        self._pause = pause
+        self._web = Web(HINTS, settings.urls, patience=patience)
 
     def resolve(self, requirements: Requirements) -> list[WheelPin]:
         """Return the wheels that the requirements come to, by name; see `refusals` for what is raised."""
         with step("resolve", ", ".join(requirement.name for requirement in requirements.wanted)):
             found = self._resolver.resolve(requirements)
             self._remember(found)
-            return parallel(self._sized, found, workers=8)
+            return parallel(self._sized, found, workers=DOWNLOADS)
 
     def locate(self, pins: Sequence[WheelPin]) -> None:
         """Ask uv once where those pins are that are neither in the cache nor seen before."""
@@ -63,12 +70,12 @@ class UvIndex:
         target = self._wheel(pin.sha256, pin.filename)
         if seen := self._last_seen(pin):
             try:
-                download(self._web, seen, wanted, target, self._pause)
+                download(self._web, seen, wanted, target)
             except (NotFoundError, DeniedError, IntegrityError):
                 self._seen(pin.sha256).unlink(missing_ok=True)  # the address is stale: ask where it is now
             else:
                 return target
-        download(self._web, self._find(pin), wanted, target, self._pause)
+        download(self._web, self._find(pin), wanted, target)
         return target
 
     def _find(self, pin: WheelPin) -> str:
@@ -90,7 +97,7 @@ class UvIndex:
         size = target.stat().st_size if target.exists() else self._web.size(found.url)
         if size is None:
             wanted = Wanted(name=found.filename, sha256=found.sha256)
-            download(self._web, found.url, wanted, target, self._pause)
+            download(self._web, found.url, wanted, target)
             size = target.stat().st_size
         return found.pin(size)
 

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.errors import DeniedError, IntegrityError, NotFoundError, UnavailableError
+from tiffin.errors import IntegrityError, NotFoundError, UnavailableError
 from tiffin.oci.digest import Digest
-from tiffin.packages.debian.archive import Archive, _refusal, choose_proxy, public
+from tiffin.packages.debian.archive import HINTS, Archive
 from tiffin.packages.debian.sources import Mirrors
+from tiffin.packages.web import Patience
 from unit.packages.debian.makers import serving
+
+pytestmark = pytest.mark.usefixtures("_no_proxies")
 
 CONTENT = b"content of a package" * 1000
 EXPECTED = (Digest.of(CONTENT), len(CONTENT))
@@ -16,8 +19,9 @@ NOWHERE = "http://127.0.0.1:9"
 """Nobody listens on the discard port."""
 
 
-def archive() -> Archive:
-    return Archive(Mirrors(main=(), security=()), {})
+def archive(pauses: list[float] | None = None) -> Archive:
+    patience = Patience(unreachable=2, pause=[].append if pauses is None else pauses.append)
+    return Archive(Mirrors(main=(), security=()), patience)
 
 
 def test_a_file_is_downloaded_whole(tmp_path: Path) -> None:
@@ -65,8 +69,9 @@ def test_the_next_mirror_gives_what_one_lacks_or_has_wrong(tmp_path: Path) -> No
 
 
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    with serving(tmp_path) as mirror, pytest.raises(NotFoundError, match=r"x\.deb is not there"):
+    with serving(tmp_path) as mirror, pytest.raises(NotFoundError, match=r"x\.deb: 404") as caught:
         archive().read([mirror.url], "x.deb", 10)
+    assert caught.value.hint == HINTS.absent
 
 
 def test_a_file_that_is_too_long_is_refused(tmp_path: Path) -> None:
@@ -83,32 +88,3 @@ def test_a_mirror_that_does_not_answer_is_unavailable_and_its_password_stays_sec
         archive().read([secret], "InRelease", 10)
     assert "secret" not in str(caught.value)
     assert "127.0.0.1:9" in str(caught.value)
-
-
-def test_an_address_is_shown_without_user_and_password() -> None:
-    assert public("http://a:b@one.example:80/x") == "http://one.example:80/x"
-    assert public("http://one.example/x") == "http://one.example/x"
-
-
-@pytest.mark.parametrize(
-    ("status", "error"), [(404, NotFoundError), (410, NotFoundError), (403, DeniedError), (418, UnavailableError)]
-)
-def test_a_refusal_is_named_for_what_can_be_done(status: int, error: type[Exception]) -> None:
-    assert isinstance(_refusal(status, "http://a.example"), error)
-
-
-@pytest.mark.parametrize(
-    ("told", "environment", "proxy"),
-    [
-        ({}, {}, ""),
-        ({}, {"http_proxy": "http://p:1"}, "http://p:1"),
-        ({}, {"HTTP_PROXY": "http://p:1"}, "http://p:1"),
-        ({}, {"all_proxy": "http://p:1"}, "http://p:1"),
-        ({}, {"https_proxy": "http://p:1"}, ""),
-        ({}, {"http_proxy": "http://p:1", "no_proxy": "one.example"}, ""),
-        ({"http": "http://apt:2"}, {"http_proxy": "http://p:1"}, "http://apt:2"),
-        ({"http": ""}, {"http_proxy": "http://p:1"}, ""),
-    ],
-)
-def test_the_proxy_is_apts_or_the_environments(told: dict[str, str], environment: dict[str, str], proxy: str) -> None:
-    assert choose_proxy("http://one.example/debian", told, environment) == proxy

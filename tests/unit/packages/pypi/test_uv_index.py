@@ -20,6 +20,7 @@ from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.settings import IndexSettings
 from tiffin.packages.pypi.uv_index import UvIndex
+from tiffin.packages.web import Patience
 from wheelhouse import Fault, Index, served, wheel
 
 DEMO = wheel("demo", padding=300_000)
@@ -39,7 +40,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def packages(index: Index, python: ImagePython, tmp_path: Path, pauses: list[float]) -> UvIndex:
-    return UvIndex(python, tmp_path / "cache", IndexSettings(default_index=index.url), pauses.append)
+    return UvIndex(python, tmp_path / "cache", IndexSettings(default_index=index.url), Patience(pause=pauses.append))
 
 
 @pytest.fixture
