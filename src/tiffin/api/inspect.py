@@ -11,6 +11,7 @@ from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.errors import NotFoundError
 from tiffin.oci.documents import encode
+from tiffin.oci.image import Image
 
 
 def inspect(name: str) -> str:
@@ -19,7 +20,7 @@ def inspect(name: str) -> str:
     try:
         container = engine_of(home).find(name)
     except NotFoundError:
-        image = find_image(home.store, name)
+        image = _image(home, name)
         parts = {
             "digest": image.descriptor.digest,
             "manifest": msgspec.Raw(image.manifest_bytes),
@@ -27,6 +28,15 @@ def inspect(name: str) -> str:
         }
         return _pretty(parts)
     return _pretty({"id": container.id, "spec": container.spec, "state": container.state()})
+
+
+def _image(home: Home, name: str) -> Image:
+    try:
+        return find_image(home.store, name)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"no container and no image is called {name!r}", "`tiffin ps -a` and `tiffin images` list them"
+        ) from error
 
 
 def _pretty(parts: Mapping[str, object]) -> str:

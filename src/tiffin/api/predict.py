@@ -24,7 +24,7 @@ def predict(target: str, body: bytes) -> str:
     if status == http.HTTPStatus.OK:
         return answer.decode().rstrip()
     kind = _ERRORS.get(status, ConfigError if status < http.HTTPStatus.INTERNAL_SERVER_ERROR else TiffinError)
-    raise kind(f"{url} answered {status}: {_words(answer)}")
+    raise kind(f"{url} answered {status}: {_words(answer)}", _hint(status, url))
 
 
 def _post(url: str, body: bytes) -> tuple[int, bytes]:
@@ -36,9 +36,19 @@ def _post(url: str, body: bytes) -> tuple[int, bytes]:
         response = connection.getresponse()
         return response.status, response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise UnavailableError(f"{url} does not answer: {error}", "`tiffin ps` lists what runs") from error
+        why = getattr(error, "strerror", None) or error
+        raise UnavailableError(f"{url} does not answer: {why}", "`tiffin ps` lists what runs") from error
     finally:
         connection.close()
+
+
+def _hint(status: int, url: str) -> str | None:
+    """What to do about a refusal, where the server's own words do not say it."""
+    if status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return "send fewer rows at a time, or raise `[serve] max-body-bytes` and build again"
+    if status == http.HTTPStatus.BAD_REQUEST:
+        return f"`curl {url}/` names the address that tells which inputs the model takes"
+    return "`tiffin logs NAME` shows what the server wrote" if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else None
 
 
 def _words(answer: bytes) -> str:

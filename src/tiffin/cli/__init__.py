@@ -11,7 +11,7 @@ import click
 
 from tiffin import __version__
 from tiffin.cli.render import progress
-from tiffin.errors import TiffinError
+from tiffin.errors import DeniedError, NotFoundError, TiffinError
 
 COMMANDS = {
     "build": "make the image of a project",
@@ -69,7 +69,7 @@ def cli(ctx: click.Context, kind: str) -> None:
 def main() -> None:
     """Run the command line; the exit status is the error's."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="tiffin", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         status = error.exit_code
@@ -99,5 +99,9 @@ def _from_machine(error: OSError) -> TiffinError:
 
     if error.errno in FULL:
         return full(error, Path(error.filename).absolute() if error.filename else None)
-    where = f"{error.filename}: " if error.filename else ""
-    return TiffinError(f"{where}{error.strerror or error}", "nothing was lost; free what is missing and run it again")
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(what, "name something that exists")
+    if isinstance(error, PermissionError):
+        return DeniedError(what, "`ls -ld` shows who may; `id` shows who you are")
+    return TiffinError(what, "nothing was lost; mend what the system says and run it again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from pathlib import Path
@@ -14,6 +15,7 @@ from tiffin.errors import ConfigError, NotFoundError
 
 FILE = "tiffin.toml"
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<section>\w*)`)?")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
@@ -38,10 +40,25 @@ def parse_project(table: dict[str, Any], where: str) -> Project:
     try:
         project = msgspec.convert(table, Project)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}", "docs/reference/config.md lists every key") from error
+        raise ConfigError(f"{where}: {error}", _hint(str(error))) from error
     for mistake in _mistakes(project):
         raise ConfigError(f"{where}: {mistake}", "docs/reference/config.md lists every key")
     return project
+
+
+def _hint(error: str) -> str:
+    """Name the keys there are where one is unknown, the one that was probably meant first."""
+    found = _UNKNOWN.fullmatch(error)
+    if not found:
+        return "docs/reference/config.md lists every key"
+    section = found["section"] or ""
+    keys = [
+        field.encode_name
+        for field in msgspec.structs.fields(type(getattr(Project(name="x"), section)) if section else Project)
+    ]
+    near = difflib.get_close_matches(found["key"], keys, 1)
+    meant = f"did you mean `{near[0]}`? " if near else ""
+    return f"{meant}{f'[{section}]' if section else 'the file'} may have {', '.join(keys)}"
 
 
 def _mistakes(project: Project) -> list[str]:

@@ -66,11 +66,9 @@ def opened(paths: Sequence[Path], spool: Path | None = None) -> Iterator[list[De
     The spools have no names, so that nothing stays behind whatever ends the process. Raises IntegrityError and
     UnsupportedError that name file and member, and FullError.
     """
-    with ExitStack() as stack:
+    with room_in(spool or Path(tempfile.gettempdir())), ExitStack() as stack:
         spools = [stack.enter_context(tempfile.TemporaryFile(dir=spool)) for _ in paths]
-        with room_in(spool or Path(tempfile.gettempdir())):
-            debs = parallel(lambda pair: open_deb(*pair), zip(paths, spools, strict=True))
-        yield debs
+        yield parallel(lambda pair: open_deb(*pair), zip(paths, spools, strict=True))
 
 
 def open_deb(path: Path, spool: BinaryIO) -> Deb:

@@ -52,6 +52,20 @@ def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: 
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[serve]\nmax-bach = 3", "did you mean `max-batch`? [serve] may have max-batch, max-delay-ms, "),
+        ("[image]\nqqq = 3", "[image] may have base, packages, include, "),
+        ("[servo]", "did you mean `serve`? the file may have name, model, python, image, serve"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_keys_there_are(tmp_path: Path, text: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_project(write(tmp_path, GOOD + text))
+    assert str(caught.value.hint).startswith(hint)
+
+
 def test_a_folder_without_a_project_is_told_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"tiffin\.toml") as caught:
         read_project(tmp_path)
