@@ -22,6 +22,9 @@ check: setup  ## formatting, lint, types, floors
 test: setup  ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
+docs: setup  ## write the pages that are made from the code
+	$(BIN)/python docs/generate.py
+
 bench: setup  ## tiffin beside its peers, in one run; prints tables
 	$(BIN)/python -m benchmarks
 
@@ -33,4 +36,4 @@ lock:  ## resolve requirements/dev.txt anew; it holds hashes and no index addres
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test bench ci lock help
+.PHONY: demo setup fmt check test docs bench ci lock help

@@ -32,15 +32,13 @@ def images(home: Home | None = None) -> list[ImageRow]:
 
 def find_image(store: LayoutStore, name: str) -> Image:
     """Find an image by name, by name and digest, or by digest alone; raises NotFoundError."""
-    reference = Reference.parse(name) if not name.startswith("sha256:") else None
-    digest = Digest.parse(name) if reference is None else reference.digest
-    if digest:
-        path = store.root / "blobs" / digest.algorithm / digest.hex
-        if not path.is_file():
-            raise NotFoundError(f"no image {name}", "`tiffin images` lists what is here")
-        return read_image(store, Descriptor(media_type=MANIFEST, digest=digest, size=path.stat().st_size))
-    assert reference is not None  # noqa: S101 - a name without a digest was parsed above
-    return read_image(store, store.resolve(reference.tagged))
+    digest = Digest.parse(name) if name.startswith("sha256:") else Reference.parse(name).digest
+    if digest is None:
+        return read_image(store, store.resolve(Reference.parse(name).tagged))
+    path = store.root / "blobs" / digest.algorithm / digest.hex
+    if not path.is_file():
+        raise NotFoundError(f"no image {name}", "`tiffin images` lists what is here")
+    return read_image(store, Descriptor(media_type=MANIFEST, digest=digest, size=path.stat().st_size))
 
 
 def _row(name: str, image: Image) -> ImageRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ import msgspec
 
 from tiffin.oci.documents import encode
 
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+"""A digest, of which people read the first twelve digits."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 
@@ -29,9 +32,7 @@ def show(rows: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: boo
 def _cell(column: str, value: Any) -> str:
     if column == "size":
         return human_size(value)
-    if column == "digest":
-        return str(value)[: len("sha256:") + 12]
-    return str(value)
+    return _DIGEST.sub(r"\1", str(value))
 
 
 def human_size(size: float) -> str:

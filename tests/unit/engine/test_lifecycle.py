@@ -142,7 +142,7 @@ def test_a_detached_container_goes_on_when_its_command_line_is_killed(bench: Emb
 
 @pytest.mark.parametrize("how", ["attached", "detached"])
 def test_a_command_line_killed_at_any_moment_of_a_start_leaves_nothing_locked(bench: EmbeddedBench, how: str) -> None:
-    container = bench.engine.create(bench.program("a", "serve"))
+    container = bench.engine.create(bench.program("a", "serve", stop_seconds=0.1))
     for attempt in range(12):
         with command_line(bench, how) as process:
             time.sleep(0.06 + attempt * 0.012)  # not a wait: the moments at which it dies

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,19 +15,10 @@ TESTS = Path(__file__).parents[2]
 AGAIN = ["contract/test_engine.py", "unit/engine/test_isolation.py", "unit/engine/test_lifecycle.py"]
 
 
-def as_user(argv: list[str], **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(sys.path)} | more
-    return subprocess.run(
-        argv,
-        user=USER,
-        group=USER,
-        extra_groups=[],
-        env=environment,
-        cwd="/",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def as_user(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(sys.path)}
+    become = {"user": USER, "group": USER, "extra_groups": ()}
+    return subprocess.run(argv, **become, env=environment, cwd="/", capture_output=True, text=True, check=False)
 
 
 def interpreter() -> str:
@@ -41,15 +33,20 @@ def interpreter() -> str:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
-def test_an_ordinary_user_needs_no_root_for_any_of_this(tmp_path: Path) -> None:
+def test_an_ordinary_user_needs_no_root_for_any_of_this() -> None:
     python = interpreter()
-    own = tmp_path / "own"
-    own.mkdir()
-    os.chown(own, USER, USER)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(parent.stat().st_mode | 0o011)
     files = [str(TESTS / name) for name in AGAIN]
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={own}/base", f"--rootdir={TESTS.parent}"]
-    done = as_user([python, "-B", "-m", "pytest", *options, *files], PYTHONDONTWRITEBYTECODE="1")
+    with tempfile.TemporaryDirectory(prefix="tiffin-") as own:  # pytest's own folders are closed to other users
+        os.chown(own, USER, USER)
+        options = [
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:xdist",
+            f"--basetemp={own}/base",
+            f"--rootdir={TESTS.parent}",
+        ]
+        done = as_user([python, "-B", "-m", "pytest", *options, *files])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout.splitlines()[-1] or "needs root" in done.stdout

@@ -15,6 +15,7 @@ from packaging.pylock import Pylock
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
+from tiffin.packages.debian.pins import BasePins
 from tiffin.packages.lock import (
     Inputs,
     LayerRecord,
@@ -50,8 +51,9 @@ LIBC = DebPin(
     sha256=Digest.of(b"libc6"),
     size=3,
 )
+BASE = BasePins(suite="bookworm", python="3.11", architecture="amd64", base=(LIBC,), interpreter=(LIBC,))
 RECORD = LayerRecord(digest=Digest.of(b"blob"), diff_id=Digest.of(b"tar"), size=5, unpacked_size=9)
-LOCK = with_layers(Lock.make(INPUTS, [NUMPY], [LIBC], [LIBC]), {Digest.of(b"recipe"): RECORD})
+LOCK = with_layers(Lock.make(INPUTS, [NUMPY], BASE), {Digest.of(b"recipe"): RECORD})
 
 WRITTEN = f"""\
 # Written by `tiffin lock`; `tiffin build` adds the layers. Commit it.
@@ -123,7 +125,8 @@ SOME_INPUTS = st.builds(
 def test_any_lock_reads_back_as_it_was_written(
     inputs: Inputs, wheels: list[WheelPin], debs: list[DebPin], layers: dict[Digest, LayerRecord]
 ) -> None:
-    lock = with_layers(Lock.make(inputs, wheels, debs, debs[:1]), layers)
+    base = msgspec.structs.replace(BASE, base=tuple(debs), interpreter=tuple(debs[:1]), packages=tuple(debs[1:]))
+    lock = with_layers(Lock.make(inputs, wheels, base), layers)
     assert loads(dumps(lock)) == lock
     assert dumps(loads(dumps(lock))) == dumps(lock)
 

@@ -134,10 +134,10 @@ class Keeper:
         self._control.listen(_SIGNAL)
         for descriptor in (self._out, self._err, self._status):
             os.set_blocking(descriptor, False)
+        self._watch(self._gate.fileno(), self._pass)
         self._watch(self._out, lambda: self._read("stdout", self._out))
         self._watch(self._err, lambda: self._read("stderr", self._err))
         self._watch(os.pidfd_open(self._child), self._reap)
-        self._watch(self._gate.fileno(), self._pass)
         self._watch(self._lease.fileno(), self._released)
         self._watch(self._control.fileno(), self._accept)
         terminated = _signals(signal.SIGTERM)
@@ -236,15 +236,16 @@ class Keeper:
             os.close(listener)
         for stream, descriptor in (("stdout", self._out), ("stderr", self._err)):
             self._log.write(stream, _rest(descriptor), final=True)
+        if self._started:
+            code, reason = self._verdict()
+            self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
+        # Whoever hears of the end may start it again at once; the control socket stays, soon it is the next keeper's.
+        fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
         if not self._started:
             raise self._failure()
-        code, reason = self._verdict()
-        self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
-        os.unlink(CONTROL)  # noqa: PTH108 - see `stage`
 
     def _failure(self) -> stage.Refused:
         """Why the container never ran: the stage's own refusal, or bubblewrap's words."""
-        os.unlink(CONTROL)  # noqa: PTH108 - see `stage`
         if text := _rest(self._report, blocking=True):
             return stage.Refused(*json.loads(text))
         words = self._log.said.removeprefix("bwrap: ") or f"status {self._wait_status}"
@@ -294,7 +295,7 @@ def _own_folder(descriptor: int) -> None:
         raise stage.Refused("conflict", "the container runs already", "stop it first") from None
     os.fchdir(descriptor)
     if os.path.lexists(CONTROL):
-        os.unlink(CONTROL)  # noqa: PTH108 - left by a keeper that was killed
+        os.unlink(CONTROL)  # noqa: PTH108 - left by the keeper before; see `stage`
 
 
 def _say(lease: socket.socket, message: dict[str, object]) -> None:

@@ -106,9 +106,9 @@ _REFUSALS = [
 def refusal(words: str, asked: Iterable[Requirement], python: ImagePython) -> TiffinError:
     """Return the error that uv's words on stderr mean, with the places of the requirements it is about."""
     words = without_credentials(words)
-    explanation = _explanation(words)
+    explanation, unwrapped = _explanation(words), " ".join(words.split())
     for known in _REFUSALS:
-        if found := re.search(known.words, words):
+        if found := re.search(known.words, unwrapped):
             groups = {key: value.rstrip(",") for key, value in found.groupdict().items() if value}
             places = _places(asked, groups.get("name"), explanation)
             message = known.message.format(**groups, python=python)
