@@ -32,6 +32,7 @@ ci: check test demo  ## what .ci/run calls
 
 lock:  ## resolve requirements/dev.txt anew; it holds hashes and no index address
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/python requirements/lock_server.py
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'

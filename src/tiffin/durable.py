@@ -1,14 +1,20 @@
-"""Files that appear whole or not at all, and locks that die with their process."""
+"""Files that appear whole or not at all, locks that die with their process, and disks that are full."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-import secrets
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from tiffin.errors import FullError
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the kernel says when something does not fit in."""
 
 
 def sync_directory(path: Path) -> None:
@@ -22,18 +28,76 @@ def sync_directory(path: Path) -> None:
 
 @contextmanager
 def renamed(target: Path) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of `target` only when the context ends well."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-    try:
-        with temporary.open("xb") as file:
+    """Write a file, readable by all whatever the umask, that takes the place of `target` when the context ends well.
+
+    There is one temporary name for each target, locked while somebody writes it: who writes the same target waits, and
+    what a killed process left behind under it is written over. Raises FullError where there is no room.
+    """
+    with room_in(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.new")
+    with room_in(target.parent), _only_writer(temporary) as file:
+        try:
+            os.fchmod(file.fileno(), 0o644)
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(target)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink()
+            raise
         sync_directory(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _only_writer(path: Path) -> Iterator[BinaryIO]:
+    """Open an empty file that nobody else writes, once whoever had it before has renamed it away or died."""
+    while True:
+        with path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is(path, file):
+                file.truncate(0)
+                yield file
+                return
+
+
+def _is(path: Path, file: BinaryIO) -> bool:
+    """Say whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def room_in(folder: Path) -> Iterator[None]:
+    """Raise FullError, naming the folder and what is left there, where something does not fit in."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise full(error, folder) from error
+
+
+def full(error: OSError, place: Path | None) -> FullError:
+    """Say what is used up, in which folder where that is known, and how to make room."""
+    folder = next((path for path in (place, *place.parents) if path.is_dir()), place) if place else None
+    where = str(folder or "a folder")
+    if error.errno == errno.EDQUOT:
+        return FullError(f"your quota in {where} is used up", "delete something there; `quota -s` shows what you have")
+    if error.errno == errno.EFBIG:
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        allowed = f"{limit} bytes" if limit != resource.RLIM_INFINITY else "the file system allows"
+        return FullError(f"a file in {where} would be larger than {allowed}", "raise the limit: `ulimit -f unlimited`")
+    if folder is None:
+        return FullError("no space left on a disk", "`df -h` shows which one is full; make room there")
+    found = os.statvfs(folder)
+    free = found.f_bavail * found.f_frsize / 1e6
+    return FullError(
+        f"no room in {where}: what was being written needs more than the {free:.1f} MB that are free",
+        f"`du -xsh {where}/*` shows what takes it; delete some, or let TIFFIN_HOME or TMPDIR name a bigger disk",
+    )
 
 
 @contextmanager

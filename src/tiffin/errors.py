@@ -8,7 +8,8 @@
     ├── UnavailableError     try again later; the network or a service did not answer
     ├── IntegrityError       bytes are not what their digest or signature says: get them anew
     ├── UnsupportedError     this is not done here; the hint names what is
-    └── CommandError         another program failed; its words are in the message
+    ├── CommandError         another program failed; its words are in the message
+    └── FullError            make room: a disk, a quota or a limit on file sizes is used up
 
 `code` is both the anchor in docs/reference/errors.md and, through `exit_status`, the exit status of the command line.
 """
@@ -87,3 +88,10 @@ class CommandError(TiffinError):
 
     code = "command"
     exit_status = 10
+
+
+class FullError(TiffinError):
+    """A disk is full, a quota used up, or a file as big as it may become; what was there before is whole."""
+
+    code = "full"
+    exit_status = 11

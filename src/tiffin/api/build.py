@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,7 @@ def _environment(checkout: Checkout, lock: Lock) -> Environment:
 
 def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
     """Wire the builder to this machine's store, caches and networks."""
+    unpacking = threading.Lock()
 
     def wheels(pins: Sequence[WheelPin]) -> list[Path]:
         from tiffin.packages.index import fetch_all
@@ -98,7 +100,8 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
         from tiffin.layers.unpack import unpack_layer
 
         unpacked = Unpacked(home.data / "unpacked", unpack_layer)
-        unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
+        with unpacking:  # several layers are compiled at once; the first unpacks for all
+            unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
         folders = unpacked.folders([layer.diff_id for layer in layers])
         sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})
         return ProcessCompiler([f"/usr/bin/python{checkout.project.python.version}"], sandbox=sandbox)

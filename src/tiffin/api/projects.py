@@ -57,7 +57,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
         distribution, _, suite = self.project.image.base.partition(":")
         if distribution != "debian" or suite not in GLIBC:
             raise UnsupportedError(
-                f"`{self.project.image.base}` - at `$.image.base` of {self.file}",
+                f"{self.file}: `{self.project.image.base}` is no base that is known - at `$.image.base`",
                 f"bases here: {', '.join(f'debian:{name}' for name in GLIBC)}",
             )
         return suite

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -94,5 +95,9 @@ def _explain(error: TiffinError) -> None:
 
 def _from_machine(error: OSError) -> TiffinError:
     """Say what the operating system refused: a full disk, a missing permission, too many files."""
+    from tiffin.durable import FULL, full
+
+    if error.errno in FULL:
+        return full(error, Path(error.filename).absolute() if error.filename else None)
     where = f"{error.filename}: " if error.filename else ""
     return TiffinError(f"{where}{error.strerror or error}", "nothing was lost; free what is missing and run it again")

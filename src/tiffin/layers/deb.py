@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
 
+from tiffin.durable import room_in
 from tiffin.errors import IntegrityError
 from tiffin.layers.deb_archive import expand, find_parts
 from tiffin.layers.deb_tar import Member, read_members
@@ -59,22 +61,26 @@ class Deb(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def opened(paths: Sequence[Path], spool: Path | None = None) -> Iterator[list[Deb]]:
-    """Open packages, several at once; their content is spooled to a folder inside `spool` until the context ends.
+    """Open packages, several at once; their content is spooled to the folder `spool` until the context ends.
 
-    Raises IntegrityError and UnsupportedError that name file and member.
+    The spools have no names, so that nothing stays behind whatever ends the process. Raises IntegrityError and
+    UnsupportedError that name file and member, and FullError.
     """
-    with tempfile.TemporaryDirectory(prefix="debs-", dir=spool) as folder:
-        places = [Path(folder) / str(number) for number in range(len(paths))]
-        yield parallel(lambda pair: open_deb(*pair), zip(paths, places, strict=True))
+    with ExitStack() as stack:
+        spools = [stack.enter_context(tempfile.TemporaryFile(dir=spool)) for _ in paths]
+        with room_in(spool or Path(tempfile.gettempdir())):
+            debs = parallel(lambda pair: open_deb(*pair), zip(paths, spools, strict=True))
+        yield debs
 
 
-def open_deb(path: Path, spool: Path) -> Deb:
-    """Open one package, spooling its content to the file `spool`."""
+def open_deb(path: Path, spool: BinaryIO) -> Deb:
+    """Open one package, spooling its content to the empty file `spool`, which has to stay open while it is read."""
     where = path.name
     with path.open("rb") as file:
         parts = find_parts(file, where)
         control = io.BytesIO(b"".join(expand(file, parts["control.tar"], where, CONTROL_LIMIT)))
-        _spool(expand(file, parts["data.tar"], where, DATA_LIMIT), spool)
+        spool.writelines(expand(file, parts["data.tar"], where, DATA_LIMIT))
+        spool.flush()
     texts = _texts(control, f"{where}, control.tar")
     fields = read_stanza(texts.get("control", ""))
     if "Package" not in fields:
@@ -110,12 +116,6 @@ def merged(path: str) -> str:
     return path
 
 
-def _spool(pieces: Iterator[bytes], place: Path) -> None:
-    with place.open("xb") as file:
-        for piece in pieces:
-            file.write(piece)
-
-
 def _texts(control: io.BytesIO, where: str) -> dict[str, str]:
     """Read the files of `control.tar`, by name."""
     end, texts = len(control.getbuffer()), dict[str, str]()
@@ -126,22 +126,21 @@ def _texts(control: io.BytesIO, where: str) -> dict[str, str]:
     return texts
 
 
-def _entries(spool: Path, where: str) -> Iterator[Entry]:
+def _entries(spool: BinaryIO, where: str) -> Iterator[Entry]:
     """Make entries of `data.tar`, in the order of their paths."""
     found: dict[str, Entry] = {}
-    with spool.open("rb") as file:
-        for member in read_members(file, spool.stat().st_size, where):
-            entry = _entry(member, spool, found, where)
-            there = found.get(entry.path)
-            if there is not None and not there.kind is entry.kind is Kind.DIRECTORY:
-                raise IntegrityError(f"{where} has {entry.path!r} twice")
-            found[entry.path] = entry
+    for member in read_members(spool, spool.seek(0, io.SEEK_END), where):
+        entry = _entry(member, spool, found, where)
+        there = found.get(entry.path)
+        if there is not None and not there.kind is entry.kind is Kind.DIRECTORY:
+            raise IntegrityError(f"{where} has {entry.path!r} twice")
+        found[entry.path] = entry
     for path, entry in found.items():
         _check_parents(path, entry, found, where)
     return iter(sorted(found.values(), key=lambda entry: entry.path.encode()))
 
 
-def _entry(member: Member, spool: Path, earlier: dict[str, Entry], where: str) -> Entry:
+def _entry(member: Member, spool: BinaryIO, earlier: dict[str, Entry], where: str) -> Entry:
     path = merged(member.path)
     if member.type == "5" or (member.path in MERGED and member.link in (path, f"/{path}")):
         return Entry.directory(path)
@@ -162,28 +161,22 @@ def _check_parents(path: str, entry: Entry, found: dict[str, Entry], where: str)
             raise IntegrityError(f"{where}: {entry.path!r} lies below {parent.path!r}, which is no directory")
 
 
-def _open(spool: Path, member: Member) -> BinaryIO:
+def _open(spool: BinaryIO, member: Member) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(_Slice(spool, member.offset, member.size)))
 
 
 class _Slice(io.RawIOBase):
-    """Some bytes of a file, as a file."""
+    """Some bytes of a file, as a file; several may be read at once, since none moves the file's own position."""
 
-    def __init__(self, path: Path, offset: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
         super().__init__()
-        self._file = path.open("rb", buffering=0)
-        self._file.seek(offset)
-        self._left = size
+        self._file, self._offset, self._end = file, offset, offset + size
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer is not indexable
-        view = memoryview(buffer)[: self._left]
-        count = self._file.readinto(view) or 0
-        self._left -= count
+        view = memoryview(buffer)[: self._end - self._offset]
+        count = os.preadv(self._file.fileno(), [view], self._offset)
+        self._offset += count
         return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

@@ -19,6 +19,7 @@ from typing import BinaryIO, cast
 
 from isal import igzip_threaded, isal_zlib
 
+from tiffin.durable import FULL, full
 from tiffin.errors import ConflictError, IntegrityError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.layers.members import DIRECTORY, FILE, HARD_LINK, SYMLINK, Member, Tar, shown
 from tiffin.oci.digest import Digest
@@ -94,8 +95,8 @@ def _translated(target: Path) -> Iterator[None]:
 
 def _translate(error: Exception, target: Path) -> TiffinError:
     number = getattr(error, "errno", None)
-    if number in {errno.ENOSPC, errno.EDQUOT}:
-        return UnavailableError(f"no space left in {target}", "free some space, for example with `tiffin prune`")
+    if isinstance(error, OSError) and number in FULL:
+        return full(error, target.parent)
     if number in {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}:
         return IntegrityError(f"the layer has a name that this file system refuses: {error}")
     if number is None:

@@ -111,7 +111,8 @@ def _to_json(value: object) -> str:
     raise NotImplementedError(type(value).__name__)
 
 
-def _from_json(kind: type, value: Any) -> Any:
+def read_digest(kind: type, value: Any) -> Any:
+    """Read a digest out of its text: the `dec_hook` for whatever msgspec is to read digests from."""
     if kind is Digest and isinstance(value, str):
         try:
             return Digest.parse(value)
@@ -128,6 +129,6 @@ def encode(document: object) -> bytes:
 def decode(kind: type[T], data: bytes, where: str) -> T:
     """Read a document; raises IntegrityError that names `where` it came from and the place in it."""
     try:
-        return msgspec.json.decode(data, type=kind, dec_hook=_from_json)
+        return msgspec.json.decode(data, type=kind, dec_hook=read_digest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{where} is not a valid {getattr(kind, '__name__', kind)}: {error}") from error

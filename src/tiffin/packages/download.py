@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
+from tiffin.durable import renamed
 from tiffin.errors import IntegrityError
 from tiffin.oci.digest import Digest
 from tiffin.packages.web import BusyError, Web
@@ -40,7 +37,6 @@ def download(web: Web, url: str, wanted: Wanted, target: Path, pause: Pause = ti
     Raises IntegrityError for other bytes than the wanted, NotFoundError or DeniedError at once, and UnavailableError
     when the last attempt failed.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     with step("download", wanted.name, total=wanted.size, unit="bytes") as running:
         for attempt in range(ATTEMPTS):
             try:
@@ -56,7 +52,7 @@ def download(web: Web, url: str, wanted: Wanted, target: Path, pause: Pause = ti
 def _receive(pieces: Iterator[bytes], wanted: Wanted, target: Path, running: Step) -> None:
     hashed, received = hashlib.sha256(), 0
     try:
-        with whole(target) as file:
+        with renamed(target) as file:
             for piece in pieces:
                 hashed.update(piece)
                 received += len(piece)
@@ -74,24 +70,3 @@ def _receive(pieces: Iterator[bytes], wanted: Wanted, target: Path, running: Ste
 def _changed(wanted: Wanted, found: str) -> IntegrityError:
     message = f"{wanted.name} is not the file that was pinned ({wanted.sha256}): {found}"
     return IntegrityError(message, "find out why it changed; `tiffin lock` pins what is there now")
-
-
-@contextlib.contextmanager
-def whole(target: Path) -> Iterator[BinaryIO]:
-    """Write a file that appears under its name whole and durable when the block ends, and not at all if it raises."""
-    with tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=".", suffix=".part", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            yield file  # type: ignore[misc]
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

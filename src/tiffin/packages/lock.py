@@ -17,7 +17,7 @@ from tiffin.durable import renamed
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 from tiffin.layers.layer import Layer
 from tiffin.oci.digest import Digest
-from tiffin.oci.documents import encode
+from tiffin.oci.documents import encode, read_digest
 from tiffin.oci.platform import Platform
 from tiffin.packages.debian.pins import BasePins
 from tiffin.packages.pins import DebPin, WheelPin
@@ -240,7 +240,7 @@ def loads(text: str, where: str = FILENAME) -> Lock:
         schema = document.get("tool", {}).get("tiffin", {}).get("schema", SCHEMA)
         if isinstance(schema, int) and schema > SCHEMA:
             raise UnsupportedError(f"{where}: written by a newer tiffin (schema {schema})", "upgrade tiffin")
-        return _lock(msgspec.convert(document, _Document, dec_hook=_digest))
+        return _lock(msgspec.convert(document, _Document, dec_hook=read_digest))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, AttributeError) as error:
         raise ConfigError(f"{where}: {error}", _ANEW) from error
     except ConfigError as error:
@@ -270,15 +270,6 @@ def _pin(package: _Package) -> WheelPin:
         raise ConfigError(f"{package.name}: the wheel's path is not a bare file name: {wheel.path!r}")
     digest = Digest.parse(f"sha256:{wheel.hashes.sha256}")
     return WheelPin(name=package.name, version=package.version, filename=wheel.path, sha256=digest, size=wheel.size)
-
-
-def _digest(kind: type, value: Any) -> Any:
-    if kind is Digest and isinstance(value, str):
-        try:
-            return Digest.parse(value)
-        except ConfigError as error:
-            raise ValueError(error.message) from None
-    raise NotImplementedError(kind.__name__)
 
 
 def read_lock(path: Path) -> Lock:

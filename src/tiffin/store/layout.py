@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from tiffin.durable import lock, renamed, sync_directory
+from tiffin.durable import lock, renamed, room_in, sync_directory
 from tiffin.errors import IntegrityError, NotFoundError
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, decode, encode
@@ -68,7 +68,7 @@ class LayoutStore:
         """Begin to write content whose digest is not known yet; what is not committed leaves no trace."""
         self._prepare()
         path = self._temporary / f"blob-{secrets.token_hex(8)}"
-        with path.open("xb", buffering=0) as file:
+        with room_in(self.root), path.open("xb", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield LayoutIngest(file, path, self._blobs)
@@ -84,9 +84,11 @@ class LayoutStore:
         return names[name]
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
-        """Let the name mean this descriptor from now on."""
-        with self._changing() as names:
-            names[name] = descriptor
+        """Let the name mean this descriptor from now on; one that does already is not written again."""
+        known = self.names().get(name)
+        if known is None or known.digest != descriptor.digest:
+            with self._changing() as names:
+                names[name] = descriptor
 
     def untag(self, name: str) -> None:
         """Forget the name; raises NotFoundError."""

@@ -136,11 +136,16 @@ EVIL = {
 @pytest.mark.parametrize("what", EVIL)
 def test_a_package_with_something_evil_is_refused(tmp_path: Path, what: str) -> None:
     evil, message = EVIL[what]
-    (tmp_path / "spool").mkdir()
     with pytest.raises((IntegrityError, UnsupportedError), match=message) as caught:
         read(tmp_path, make_deb([*MEMBERS, evil]))
     assert "hello_1.0-1_amd64.deb" in str(caught.value)
-    assert not list((tmp_path / "spool").iterdir())
+
+
+def test_nothing_is_spooled_under_a_name_that_a_killed_process_would_leave_behind(tmp_path: Path) -> None:
+    (tmp_path / "x.deb").write_bytes(make_deb(MEMBERS))
+    (tmp_path / "spool").mkdir()
+    with opened([tmp_path / "x.deb"], tmp_path / "spool"):
+        assert not list((tmp_path / "spool").iterdir())
 
 
 HARMLESS: dict[str, Any] = {
@@ -244,12 +249,13 @@ def test_what_comes_after_the_end_of_a_compression_is_refused(tmp_path: Path, su
 def test_big_files_come_out_whole(tmp_path: Path) -> None:
     big = bytes(range(256)) * 20_000
     (tmp_path / "x.deb").write_bytes(make_deb([member("./big", big), member("./small", b"s")], suffix=".gz"))
-    deb = open_deb(tmp_path / "x.deb", tmp_path / "spool")
-    assert [content(entry) for entry in deb.entries] == [big, b"s"]
-    first = deb.entries[0].open
-    assert first is not None
-    with first() as stream:
-        assert stream.read(10) + stream.read(10) == big[:20]
+    with tempfile.TemporaryFile() as spool:
+        deb = open_deb(tmp_path / "x.deb", spool)
+        assert [content(entry) for entry in deb.entries] == [big, b"s"]
+        first = deb.entries[0].open
+        assert first is not None
+        with first() as stream, first() as again:
+            assert stream.read(10) + again.read(10) + stream.read(10) == big[:10] + big[:20]
 
 
 @pytest.mark.parametrize(

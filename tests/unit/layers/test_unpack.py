@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiffin.errors import ConflictError, IntegrityError, TiffinError, UnavailableError, UnsupportedError
+from tiffin.errors import ConflictError, FullError, IntegrityError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.layers import unpack
 from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.digest import Digest
@@ -319,10 +319,16 @@ class Broken(io.RawIOBase):
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.EIO, "could not unpack"), (errno.ENOSPC, "no space left"), (errno.EDQUOT, "no space")]
+    ("number", "kind", "words"),
+    [
+        (errno.EIO, UnavailableError, "could not unpack"),
+        (errno.ENOSPC, FullError, "no room in"),
+        (errno.EDQUOT, FullError, "your quota in"),
+        (errno.EFBIG, FullError, "would be larger"),
+    ],
 )
-def test_a_failing_or_full_disk_is_reported_as_temporary(number: int, words: str, target: Path) -> None:
-    with pytest.raises(UnavailableError, match=words):
+def test_a_failing_disk_is_told_from_a_full_one(number: int, kind: type[TiffinError], words: str, target: Path) -> None:
+    with pytest.raises(kind, match=words):
         unpack_layer(Broken(number), LAYER, target, Digest.of(END))  # type: ignore[arg-type]
 
 

@@ -3,8 +3,8 @@
     <ID>/spec.json     what it was made of; never changes
     <ID>/run/          the keeper's, and the container user's where tiffin runs as root: state, log, control socket
 
-A name is a symbolic link, made under a lock that the kernel lifts when its holder dies; a link whose folder is gone was
-left by a process that died in between, and means nothing.
+A container is made under a lock that the kernel lifts when its holder dies. A name is a symbolic link; one whose folder
+is gone was left by a process that died in between, and means nothing; what it left half made is removed by the next.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from tiffin.durable import room_in
 from tiffin.engine.spec import ContainerSpec
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.oci.documents import decode, encode
@@ -33,19 +33,20 @@ class Folders:
 
     def make(self, spec: ContainerSpec, owner: int | None) -> Path:
         """Make a container's folder; raises ConflictError for a name that is taken."""
+        with room_in(self._path.parent):
+            return self._make(spec, owner)
+
+    def _make(self, spec: ContainerSpec, owner: int | None) -> Path:
         self._names.mkdir(parents=True, exist_ok=True)
-        new = self._path / secrets.token_hex(_ID_BYTES)
+        new = self._path / os.urandom(_ID_BYTES).hex()
         unnamed = new.with_name(f".new-{new.name}")
-        (unnamed / "run").mkdir(mode=0o700, parents=True)
-        (unnamed / "spec.json").write_bytes(encode(spec))
-        if owner is not None:
-            os.chown(unnamed / "run", owner, owner)
         with self._locked():
-            try:
-                self._claim(spec.name, new.name)
-            except ConflictError:
-                shutil.rmtree(unnamed)
-                raise
+            self._sweep()
+            self._claim(spec.name, new.name)
+            (unnamed / "run").mkdir(mode=0o700, parents=True)
+            (unnamed / "spec.json").write_bytes(encode(spec))
+            if owner is not None:
+                os.chown(unnamed / "run", owner, owner)
             unnamed.rename(new)
         return new
 
@@ -70,6 +71,11 @@ class Folders:
                 link.unlink()
             path.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Delete what processes that died left: the lock is ours, so nobody makes one, and two may remove the same."""
+        for left in self._path.glob(".*"):
+            shutil.rmtree(left, ignore_errors=True)
 
     def _claim(self, name: str, identity: str) -> None:
         link = self._names / name

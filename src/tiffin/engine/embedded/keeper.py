@@ -35,6 +35,8 @@ _CHUNK = 1 << 16
 _SIGNAL = 128
 """What is added to the number of the signal that ended a program, as shells do."""
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
+_OUT_OF_THE_WAY = 256
+"""A descriptor's number that no program's own descriptors reach."""
 
 TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
@@ -224,7 +226,7 @@ class Keeper:
         elif number == signal.SIGKILL:
             os.kill(self._child, number)
         elif _child_of(self._child) == self._program:  # bubblewrap has not reaped it, so the number is still its own
-            os.kill(self._program, number)
+            _kill(self._program, number)
 
     def _reap(self) -> None:
         _, self._wait_status = os.waitpid(self._child, 0)
@@ -274,6 +276,7 @@ class Keeper:
 
 def _enter(launch: stage.Launch, streams: list[int], handed: list[int], tail: stage.Tail, report: int) -> None:
     """Become the container; what goes wrong on the way is reported and ends this process."""
+    report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
     try:
         stage.build(launch, own_processes=True)
         stage.become(launch["become"])
@@ -343,6 +346,14 @@ def _rest(descriptor: int, *, blocking: bool = False) -> bytes:
     except BlockingIOError:
         pass
     return b"".join(parts)
+
+
+def _kill(pid: int, number: int) -> None:
+    """Send a signal; a process that has just ended needs none."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
 
 
 def _nowhere() -> int:

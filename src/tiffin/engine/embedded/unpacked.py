@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,7 +45,7 @@ class Unpacked:
         return self._path / diff_id.hex
 
     def _add(self, store: Store, descriptor: Descriptor, diff_id: Digest) -> None:
-        new = self._path / f".new-{secrets.token_hex(8)}"
+        new = self._path / f".new-{os.urandom(8).hex()}"
         new.mkdir()
         try:
             with step("unpack", diff_id.short, total=descriptor.size, unit="bytes"), store.open(descriptor) as blob:

@@ -175,7 +175,7 @@ def _check(wanted: Wanted) -> None:
     if wanted.python != PYTHONS[wanted.suite]:
         raise UnsupportedError(
             f"debian:{wanted.suite} has no Python {wanted.python}",
-            f"there are {have}; for another Python use a registry image that has it, or `[python] build`",
+            f"there are {have}",
         )
     if wanted.architecture not in ARCHITECTURES:
         raise UnsupportedError(

@@ -10,6 +10,7 @@ from tiffin.errors import (
     CommandError,
     ConfigError,
     DeniedError,
+    FullError,
     NotFoundError,
     TiffinError,
     UnavailableError,
@@ -39,6 +40,12 @@ class _Refusal(NamedTuple):
 
 
 _REFUSALS = [
+    _Refusal(
+        r"No space left on device|quota exceeded|File too large",
+        FullError,
+        "there is no room for what uv keeps",
+        "`uv cache clean` or deleting something else makes room; TIFFIN_HOME may name a bigger disk",
+    ),
     _Refusal(
         r"network was disabled",
         UnavailableError,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tiffin.durable import room_in
 from tiffin.errors import DeniedError, IntegrityError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.packages.download import Pause, Wanted, download
@@ -105,15 +106,14 @@ class UvIndex:
 
     def _last_seen(self, pin: WheelPin) -> str:
         try:
-            return self._seen(pin.sha256).read_text("utf-8").strip()
+            url = self._seen(pin.sha256).read_text("utf-8")
         except OSError:
             return ""
+        return url.strip() if url.endswith("\n") else ""
 
     def _remember(self, found: Sequence[Found]) -> None:
-        """Keep addresses, without credentials: a hint that may be lost or stale, so nothing is synced."""
-        (self._cache / "urls").mkdir(parents=True, exist_ok=True)
-        for each in found:
-            place = self._seen(each.sha256)
-            temporary = place.with_name(f".{place.name}.{os.getpid()}")
-            temporary.write_text(without_credentials(each.url) + "\n", "utf-8")
-            temporary.replace(place)
+        """Keep addresses, without credentials: hints, so that one which is lost, cut off or stale costs a question."""
+        with room_in(self._cache):
+            (self._cache / "urls").mkdir(parents=True, exist_ok=True)
+            for each in found:
+                self._seen(each.sha256).write_text(without_credentials(each.url) + "\n", "utf-8")

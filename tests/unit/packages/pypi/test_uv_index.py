@@ -51,7 +51,7 @@ def pin(packages: UvIndex, index: Index) -> WheelPin:
 
 
 def leftovers(tmp_path: Path) -> list[Path]:
-    return list((tmp_path / "cache" / "wheels").rglob("*.part"))
+    return list((tmp_path / "cache" / "wheels").rglob(".*"))
 
 
 def test_a_pin_says_everything_but_where(pin: WheelPin) -> None:
