@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.programs.client import Client
+from tests.programs.service import ADDRESS
 
 from . import names
 from .command import Command
@@ -18,8 +22,10 @@ class Buildah:
 
     folder: Path
     registry: str
+    docker: Client
     name: str = names.BUILDAH
     daemon: int | None = None
+    address: str = ADDRESS
 
     def forget(self) -> None:
         """Remove every image but base and wheels, and the cache mounts."""
@@ -39,11 +45,11 @@ class Buildah:
         file = project.folder / "Dockerfile.buildah"
         file.write_text(dockerfile(UV))
         options = ["--quiet", "--layers", "--isolation=chroot", "--network=host", "--pull-never"]
-        return self.buildah("bud", *options, f"--file={file}", f"--tag={self._image(project)}", str(project.folder))
+        return self.buildah("bud", *options, f"--file={file}", f"--tag={self.pushed(project)}", str(project.folder))
 
     def push(self, project: Project) -> Command:
         """`buildah push`."""
-        return self.buildah("push", "--quiet", "--tls-verify=false", self._image(project))
+        return self.buildah("push", "--quiet", "--tls-verify=false", self.pushed(project))
 
     def buildah(self, *arguments: str) -> Command:
         """Any command of it on this storage."""
@@ -51,5 +57,15 @@ class Buildah:
         storage = [f"--root={self.folder}/root", f"--runroot={self.folder}/run", "--storage-driver=overlay"]
         return Command(["/usr/bin/buildah", *storage, *arguments], environment)
 
-    def _image(self, project: Project) -> str:
+    def run(self, project: Project) -> Command:
+        """Let docker pull and run what was pushed, to be checked."""
+        options = ["--detach", "--pull=always", "--network=host", f"--name={project.name}"]
+        return Command(self.docker.argv("run", *options, self.pushed(project)), self.docker.environment)
+
+    def remove(self, project: Project) -> Sequence[Command]:
+        """Remove docker's container."""
+        return [Command(self.docker.argv("rm", "--force", project.name), self.docker.environment)]
+
+    def pushed(self, project: Project) -> str:
+        """What buildah and the registry call the image."""
         return f"{self.registry}/buildah/{project.name}:latest"

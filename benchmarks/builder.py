@@ -38,24 +38,28 @@ class Builder(Protocol):
         """Push the built image to the registry on loopback."""
         ...
 
-
-@runtime_checkable
-class Runner(Builder, Protocol):
-    """A builder that runs images, too."""
+    def pushed(self, project: Project) -> str:
+        """What the registry calls the image."""
+        ...
 
     @property
     def address(self) -> str:
-        """The `host:port` its container answers on."""
+        """The `host:port` a container of it answers on."""
         ...
 
     def run(self, project: Project) -> Command:
-        """Start a container of the built image."""
-        ...
-
-    def update(self, project: Project) -> Sequence[Command]:
-        """Build what has changed and start a container of it."""
+        """Start a container of the image."""
         ...
 
     def remove(self, project: Project) -> Sequence[Command]:
         """Stop the container and forget it."""
+        ...
+
+
+@runtime_checkable
+class Runner(Builder, Protocol):
+    """A builder that runs its images itself."""
+
+    def update(self, project: Project) -> Sequence[Command]:
+        """Build what has changed and start a container of it."""
         ...

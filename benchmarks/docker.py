@@ -42,18 +42,16 @@ class Docker:
         """`docker build`; no step of it needs a network."""
         file = project.folder / f"Dockerfile.{self._slug}"
         file.write_text(dockerfile(self.installer))
-        image = self._image(project)
-        return self._docker(
-            "build", "--quiet", "--network=none", f"--file={file}", f"--tag={image}", str(project.folder)
-        )
+        options = ["--quiet", "--network=none", f"--file={file}", f"--tag={self.pushed(project)}"]
+        return self._docker("build", *options, str(project.folder))
 
     def push(self, project: Project) -> Command:
         """`docker push`."""
-        return self._docker("push", "--quiet", self._image(project))
+        return self._docker("push", "--quiet", self.pushed(project))
 
     def run(self, project: Project) -> Command:
         """`docker run`."""
-        return self._docker("run", "--detach", "--network=host", f"--name={project.name}", self._image(project))
+        return self._docker("run", "--detach", "--network=host", f"--name={project.name}", self.pushed(project))
 
     def update(self, project: Project) -> Sequence[Command]:
         """Build, then run."""
@@ -67,7 +65,8 @@ class Docker:
     def _slug(self) -> str:
         return self.name.rpartition(" ")[2]
 
-    def _image(self, project: Project) -> str:
+    def pushed(self, project: Project) -> str:
+        """What docker and the registry call the image."""
         return f"{self.registry}/{self._slug}/{project.name}:latest"
 
     def _forget(self, *prune: str) -> None:

@@ -23,8 +23,8 @@ def dockerfile(installer: Sequence[str]) -> str:
     """Write the Dockerfile, with pip or with uv."""
     return f"""\
 FROM {BASE}
+COPY requirements.txt /requirements.txt
 RUN --mount=type=bind,from={SHELF},target=/shelf \\
-    --mount=type=bind,source=requirements.txt,target=/requirements.txt \\
     --mount=type=cache,target=/root/.cache \\
     {_exec([*installer, *OPTIONS])}
 COPY server /opt/tiffin

@@ -29,7 +29,7 @@ from .names import (
 )
 from .project import Project
 from .results import Results
-from .setting import SIZES, Setting, built_size, tiffin
+from .setting import SIZES, WHOLE, Setting, built_size, pushed_size, tiffin
 
 SMALL = 2
 """How often small changes are repeated in a round."""
@@ -53,6 +53,7 @@ class Round:
         project = self._project
         self._builder.forget()
         self._build(COLD)
+        self._results.add(f"{SIZE}: {WHOLE}", self._builder.name, pushed_size(self._builder.pushed(project)))
         self._check(f"{COLD} {RUN}")
         for _ in range(SMALL):
             self._build(NOTHING, push=False)
@@ -82,10 +83,8 @@ class Round:
 
     def _check(self, what: str = "") -> None:
         """Run the image and see that it predicts as the model does."""
-        if not isinstance(self._builder, Runner):
-            return
         first = _first(self._builder, self._project, [self._builder.run(self._project)])
-        if what:
+        if what and isinstance(self._builder, Runner):
             self._results.add(what, self._builder.name, first.correct)
 
 
@@ -93,7 +92,6 @@ def run_round(setting: Setting, results: Results, number: int) -> None:
     """Time how soon a container answers: as built, after an edit, after a retrain; and the same model without one."""
     for runner in (setting.tiffin, setting.uv):
         project = setting.project.copy(f"run-{number}-{runner.name.replace(', ', '-')}")
-        results.add(BARE, BARE, import_and_load(project))
         runner.build(project).run()
         _time_answers(runner, project, RUN, [runner.run(project)], results)
         project.edit()
@@ -103,12 +101,13 @@ def run_round(setting: Setting, results: Results, number: int) -> None:
 
 
 def _time_answers(runner: Runner, project: Project, phase: str, commands: Sequence[Command], results: Results) -> None:
+    results.add(BARE, BARE, import_and_load(project))
     first = _first(runner, project, commands)
     results.add(f"{phase} {LIVE}", runner.name, first.live)
     results.add(f"{phase} {FIRST}", runner.name, first.correct)
 
 
-def _first(runner: Runner, project: Project, commands: Sequence[Command]) -> First:
+def _first(runner: Builder, project: Project, commands: Sequence[Command]) -> First:
     """Time the first answers of a container, and remove it."""
     expected = project.answers()
     first = first_answers(commands, runner.address, expected)

@@ -36,8 +36,10 @@ SIZES = {
     "scikit-learn, no bytecode": (STACK[:1], False),
     "scikit-learn": (STACK[:1], True),
     "scikit-learn, pandas": (STACK[:2], True),
-    "scikit-learn, pandas, xgboost": (STACK, True),
 }
+"""Images that are only weighed: their packages, and whether they have bytecode."""
+WHOLE = "scikit-learn, pandas, xgboost"
+"""What is in the image that is measured."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def setting(scratch: Path) -> Iterator[Setting]:
         pantry = scratch / "pantry"
         project, bumped = _projects(scratch, pantry)
         shelf.fill(scratch / "shelf", [*project.pin(), *bumped.pin()], pantry / "cache" / "wheels")
-        buildah = Buildah(scratch / "buildah", address)
+        buildah = Buildah(scratch / "buildah", address, client)
         stack.callback(unmount, buildah.folder)
         _share(scratch, pantry, client, buildah)
         ours = Tiffin(scratch / "home", pantry, address, free_port())
@@ -128,6 +130,12 @@ def built_size(home: Path, built: str) -> int:
     """Weigh a built image as it would be pushed: its config and compressed layers, in bytes."""
     rows = json.loads(tiffin(home, "images", "--json"))
     return int(next(row["size"] for row in rows if row["digest"] == built.partition("@")[2]))
+
+
+def pushed_size(reference: str) -> int:
+    """Weigh an image in the registry: its config and compressed layers, in bytes."""
+    manifest = json.loads(Command(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}"]).run())
+    return sum(int(part["size"]) for part in [manifest["config"], *manifest["layers"]])
 
 
 def free_port() -> int:

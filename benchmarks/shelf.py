@@ -13,11 +13,15 @@ import uv
 from .command import Command
 from .project import PINS, Project, Wheel
 
+DEBIAN = "/usr/bin/python3.11"
+"""The interpreter that the image has, too."""
+
 
 def plain_environment(project: Project) -> None:
     """Make the environment that the project is trained in, compiled, where the project says it is."""
     program, folder = uv.find_uv_bin(), project.python.parents[1]
-    Command([program, "venv", "--quiet", "--python=3.11", str(folder)]).run()
+    python = DEBIAN if Path(DEBIAN).exists() else "3.11"
+    Command([program, "venv", "--quiet", f"--python={python}", str(folder)]).run()
     options = ["--quiet", f"--python={project.python}", "--no-deps", "--compile-bytecode"]
     Command([program, "pip", "install", *options, "-r", str(project.folder / PINS)]).run()
 

@@ -68,7 +68,7 @@ def _cell(results: Results, what: str, who: str) -> str:
 
 def size_table(results: Results, builders: Sequence[str]) -> str:
     """Write how large images are, compressed, and how much memory their builds take, in MB."""
-    kinds = dict.fromkeys(what for what, _ in results.samples if what.startswith((SIZE, MEMORY)))
+    kinds = sorted({what for what, _ in results.samples if what.startswith((SIZE, MEMORY))})
     rows = [[what, *(_size_cell(results, what, who) for who in builders)] for what in kinds]
     return markdown(["MB", *builders], rows)
 

@@ -51,11 +51,12 @@ class Tiffin:
 
     def push(self, project: Project) -> Command:
         """Push by skopeo, until tiffin does."""
-        source, target = (
-            f"oci:{self.home}/data:{project.name}:latest",
-            f"docker://{self.registry}/tiffin/{project.name}",
-        )
+        source, target = f"oci:{self.home}/data:{project.name}:latest", f"docker://{self.pushed(project)}"
         return Command(["skopeo", "copy", "--preserve-digests", "--dest-tls-verify=false", source, target])
+
+    def pushed(self, project: Project) -> str:
+        """What the registry calls the image."""
+        return f"{self.registry}/tiffin/{project.name}:latest"
 
     def run(self, project: Project) -> Command:
         """`tiffin run IMAGE`."""
