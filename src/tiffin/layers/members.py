@@ -96,6 +96,11 @@ class Tar:
             pass
         return Digest("sha256", self._hashed.hexdigest())
 
+    @property
+    def count(self) -> int:
+        """How many bytes were read so far."""
+        return self._count
+
     def _refill(self) -> bool:
         self._data = self._stream.read(CHUNK)
         self._at = 0
