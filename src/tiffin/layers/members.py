@@ -101,6 +101,11 @@ class Tar:
         """How many bytes were read so far."""
         return self._count
 
+    @property
+    def position(self) -> int:
+        """Where in the stream the next byte is: the content's first, when a member was just given."""
+        return self._count - len(self._data) + self._at
+
     def _refill(self) -> bool:
         self._data = self._stream.read(CHUNK)
         self._at = 0
