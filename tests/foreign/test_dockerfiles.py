@@ -13,6 +13,7 @@ from programs.client import Client
 from programs.iris import Iris
 from programs.process import run
 from programs.python_base import write_context
+from programs.storage import storage
 
 pytestmark = pytest.mark.xdist_group("foreign")
 
@@ -72,3 +73,16 @@ def test_docker_builds_it_and_it_runs_here(
         row for row in explained["packages"] if row["name"] == "demo"
     ).items()
     assert any("pip install -r requirements.txt" in layer["layer"] for layer in explained["layers"])
+
+
+@pytest.mark.program("podman", "buildah", "runc", "busybox")
+@pytest.mark.parametrize("builder", ["podman", "buildah"])
+def test_podman_and_buildah_build_it_and_it_runs_here(context: Path, project: Path, home: Path, builder: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with storage() as environment:
+        run("buildah", "bud", "--tag", "docker.io/library/python:3.7", str(context), env=environment)
+        options = ["-f", f"{project}/Dockerfile", "-t", f"origin:{builder}", "--builder", builder, "--network", "host"]
+        built = tiffin(home, "build", *options, str(project), env=environment)
+    assert built.startswith("origin@sha256:")
+    assert tiffin(home, "run", "--rm", f"origin:{builder}") == "demo 1.0 in /venv"
