@@ -34,7 +34,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     target: str = ""
     network: str = ""
-    platform: str = ""
 
 
 class Builder(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +47,7 @@ class Builder(msgspec.Struct, frozen=True, kw_only=True):
     def build_argv(self, request: Request, id_file: Path) -> list[str]:
         """The command that builds an image and writes its ID to a file."""
         options = {"--build-arg": request.arguments, "--target": (request.target,), "--network": (request.network,)}
-        options |= {"--platform": (request.platform,), "--file": (str(request.dockerfile),)}
+        options |= {"--file": (str(request.dockerfile),)}
         given = [text for option, values in options.items() for value in values if value for text in (option, value)]
         verb = ["bud", "--layers"] if self.name == "buildah" else ["build"]
         return [self.program, *verb, "--iidfile", str(id_file), *given, *self._local(), str(request.folder)]
