@@ -1,18 +1,24 @@
-"""What every store does, whatever it is made of."""
+"""What every store does, whatever it is made of; an archive, which is only read, does what reading takes."""
 
 from __future__ import annotations
 
+import gzip
 import io
+import json
+import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tiffin.errors import IntegrityError, NotFoundError
+from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
 from tiffin.oci.copy import copy
 from tiffin.oci.digest import Digest
-from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS
+from tiffin.oci.documents import LAYER, LAYER_GZIP, Descriptor, ImageConfig, Index, RootFS, decode, encode
 from tiffin.oci.image import Image, read_image
-from tiffin.store.layout import LayoutStore
+from tiffin.store.archive import ArchiveStore
+from tiffin.store.layout import REF_NAME, LayoutStore
 from tiffin.store.memory import MemoryStore
 
 BLOB = b"layer" * 1000
@@ -86,6 +92,165 @@ class TestStore:
         copy(store, elsewhere, image.descriptor)
         assert read_image(elsewhere, image.descriptor) == image
         assert elsewhere.exists(DESCRIPTOR)
+
+
+CONFIG_BYTES = encode(ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(diff_ids=[DESCRIPTOR.digest])))
+IMAGE = Image.wrap(CONFIG_BYTES, decode(ImageConfig, CONFIG_BYTES, "config"), [DESCRIPTOR])
+
+
+def layout_files(blobs: Sequence[bytes], *manifests: Descriptor) -> dict[str, bytes]:
+    """A layout's files, by name."""
+    files = {f"blobs/sha256/{Digest.of(blob).hex}": blob for blob in blobs}
+    return files | {
+        "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
+        "index.json": encode(Index(manifests=[*manifests])),
+    }
+
+
+def docker_files(layer: bytes = BLOB, tag: str | None = "iris:1", **more: bytes) -> dict[str, bytes]:
+    """The files of `docker save`, by name."""
+    saved = {"Config": "c.json", "RepoTags": [tag] if tag else None, "Layers": ["one/layer.tar"]}
+    return {"manifest.json": json.dumps([saved]).encode(), "c.json": CONFIG_BYTES, "one/layer.tar": layer, **more}
+
+
+def write_tar(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path
+
+
+NAMED = msgspec.structs.replace(IMAGE.descriptor, annotations={REF_NAME: "iris:1"})
+LAYOUT = layout_files([BLOB, IMAGE.manifest_bytes, IMAGE.config_bytes], NAMED)
+
+
+@pytest.fixture(params=["memory", "layout", "oci-archive", "docker-archive"])
+def held(request: pytest.FixtureRequest, tmp_path: Path) -> type_of_store | ArchiveStore:
+    """A store that holds IMAGE as iris:1."""
+    if request.param.endswith("archive"):
+        files = LAYOUT if request.param == "oci-archive" else docker_files()
+        return ArchiveStore(write_tar(tmp_path / "image.tar", files))
+    store = MemoryStore() if request.param == "memory" else LayoutStore(tmp_path / "store")
+    store.put(DESCRIPTOR, io.BytesIO(BLOB))
+    IMAGE.write(store)
+    store.tag("iris:1", IMAGE.descriptor)
+    return store
+
+
+class TestReading:
+    def test_what_is_held_is_read(self, held: type_of_store | ArchiveStore) -> None:
+        assert held.exists(DESCRIPTOR)
+        with held.open(DESCRIPTOR) as stream:
+            assert stream.read() == BLOB
+
+    def test_what_is_not_held_is_not_found(self, held: type_of_store | ArchiveStore) -> None:
+        other = Descriptor.of(b"other", LAYER)
+        assert not held.exists(other)
+        with pytest.raises(NotFoundError, match=other.digest.hex):
+            held.open(other)
+
+    def test_a_name_leads_to_the_image_and_its_exact_bytes(self, held: type_of_store | ArchiveStore) -> None:
+        assert held.names().keys() == {"iris:1"}
+        image = read_image(held, held.resolve("iris:1"))
+        assert (image.manifest_bytes, image.config_bytes) == (IMAGE.manifest_bytes, IMAGE.config_bytes)
+        with pytest.raises(NotFoundError, match="iris:2"):
+            held.resolve("iris:2")
+
+    def test_an_image_is_copied_whole(self, held: type_of_store | ArchiveStore, tmp_path: Path) -> None:
+        elsewhere = LayoutStore(tmp_path / "elsewhere")
+        copy(held, elsewhere, held.resolve("iris:1"))
+        assert read_image(elsewhere, IMAGE.descriptor) == IMAGE
+        with elsewhere.open(DESCRIPTOR) as stream:
+            assert stream.read() == BLOB
+
+
+def archive(tmp_path: Path, files: dict[str, bytes]) -> ArchiveStore:
+    return ArchiveStore(write_tar(tmp_path / "image.tar", files))
+
+
+@pytest.mark.parametrize("damaged", [b"X" + BLOB[1:], BLOB[:-1], b""])
+def test_a_damaged_layer_of_an_archive_does_not_arrive(tmp_path: Path, damaged: bytes) -> None:
+    store = archive(tmp_path, docker_files(damaged))
+    elsewhere = LayoutStore(tmp_path / "elsewhere")
+    with pytest.raises(IntegrityError, match=DESCRIPTOR.digest.hex):
+        copy(store, elsewhere, store.only())
+    assert not elsewhere.exists(store.only())
+
+
+def test_a_layer_that_docker_wrote_as_a_link_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, data in docker_files().items():
+            member = tarfile.TarInfo("two/layer.tar" if name == "one/layer.tar" else name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+        link = tarfile.TarInfo("one/layer.tar")
+        link.type, link.linkname = tarfile.SYMTYPE, "../two/layer.tar"
+        tar.addfile(link)
+    store = ArchiveStore(path)
+    with store.open(DESCRIPTOR) as stream:
+        assert stream.read() == BLOB
+
+
+def test_a_compressed_layer_keeps_its_bytes_and_gets_their_media_type(tmp_path: Path) -> None:
+    packed = gzip.compress(BLOB)
+    store = archive(tmp_path, docker_files(packed))
+    (layer,) = read_image(store, store.only()).manifest.layers
+    assert (layer.media_type, layer.digest, layer.size) == (LAYER_GZIP, Digest.of(packed), len(packed))
+
+
+def test_an_image_without_a_name_can_be_the_only_one(tmp_path: Path) -> None:
+    store = archive(tmp_path, docker_files(tag=None))
+    assert (store.names(), store.only().digest) == ({}, IMAGE.descriptor.digest)
+
+
+def test_an_archive_of_several_images_has_no_only_one(tmp_path: Path) -> None:
+    other = Image.make(IMAGE.config, [DESCRIPTOR], {"a": "b"})
+    store = archive(tmp_path, layout_files([], NAMED, other.descriptor))
+    with pytest.raises(UnsupportedError, match="not one image"):
+        store.only()
+
+
+def test_what_dockers_config_has_as_null_is_absent(tmp_path: Path) -> None:
+    config = json.loads(CONFIG_BYTES) | {"config": {"Cmd": None, "Env": ["A=1"], "Labels": None}}
+    store = archive(tmp_path, docker_files() | {"c.json": json.dumps(config).encode()})
+    run = read_image(store, store.only()).config.config
+    assert (run.cmd, run.env, run.labels) == ([], ["A=1"], {})
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a": b"b"}, "neither an index.json nor a manifest.json"),
+        ({"manifest.json": b'[{"Config":"../c","Layers":[]}]'}, r"has no \.\./c"),
+        ({"manifest.json": b"[[[["}, "not a valid"),
+        ({"index.json": b"{}"}, "not a valid Index"),
+        (
+            docker_files() | {"c.json": CONFIG_BYTES.replace(b'"diff_ids":[', b'"diff_ids":[],"x":[')},
+            "number of layers",
+        ),
+        ({"index.json": b" " * (5 << 20)}, "at most"),
+    ],
+)
+def test_what_is_no_image_is_refused(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(IntegrityError, match=message):
+        archive(tmp_path, files)
+
+
+def test_an_archive_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
+    whole = write_tar(tmp_path / "whole.tar", docker_files()).read_bytes()
+    for size in range(0, whole.rindex(b"layer") + 5, 509):
+        cut = tmp_path / "cut.tar"
+        cut.write_bytes(whole[:size])
+        with pytest.raises(IntegrityError):
+            ArchiveStore(cut)
+
+
+def test_an_archive_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="only read"):
+        archive(tmp_path, docker_files()).put(DESCRIPTOR, io.BytesIO(BLOB))
 
 
 def test_a_layout_sweeps_only_what_nobody_writes(tmp_path: Path) -> None:

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import msgspec
 
+from tiffin.config.dockerfile import parse_dockerfile, substituted
 from tiffin.config.read import FILE
+from tiffin.config.replace import Replacement, replacement
 from tiffin.config.write import Proposal, project_text
 from tiffin.durable import renamed
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.models.detect import find_model, read_model
 from tiffin.models.model import Model
 from tiffin.packages.pypi.installed import installed
+from tiffin.progress import note
+
+DOCKERFILE = "Dockerfile"
 
 BASES = {"3.11": "debian:bookworm", "3.13": "debian:trixie"}
 """Python -> the Debian that brings it."""
@@ -29,18 +34,70 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     distributions: Mapping[str, str]
 
 
-def initialise(folder: Path, *, model: str = "", name: str = "", force: bool = False) -> tuple[Path, Model]:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user says of a new project; what is empty is found out."""
+
+    model: str = ""
+    name: str = ""
+    dockerfile: bool = True
+    """Whether a Dockerfile that is there is to be replaced."""
+
+
+def initialise(folder: Path, asked: Asked, *, force: bool = False) -> tuple[Path, Model]:
     """Write the folder's tiffin.toml and return it with its model; raises ConflictError where there is one already."""
     target = folder / FILE
     if not folder.is_dir():
         raise NotFoundError(f"no folder {folder}", "name the folder that holds the model")
     if target.exists() and not force:
         raise ConflictError(f"{target} is there already", "edit it, or write it anew with `tiffin init --force`")
-    found = read_model(folder / model) if model else find_model(folder)
-    text = project_text(propose(folder.resolve(), found, trained(folder), name))
+    found = read_model(folder / asked.model) if asked.model else find_model(folder)
+    replaced = replace_dockerfile(folder, found) if asked.dockerfile else Replacement(fates=[])
+    environment = trained(folder)
+    if replaced.python:
+        environment = msgspec.structs.replace(environment, python=replaced.python)
+    proposal = propose(folder.resolve(), found, environment, asked.name)
     with renamed(target) as file:
-        file.write(text.encode())
+        file.write(project_text(merged(proposal, replaced)).encode())
     return target, found
+
+
+def replace_dockerfile(folder: Path, model: Model) -> Replacement:
+    """Read the folder's Dockerfile and tell line by line what becomes of it; raises UnsupportedError for what cannot.
+
+    Where there is none, nothing is replaced.
+    """
+    path = folder / DOCKERFILE
+    if not path.is_file():
+        return Replacement(fates=[])
+    weights = model.path.relative_to(folder).as_posix() if model.path else ""
+    try:
+        instructions = substituted(parse_dockerfile(path.read_text("utf-8"), str(path)))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: {error}", "it must be UTF-8") from error
+    found = replacement(instructions, BASES, weights)
+    if refused := [fate for fate in found.fates if fate.refused]:
+        lines = "".join(f"\n    {path}:{fate.line}: {fate.instruction}: {fate.becomes}" for fate in refused)
+        raise UnsupportedError(
+            f"a tiffin.toml cannot replace all of {path}:{lines}",
+            f"`tiffin build -f {path} {folder}` has docker build it; `tiffin init --no-dockerfile` leaves it aside",
+        )
+    for fate in found.fates:
+        note(f"{path}:{fate.line}: {fate.instruction} -> {fate.becomes}")
+    return found
+
+
+def merged(proposal: Proposal, replaced: Replacement) -> Proposal:
+    """Add what a Dockerfile says to what was found out."""
+    named = {re.split(r"[\[<>=!~; ]", text)[0].lower() for text in replaced.dependencies}
+    needs = [need for need in proposal.dependencies if need.partition("==")[0] not in named]
+    requirements = replaced.requirements or proposal.requirements
+    return msgspec.structs.replace(
+        proposal,
+        requirements=requirements,
+        dependencies=[] if requirements else [*replaced.dependencies, *needs],
+        packages=replaced.packages,
+        include=tuple(dict.fromkeys(replaced.include)) or proposal.include,
+    )
 
 
 def propose(folder: Path, model: Model, environment: Trained, name: str = "") -> Proposal:

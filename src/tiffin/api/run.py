@@ -180,7 +180,11 @@ def _run_options(options: Options, image_name: str, image: Image, engine: Engine
 
 def _free_name(image_name: str, engine: Engine) -> str:
     """Name a container after its image, with a number where that is taken."""
-    stem = Reference.parse(image_name).repository.rpartition("/")[2] if ":" not in image_name[:7] else "container"
+    stem = (
+        Reference.parse(image_name).repository.rpartition("/")[2]
+        if not image_name.startswith("sha256:")
+        else "container"
+    )
     taken = {container.spec.name for container in engine.list()}
     return next(name for n in itertools.count(1) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
 
@@ -203,9 +207,10 @@ def _failed(container: Container) -> CommandError:
 
 
 def _tell(container: Container, ready: Callable[[str], None]) -> None:
-    """Say where the container answers, once it does; one that ends first has said why itself."""
+    """Say where the container answers, once it does; one without a URL, or that ends first, speaks for itself."""
     with contextlib.suppress(TiffinError):
-        ready(wait_ready(container))
+        if (address := wait_ready(container)) != container.spec.name:
+            ready(address)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,9 @@ from tiffin.errors import DeniedError, NotFoundError, TiffinError
 
 COMMANDS = {
     "build": "make the image of a project",
+    "diff": "say what changed between two images",
     "doctor": "say what this machine can do, and how to mend what it cannot",
+    "explain": "say what every byte of an image is",
     "images": "list the images here",
     "init": "look at a folder, recognise the model and write tiffin.toml",
     "inspect": "show what an image or a container is",

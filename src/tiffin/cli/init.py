@@ -12,10 +12,14 @@ import click
 @click.option("--model", default="", help="The model file, relative to the folder; needed when there are several.")
 @click.option("--name", default="", help="The image's name; the folder's by default.")
 @click.option("--force", is_flag=True, help="Replace the tiffin.toml that is there.")
-def command(folder: Path, model: str, name: str, *, force: bool) -> None:
-    """Look at FOLDER, recognise the model and write a commented tiffin.toml."""
-    from tiffin.api.initialise import initialise
+@click.option("--no-dockerfile", is_flag=True, help="Leave a Dockerfile aside instead of replacing it.")
+def command(folder: Path, model: str, name: str, *, force: bool, no_dockerfile: bool) -> None:
+    """Look at FOLDER, recognise the model and write a commented tiffin.toml.
 
-    target, found = initialise(folder, model=model, name=name, force=force)
+    A simple Dockerfile is replaced: what becomes of each of its instructions is told line by line.
+    """
+    from tiffin.api.initialise import Asked, initialise
+
+    target, found = initialise(folder, Asked(model=model, name=name, dockerfile=not no_dockerfile), force=force)
     click.echo(target)
     click.echo(f"model: {found.path} ({found.format}); next: `tiffin build {folder}`", err=True)

@@ -13,6 +13,8 @@ from tiffin.oci.documents import encode
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 """A digest, of which people read the first twelve digits."""
+_SIZES = {"size", "packed", "unpacked", "wasted"}
+"""Columns of bytes."""
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
 
@@ -30,8 +32,10 @@ def show(rows: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: boo
 
 
 def _cell(column: str, value: Any) -> str:
-    if column == "size":
+    if column in _SIZES:
         return human_size(value)
+    if isinstance(value, list):
+        return ", ".join(str(part) for part in value)
     return _DIGEST.sub(r"\1", str(value))
 
 

@@ -96,6 +96,16 @@ class Tar:
             pass
         return Digest("sha256", self._hashed.hexdigest())
 
+    @property
+    def count(self) -> int:
+        """How many bytes were read so far."""
+        return self._count
+
+    @property
+    def position(self) -> int:
+        """Where in the stream the next byte is: the content's first, when a member was just given."""
+        return self._count - len(self._data) + self._at
+
     def _refill(self) -> bool:
         self._data = self._stream.read(CHUNK)
         self._at = 0

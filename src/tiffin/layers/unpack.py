@@ -47,7 +47,7 @@ def unpack_layer(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest,
     """
     if any(target.iterdir()):
         raise ConflictError(f"{target} is not empty", "a layer is unpacked into a folder of its own")
-    with _translated(target), _uncompressed(blob, media_type) as stream, closing(_Folder(target)) as folder:
+    with _translated(target), uncompressed(blob, media_type) as stream, closing(_Folder(target)) as folder:
         tar = Tar(stream, limit)
         for count, member in enumerate(tar.members()):
             if count == ENTRIES:
@@ -59,7 +59,7 @@ def unpack_layer(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest,
 
 
 @contextmanager
-def _uncompressed(blob: BinaryIO, media_type: str) -> Iterator[BinaryIO]:
+def uncompressed(blob: BinaryIO, media_type: str) -> Iterator[BinaryIO]:
     """Read a layer's tar by its media type, OCI's or docker's; inflating runs in a thread of its own."""
     if media_type.endswith(".tar"):
         yield blob

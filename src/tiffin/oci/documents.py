@@ -132,3 +132,18 @@ def decode(kind: type[T], data: bytes, where: str) -> T:
         return msgspec.json.decode(data, type=kind, dec_hook=read_digest)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise IntegrityError(f"{where} is not a valid {getattr(kind, '__name__', kind)}: {error}") from error
+
+
+def decode_foreign(kind: type[T], data: bytes, where: str) -> T:
+    """Read a document of any maker: what is null in it is absent, as Go writes empty lists and tables."""
+    try:
+        value = _without_nulls(msgspec.json.decode(data))
+        return msgspec.convert(value, type=kind, dec_hook=_from_json)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise IntegrityError(f"{where} is not a valid {getattr(kind, '__name__', kind)}: {error}") from error
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value

@@ -7,7 +7,17 @@ import io
 import msgspec
 
 from tiffin.errors import IntegrityError, UnsupportedError
-from tiffin.oci.documents import CONFIG, INDEX, MANIFEST, Descriptor, ImageConfig, Index, Manifest, decode, encode
+from tiffin.oci.documents import (
+    CONFIG,
+    INDEX,
+    MANIFEST,
+    Descriptor,
+    ImageConfig,
+    Index,
+    Manifest,
+    decode_foreign,
+    encode,
+)
 from tiffin.oci.platform import Platform
 from tiffin.oci.store import Store
 
@@ -27,8 +37,19 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def make(cls, config: ImageConfig, layers: list[Descriptor], annotations: dict[str, str]) -> Image:
         """Make an image of a config and layers, bottom first."""
-        config_bytes = encode(config)
-        manifest = Manifest(config=Descriptor.of(config_bytes, CONFIG), layers=layers, annotations=annotations)
+        return cls.wrap(encode(config), config, layers, annotations)
+
+    @classmethod
+    def wrap(
+        cls,
+        config_bytes: bytes,
+        config: ImageConfig,
+        layers: list[Descriptor],
+        annotations: dict[str, str] | None = None,
+    ) -> Image:
+        """Make an image of a config that somebody else wrote, byte for byte, and layers, bottom first."""
+        described = Descriptor.of(config_bytes, CONFIG)
+        manifest = Manifest(config=described, layers=layers, annotations=annotations or {})
         manifest_bytes = encode(manifest)
         return cls(
             descriptor=Descriptor.of(manifest_bytes, MANIFEST),
@@ -59,10 +80,12 @@ def read_image(store: Store, descriptor: Descriptor, platform: Platform | None =
     """Read the image a descriptor means; an index is searched for the platform (this machine's by default)."""
     data = read_document(store, descriptor)
     if descriptor.media_type == INDEX:
-        return read_image(store, _choose(decode(Index, data, str(descriptor.digest)), platform or Platform.here()))
-    manifest = decode(Manifest, data, str(descriptor.digest))
+        return read_image(
+            store, _choose(decode_foreign(Index, data, str(descriptor.digest)), platform or Platform.here())
+        )
+    manifest = decode_foreign(Manifest, data, str(descriptor.digest))
     config_bytes = read_document(store, manifest.config)
-    config = decode(ImageConfig, config_bytes, str(manifest.config.digest))
+    config = decode_foreign(ImageConfig, config_bytes, str(manifest.config.digest))
     return Image(
         descriptor=descriptor, manifest_bytes=data, config_bytes=config_bytes, manifest=manifest, config=config
     )

@@ -1,1 +1,1 @@
-"""Places with blobs: memory, and a layout on disk."""
+"""Places with blobs: memory, a layout on disk, and an archive."""

@@ -1,0 +1,197 @@
+"""Images in one tar file: what `docker save` and `podman save` write, read as a store.
+
+Two forms, told apart by what is in them: an OCI layout in a tar ("oci-archive"; image-spec, image-layout.md), and
+docker's own ("docker-archive"; moby, image/spec/v1.2.md), whose manifest.json names a config and layers. For the second
+an OCI manifest is made, over the same config and layer bytes; whatever is read is checked by its digest where it lands.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import posixpath
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from tiffin.errors import ConfigError, IntegrityError, NotFoundError, UnsupportedError
+from tiffin.layers.members import FILE, SYMLINK, Tar, shown
+from tiffin.oci.digest import Digest
+from tiffin.oci.documents import (
+    LAYER,
+    LAYER_GZIP,
+    Descriptor,
+    ImageConfig,
+    Index,
+    decode_foreign,
+)
+from tiffin.oci.image import DOCUMENT_LIMIT, Image
+from tiffin.oci.reference import Reference
+from tiffin.store.layout import REF_NAME
+
+MEMBERS = 100_000
+"""Members an archive may have: an image has some hundred."""
+_GZIP = b"\x1f\x8b"
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """One image of docker's manifest.json."""
+
+    config: str
+    layers: list[str]
+    repo_tags: list[str] = []
+
+
+class Extent(msgspec.Struct, frozen=True):
+    """Where in the file a member's bytes are."""
+
+    offset: int
+    size: int
+
+
+class ArchiveStore:
+    """A store of images in a tar file; it can be read and not be written."""
+
+    def __init__(self, path: Path) -> None:
+        """Look through the archive; raises IntegrityError for what is none."""
+        self.path = path
+        self._members = _members(path)
+        self._blobs: dict[Digest, Extent] = {}
+        self._made: dict[Digest, bytes] = {}
+        self.images: list[Descriptor] = []
+        """What can be copied out, in the archive's order; named ones have the name as an annotation."""
+        if "index.json" in self._members:
+            self._read_layout()
+        elif "manifest.json" in self._members:
+            self._read_docker()
+        else:
+            raise IntegrityError(
+                f"{path} has neither an index.json nor a manifest.json", "save an image with `docker save`"
+            )
+
+    def exists(self, descriptor: Descriptor) -> bool:
+        """Say whether the content is here, by its size; its digest is checked by whoever reads it."""
+        if descriptor.digest in self._made:
+            return len(self._made[descriptor.digest]) == descriptor.size
+        return descriptor.digest in self._blobs and self._blobs[descriptor.digest].size == descriptor.size
+
+    def open(self, descriptor: Descriptor) -> BinaryIO:
+        """Open the content for reading; raises NotFoundError where it is absent."""
+        if descriptor.digest in self._made:
+            return io.BytesIO(self._made[descriptor.digest])
+        if descriptor.digest not in self._blobs:
+            raise NotFoundError(f"{self.path} has no blob {descriptor.digest}", "save the whole image again")
+        return cast("BinaryIO", _Section(self.path, self._blobs[descriptor.digest]))
+
+    def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:  # noqa: ARG002 - the seam's signature
+        """Refuse: an archive is only read."""
+        raise UnsupportedError(f"{self.path} is an archive, which is only read", "copy into a layout instead")
+
+    def names(self) -> dict[str, Descriptor]:
+        """Every name and what it means."""
+        return {image.annotations[REF_NAME]: image for image in self.images if REF_NAME in image.annotations}
+
+    def resolve(self, name: str) -> Descriptor:
+        """Return what the name means; raises NotFoundError."""
+        names = self.names()
+        if name not in names:
+            raise NotFoundError(f"no image named {name} in {self.path}", f"it has: {', '.join(names) or 'no names'}")
+        return names[name]
+
+    def only(self) -> Descriptor:
+        """Return the one image that is here; raises UnsupportedError where there are several."""
+        if len({image.digest for image in self.images}) != 1:
+            there = ", ".join(self.names()) or f"{len(self.images)} without names"
+            raise UnsupportedError(f"{self.path} has not one image: {there}", "save one image alone")
+        return self.images[0]
+
+    def _read_layout(self) -> None:
+        for name, extent in self._members.items():
+            folder, _, hex_ = name.rpartition("/")
+            if folder == "blobs/sha256":
+                with suppress(ConfigError):  # a file that is no blob
+                    self._blobs[Digest.parse(f"sha256:{hex_}")] = extent
+        index = decode_foreign(Index, self._text("index.json"), f"{self.path}: index.json")
+        self.images = index.manifests
+
+    def _read_docker(self) -> None:
+        for saved in decode_foreign(list[Saved], self._text("manifest.json"), f"{self.path}: manifest.json"):
+            config_bytes = self._text(saved.config)
+            config = decode_foreign(ImageConfig, config_bytes, f"{self.path}: {saved.config}")
+            if len(saved.layers) != len(config.rootfs.diff_ids):
+                raise IntegrityError(f"{self.path}: {saved.config} speaks of another number of layers")
+            layers = [self._layer(*pair) for pair in zip(saved.layers, config.rootfs.diff_ids, strict=True)]
+            image = Image.wrap(config_bytes, config, layers)
+            self._made |= {Digest.of(data): data for data in (image.manifest_bytes, config_bytes)}
+            names = [Reference.parse(tag).tagged for tag in saved.repo_tags]
+            self.images += [_named(image.descriptor, name) for name in names] or [image.descriptor]
+
+    def _layer(self, name: str, diff_id: Digest) -> Descriptor:
+        """Describe a layer: docker's are not compressed, so that the diff ID is the digest; others' may be gzip."""
+        extent = self._extent(name)
+        with _Section(self.path, extent) as stream:
+            packed = stream.read(len(_GZIP)) == _GZIP
+        digest = diff_id
+        if packed:
+            with _Section(self.path, extent) as stream:
+                digest = Digest.of_stream(cast("BinaryIO", stream))
+        self._blobs[digest] = extent
+        return Descriptor(media_type=LAYER_GZIP if packed else LAYER, digest=digest, size=extent.size)
+
+    def _text(self, name: str) -> bytes:
+        extent = self._extent(name)
+        if extent.size > DOCUMENT_LIMIT:
+            raise IntegrityError(f"{self.path}: {name} has {extent.size} bytes; at most {DOCUMENT_LIMIT} are read")
+        with _Section(self.path, extent) as stream:
+            return stream.read(extent.size) or b""
+
+    def _extent(self, name: str) -> Extent:
+        if name not in self._members:
+            raise IntegrityError(f"{self.path} has no {name}, which its manifest.json names", "save the image again")
+        return self._members[name]
+
+
+def _named(descriptor: Descriptor, name: str) -> Descriptor:
+    return msgspec.structs.replace(descriptor, annotations={REF_NAME: name})
+
+
+def _members(path: Path) -> dict[str, Extent]:
+    """Where each file of the tar is; links between them are followed once, as docker writes a layer that is twice."""
+    found: dict[str, Extent] = {}
+    links: dict[str, str] = {}
+    with path.open("rb") as file:
+        tar = Tar(file, path.stat().st_size)
+        for member in tar.members():
+            name = posixpath.normpath(member.shown)
+            if len(found) == MEMBERS:
+                raise IntegrityError(f"{path} has more than {MEMBERS} members", "is it an image?")
+            if member.kind == FILE:
+                found[name] = Extent(tar.position, member.size)
+            elif member.kind == SYMLINK:
+                links[name] = posixpath.normpath(posixpath.join(posixpath.dirname(name), shown(member.link)))
+    return found | {name: found[target] for name, target in links.items() if target in found}
+
+
+class _Section(io.RawIOBase):
+    """A part of a file, as a stream of its own."""
+
+    def __init__(self, path: Path, extent: Extent) -> None:
+        super().__init__()
+        self._file = path.open("rb", buffering=0)
+        self._at = extent.offset
+        self._end = extent.offset + extent.size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer has no length
+        view = memoryview(buffer)[: self._end - self._at]
+        count = os.preadv(self._file.fileno(), [view], self._at)
+        self._at += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
