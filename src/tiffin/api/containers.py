@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -10,7 +12,7 @@ from tiffin.api.home import Home
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.spec import Container, Engine, LogLine, Port, State, Status
 from tiffin.errors import ConflictError, NotFoundError
-from tiffin.layers.unpack import unpack_layer
+from tiffin.oci.digest import Digest
 from tiffin.progress import parallel
 
 HTTP = "http"
@@ -28,7 +30,14 @@ class ContainerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def engine_of(home: Home | None = None) -> Engine:
     """The engine of this machine."""
-    return EmbeddedEngine((home or Home.of()).data, unpack_layer)
+    return EmbeddedEngine((home or Home.of()).data, _unpack)
+
+
+def _unpack(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest) -> None:
+    """Unpack a layer with what is imported only when there is one to unpack."""
+    from tiffin.layers.unpack import unpack_layer
+
+    unpack_layer(blob, media_type, target, diff_id)
 
 
 def containers(*, ended: bool = False) -> list[ContainerRow]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import itertools
 import os
 import signal
@@ -190,6 +189,8 @@ def _free_name(image_name: str, engine: Engine) -> str:
 
 
 def _is_ready(port: Port) -> bool:
+    import http.client  # while the container starts, and not before
+
     connection = http.client.HTTPConnection(port.host, port.host_port, timeout=5)
     try:
         connection.request("GET", "/v2/health/ready")

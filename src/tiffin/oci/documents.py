@@ -138,7 +138,7 @@ def decode_foreign(kind: type[T], data: bytes, where: str) -> T:
     """Read a document of any maker: what is null in it is absent, as Go writes empty lists and tables."""
     try:
         value = _without_nulls(msgspec.json.decode(data))
-        return msgspec.convert(value, type=kind, dec_hook=_from_json)
+        return msgspec.convert(value, type=kind, dec_hook=read_digest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise IntegrityError(f"{where} is not a valid {getattr(kind, '__name__', kind)}: {error}") from error
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import Any
-
-import msgspec
 
 
 def say(sentence: str) -> None:
@@ -17,4 +16,4 @@ def say(sentence: str) -> None:
 def report(message: str, **fields: Any) -> None:
     """Log an error as one line of JSON."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": "error", "message": message, **fields}
-    print(msgspec.json.encode(line).decode(), file=sys.stderr, flush=True)  # noqa: T201 - the container's log
+    print(json.dumps(line, default=str), file=sys.stderr, flush=True)  # noqa: T201 - the container's log

@@ -1,24 +1,27 @@
 """The front's command line: `python /opt/tiffin/front ROLE [--service PATH]`.
 
-The role `all` starts its worker before the event loop is imported: loading the model is what everyone waits for.
+The role `all` starts its worker before it imports anything it can do without, JSON and the event loop included:
+loading the model is what everyone waits for.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-
-from msgspec import structs
+from typing import TYPE_CHECKING
 
 from tiffin_serve.front.child import Child
 from tiffin_serve.front.log import say
 from tiffin_serve.front.sockets import listeners
-from tiffin_serve.protocol.service import Service, read
+
+if TYPE_CHECKING:
+    from tiffin_serve.protocol.service import Service
 
 USAGE = 2
 LOAD_FAILED = 3
@@ -32,27 +35,40 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--service", type=Path, default=Path(SERVICE), help=f"what to serve (default: {SERVICE})")
     options = parser.parse_args(arguments)
     try:
-        service = _adjusted(read(options.service))
         roles = {"all": _all, "front": _front, "worker": _worker}
-        return roles[options.role](service, _environment(options.service))
+        return roles[options.role](options.service, _environment(options.service))
     except (OSError, ValueError) as error:
         say(error.strerror if isinstance(error, OSError) and error.filename is None and error.strerror else str(error))
         return USAGE
 
 
-def _adjusted(service: Service) -> Service:
-    """Let TIFFIN_DRAIN_SECONDS say how long a stopping server still accepts: whoever routes to it knows best."""
-    seconds = os.environ.get("TIFFIN_DRAIN_SECONDS")
+def _read(path: Path) -> Service:
+    """Read the service, and let TIFFIN_DRAIN_SECONDS say how long a stopping server accepts: a router knows best."""
+    from msgspec import structs  # noqa: PLC0415 - heavy; the worker has started by now
+
+    from tiffin_serve.protocol.service import read  # noqa: PLC0415 - as above
+
+    service, seconds = read(path), os.environ.get("TIFFIN_DRAIN_SECONDS")
     if not seconds:
         return service
     return structs.replace(service, serve=structs.replace(service.serve, drain_seconds=float(seconds)))
+
+
+def _worker_argv(path: Path) -> list[str]:
+    """Find out how a worker is started; whatever else is wrong with the document is told when it is read whole."""
+    document = json.loads(path.read_bytes())
+    argv = document.get("worker") if isinstance(document, dict) else None
+    if not isinstance(argv, list) or not argv or not all(isinstance(part, str) for part in argv):
+        _read(path)
+        raise ValueError(f"{path}: no worker")
+    return argv
 
 
 def _environment(service: Path) -> dict[str, str]:
     return {**os.environ, "TIFFIN_SERVICE": str(service.resolve())}
 
 
-def _all(service: Service, environment: Mapping[str, str]) -> int:
+def _all(document: Path, environment: Mapping[str, str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="tiffin-", dir="/tmp"))  # a long TMPDIR fits no socket
     try:
         path, token = folder / "worker.sock", os.urandom(16).hex()
@@ -60,18 +76,24 @@ def _all(service: Service, environment: Mapping[str, str]) -> int:
         hall = _hall(path)
         handed_in = {"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"}
         own = {name: value for name, value in environment.items() if name not in handed_in}
-        child = Child(service.worker, {**own, "TIFFIN_WORKER_SOCKET": str(path), "TIFFIN_WORKER_TOKEN": token})
+        child = Child(_worker_argv(document), {**own, "TIFFIN_WORKER_SOCKET": str(path), "TIFFIN_WORKER_TOKEN": token})
         try:
             child.start()
         except OSError as error:
             say(f"the worker cannot be started: {error}")
             return LOAD_FAILED
+        try:
+            service = _read(document)
+        except BaseException:
+            child.stop(now=True)
+            raise
         return _run(service, sockets, hall, token, child)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _front(service: Service, environment: Mapping[str, str]) -> int:
+def _front(document: Path, environment: Mapping[str, str]) -> int:
+    service = _read(document)
     path, token = _meeting(environment)
     if not token:
         raise ValueError("the role `front` needs TIFFIN_WORKER_TOKEN")
@@ -82,9 +104,10 @@ def _front(service: Service, environment: Mapping[str, str]) -> int:
     return _run(service, sockets, hall, token, None)
 
 
-def _worker(service: Service, environment: Mapping[str, str]) -> int:
+def _worker(document: Path, environment: Mapping[str, str]) -> int:
     _meeting(environment)
-    os.execvpe(service.worker[0], service.worker, environment)  # noqa: S606 - the role is to become that program
+    argv = _worker_argv(document)
+    os.execvpe(argv[0], argv, environment)  # noqa: S606 - the role is to become that program
 
 
 def _meeting(environment: Mapping[str, str]) -> tuple[str, str]:

@@ -163,7 +163,7 @@ def test_a_second_signal_ends_it_now(predictor: Own, tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGINT)
         wait_for(lambda: server.process.poll() is not None or server.process.send_signal(signal.SIGINT), "ended")
     assert server.process.returncode == 143
-    assert not Path(f"/proc/{worker}").exists()
+    wait_for(lambda: not Path(f"/proc/{worker}").exists(), "the worker is gone")
 
 
 @pytest.mark.parametrize(
