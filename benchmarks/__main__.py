@@ -19,7 +19,7 @@ from .table import replaced
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 COLD, SMALL = 3, 5
-"""How many rounds of builds and of runs there are, unless `--quick` asks for one each."""
+"""How many rounds of builds and of runs there are; `--quick` asks for one of builds."""
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def measure(made: Setting, results: Results, *, quick: bool) -> None:
     """Play every round."""
     for number in range(1 if quick else COLD):
         build_round(made, results, number)
-    for number in range(1 if quick else SMALL):
+    for number in range(SMALL):
         run_round(made, results, number)
     memory_round(made, results)
     size_round(made, results)
@@ -50,7 +50,7 @@ def measure(made: Setting, results: Results, *, quick: bool) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one repeat of everything")
+    parser.add_argument("--quick", action="store_true", help="one round of builds; runs, which take seconds, are repeated all the same")
     parser.add_argument("--write", action="store_true", help=f"put the figures into {DOCUMENT.name}")
     parser.add_argument("--scratch", default="/var/tmp", help="a folder on a disk with 10 GB to spare")  # noqa: S108 - its default
     return parser.parse_args()
