@@ -17,7 +17,9 @@ import uv
 from tiffin.errors import CommandError, IntegrityError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.packages.pins import WheelPin
+from tiffin.packages.pypi.found import Found
 from tiffin.packages.pypi.image_python import ImagePython
+from tiffin.packages.pypi.locked import locked_wheels
 from tiffin.packages.pypi.refusals import refusal
 from tiffin.packages.pypi.requirements import Requirement, Requirements
 from tiffin.packages.pypi.settings import IndexSettings
@@ -25,21 +27,6 @@ from tiffin.packages.pypi.wheels import best
 
 _GLIBC = [17, 28, *range(31, 41)]
 """The minors of glibc 2.x that uv has a manylinux platform for; the greatest that is not too great is asked for."""
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A wheel and where an index says that it is; few indexes say its size in bytes."""
-
-    name: str
-    version: str
-    filename: str
-    sha256: Digest
-    size: int | None
-    url: str
-
-    def pin(self, size: int) -> WheelPin:
-        """Return the pin of this wheel, which has `size` bytes."""
-        return WheelPin(name=self.name, version=self.version, filename=self.filename, sha256=self.sha256, size=size)
 
 
 class _Wheel(msgspec.Struct, frozen=True):
@@ -83,6 +70,8 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
 
     def resolve(self, requirements: Requirements) -> list[Found]:
         """Return the best wheel of every package that the requirements come to, by name; raises what uv refuses."""
+        if requirements.lock:
+            return locked_wheels(requirements.lock, self.python)
         allowed = _allowed(requirements.wanted)
         return sorted(
             (self._choose(package, allowed.get(package.name)) for package in self._ask(requirements)),

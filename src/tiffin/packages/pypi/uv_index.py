@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tiffin.errors import DeniedError, IntegrityError, NotFoundError
+from tiffin.errors import DeniedError, IntegrityError, NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.digest import Digest
 from tiffin.packages.download import Pause, Wanted, download
 from tiffin.packages.pins import WheelPin
+from tiffin.packages.pypi.found import Found
 from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirements
-from tiffin.packages.pypi.resolve import Found, Resolver
+from tiffin.packages.pypi.resolve import Resolver
 from tiffin.packages.pypi.settings import IndexSettings, without_credentials
 from tiffin.packages.web import Web
 from tiffin.progress import parallel, step
@@ -56,19 +57,31 @@ class UvIndex:
         Raises IntegrityError where the index has another file under its name, NotFoundError where it has none,
         UnavailableError where it does not answer.
         """
-        if kept := self._kept(pin):
-            return kept
-        wanted = Wanted(name=pin.filename, sha256=pin.sha256, size=pin.size)
-        target = self._wheel(pin.sha256, pin.filename)
+        return self._kept(pin) or self._bring(pin, pin.size)
+
+    def _bring(self, pin: WheelPin, size: int | None) -> Path:
+        """Download a wheel from where it was seen last, and where that does not give it, from where it is now."""
+        wanted = Wanted(name=pin.filename, sha256=pin.sha256, size=size)
+        target, url = self._wheel(pin.sha256, pin.filename), ""
         if seen := self._last_seen(pin):
             try:
                 download(self._web, seen, wanted, target, self._pause)
             except (NotFoundError, DeniedError, IntegrityError):
                 self._seen(pin.sha256).unlink(missing_ok=True)  # the address is stale: ask where it is now
+            except UnavailableError:
+                url = self._elsewhere(pin)  # another tool's lock may name a host that this network cannot reach
+                if url in {"", seen}:
+                    raise
             else:
                 return target
-        download(self._web, self._find(pin), wanted, target, self._pause)
+        download(self._web, url or self._find(pin), wanted, target, self._pause)
         return target
+
+    def _elsewhere(self, pin: WheelPin) -> str:
+        try:
+            return self._find(pin)
+        except TiffinError:
+            return ""
 
     def _find(self, pin: WheelPin) -> str:
         found = self._resolver.find([pin], anew=True)
@@ -88,9 +101,7 @@ class UvIndex:
         target = self._wheel(found.sha256, found.filename)
         size = target.stat().st_size if target.exists() else self._web.size(found.url)
         if size is None:
-            wanted = Wanted(name=found.filename, sha256=found.sha256)
-            download(self._web, found.url, wanted, target, self._pause)
-            size = target.stat().st_size
+            size = self._bring(found.pin(0), None).stat().st_size
         return found.pin(size)
 
     def _wheel(self, sha256: Digest, filename: str) -> Path:
