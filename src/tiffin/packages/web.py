@@ -40,8 +40,12 @@ class BusyError(UnavailableError):
 class Web:
     """Addresses to bytes; threads may share it, and share its connections."""
 
-    def __init__(self, credentials: Sequence[str] = ()) -> None:
-        """Use the user names and passwords in these addresses for their hosts, and ~/.netrc for others."""
+    def __init__(self, credentials: Sequence[str] = (), certificates: str = "") -> None:
+        """Use the user names and passwords in these addresses for their hosts, and ~/.netrc for others.
+
+        `certificates` is a file of authorities to trust in place of the system's.
+        """
+        self._certificates = certificates
         self._credentials = {
             _origin(parts): f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             for parts in map(urlsplit, credentials)
@@ -89,7 +93,7 @@ class Web:
         proxy = "" if bypassed else urllib.request.getproxies().get(parts.scheme, "")
         with self._making:
             if proxy not in self._pools:
-                self._pools[proxy] = _connections(proxy)
+                self._pools[proxy] = _connections(proxy, self._certificates)
             return self._pools[proxy]
 
     def _authorization(self, parts: SplitResult) -> dict[str, str]:
@@ -136,9 +140,9 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname or "", parts.port
 
 
-def _connections(proxy: str) -> urllib3.PoolManager:
+def _connections(proxy: str, certificates: str) -> urllib3.PoolManager:
     """Make a pool; the default context trusts the system's certificates, or those of SSL_CERT_FILE."""
-    trusted = ssl.create_default_context()
+    trusted = ssl.create_default_context(cafile=certificates or None)
     if not proxy:
         return urllib3.PoolManager(ssl_context=trusted, maxsize=8)
     user = urlsplit(proxy)

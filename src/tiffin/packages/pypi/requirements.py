@@ -160,7 +160,7 @@ def _index_option(option: str, value: str, folder: Path) -> IndexSettings | None
     if option == "--index-url":
         return IndexSettings(default_index=value)
     if option == "--extra-index-url":
-        return IndexSettings(indexes=(value,))
+        return IndexSettings(indexes=(value,), alike=True)
     if option == "--find-links":
         return IndexSettings(find_links=(value if "://" in value else str(folder / value),))
     return IndexSettings(no_index=True) if option == "--no-index" else None

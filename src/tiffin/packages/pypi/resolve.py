@@ -83,7 +83,8 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
 
         `anew` lets uv believe nothing that it remembers of the indexes' pages.
         """
-        requirements = Requirements.of(sorted(map(str, pins)), "the lock")
+        # `===`, since `==2.0` means `2.0+cpu` too (PEP 440)
+        requirements = Requirements.of(sorted(f"{pin.name}==={pin.version}" for pin in pins), "the lock")
         packages = self._ask(requirements, "--no-deps", *(["--refresh"] if anew else []))
         return [_found(package, wheel) for package in packages for wheel in package.wheels]
 

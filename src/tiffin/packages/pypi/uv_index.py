@@ -13,6 +13,7 @@ from tiffin.packages.download import Pause, Wanted, download
 from tiffin.packages.pins import WheelPin
 from tiffin.packages.pypi.found import Found
 from tiffin.packages.pypi.image_python import ImagePython
+from tiffin.packages.pypi.pip_settings import machine_settings
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.resolve import Resolver
 from tiffin.packages.pypi.settings import IndexSettings, without_credentials
@@ -30,11 +31,11 @@ class UvIndex:
     def __init__(
         self, python: ImagePython, cache: Path, settings: IndexSettings | None = None, pause: Pause = time.sleep
     ) -> None:
-        """Resolve for `python` over the indexes in `settings`, by default those of uv's environment variables."""
-        settings = settings if settings is not None else IndexSettings.of(os.environ)
+        """Resolve for `python` over the indexes in `settings`, by default what this machine tells uv and pip."""
+        settings = settings if settings is not None else machine_settings(os.environ)
         self._resolver = Resolver(python=python, settings=settings, cache=cache / "uv")
         self._cache = cache
-        self._web = Web(settings.urls)
+        self._web = Web(settings.urls, settings.certificates)
         self._pause = pause
 
     def resolve(self, requirements: Requirements) -> list[WheelPin]:

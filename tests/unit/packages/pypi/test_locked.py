@@ -111,7 +111,8 @@ def test_extras_and_markers_of_a_project_leave_its_lock_current(
 
 
 def pylock(package: str, head: str = "", version: str = "1.0") -> str:
-    return f'lock-version = "{version}"\ncreated-by = "hand"\n{head}\n[[packages]]\nname = "lib"\nversion = "1.0"\n{package}\n'
+    head = f'lock-version = "{version}"\ncreated-by = "hand"\n{head}\n'
+    return head + f'[[packages]]\nname = "lib"\nversion = "1.0"\n{package}\n'
 
 
 def test_a_pylock_may_name_wheels_beside_it(python: ImagePython, tmp_path: Path) -> None:
