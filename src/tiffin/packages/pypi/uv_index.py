@@ -47,7 +47,7 @@ class UvIndex:
 
     def locate(self, pins: Sequence[WheelPin]) -> None:
         """Ask uv once where those pins are that are neither in the cache nor seen before."""
-        unknown = [pin for pin in pins if self._kept(pin) is None and not self._seen(pin.sha256).exists()]
+        unknown = [pin for pin in pins if self.kept(pin) is None and not self._seen(pin.sha256).exists()]
         if unknown:
             with step("locate", f"{len(unknown)} wheels"):
                 self._remember(self._resolver.find(unknown))
@@ -58,7 +58,12 @@ class UvIndex:
         Raises IntegrityError where the index has another file under its name, NotFoundError where it has none,
         UnavailableError where it does not answer.
         """
-        return self._kept(pin) or self._bring(pin, pin.size)
+        return self.kept(pin) or self._bring(pin, pin.size)
+
+    def kept(self, pin: WheelPin) -> Path | None:
+        """Return the pinned wheel where the cache has it; no network is asked."""
+        path = self._wheel(pin.sha256, pin.filename)
+        return path if path.exists() and path.stat().st_size == pin.size else None
 
     def _bring(self, pin: WheelPin, size: int | None) -> Path:
         """Download a wheel from where it was seen last, and where that does not give it, from where it is now."""
@@ -107,10 +112,6 @@ class UvIndex:
 
     def _wheel(self, sha256: Digest, filename: str) -> Path:
         return self._cache / "wheels" / sha256.hex / filename
-
-    def _kept(self, pin: WheelPin) -> Path | None:
-        path = self._wheel(pin.sha256, pin.filename)
-        return path if path.exists() and path.stat().st_size == pin.size else None
 
     def _seen(self, sha256: Digest) -> Path:
         return self._cache / "urls" / sha256.hex
