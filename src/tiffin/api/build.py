@@ -69,7 +69,8 @@ def _complete(checkout: Checkout, lock: Lock, complete: Lock) -> None:
 def _without_network(checkout: Checkout, home: Home, plan: BuildPlan, workshop: Workshop) -> Workshop:
     from tiffin.api.offline import offline
 
-    return offline(workshop, plan, partial(index_of, checkout, home), partial(debian_of, checkout, home))
+    index, debian = cache(partial(index_of, checkout, home)), cache(partial(debian_of, checkout, home))
+    return offline(workshop, plan, index, debian)
 
 
 def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, BuildPlan, Workshop]:

@@ -23,6 +23,7 @@ from tiffin.packages.pypi.locked import locked_wheels
 from tiffin.packages.pypi.refusals import refusal
 from tiffin.packages.pypi.requirements import Requirement, Requirements
 from tiffin.packages.pypi.settings import IndexSettings
+from tiffin.packages.pypi.shelf import shelved
 from tiffin.packages.pypi.wheels import best
 
 _GLIBC = [17, 28, *range(31, 41)]
@@ -89,7 +90,7 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
         return [_found(package, wheel) for package in packages for wheel in package.wheels]
 
     def _ask(self, requirements: Requirements, *options: str) -> tuple[_Package, ...]:
-        settings = requirements.settings.over(self.settings)
+        settings = shelved(requirements.settings.over(self.settings), self.python, self.cache.with_name("shelves"))
         with tempfile.NamedTemporaryFile("w", prefix="tiffin-constraints-", suffix=".txt") as constraints:
             constraints.writelines(f"{constraint.text}\n" for constraint in requirements.constraints)
             constraints.flush()
