@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, ResponseError, SSLError
 
-from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnavailableError
+from tiffin.errors import ConfigError, DeniedError, NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.digest import CHUNK
 
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504, 522}
@@ -142,7 +142,11 @@ def _origin(parts: SplitResult) -> tuple[str, str, int | None]:
 
 def _connections(proxy: str, certificates: str) -> urllib3.PoolManager:
     """Make a pool; the default context trusts the system's certificates, or those of SSL_CERT_FILE."""
-    trusted = ssl.create_default_context(cafile=certificates or None)
+    try:
+        trusted = ssl.create_default_context(cafile=certificates or None)
+    except OSError as error:
+        hint = "name a file with certificates in PEM, by PIP_CERT or SSL_CERT_FILE"
+        raise ConfigError(f"no certificates in {certificates}: {error.strerror}", hint) from error
     if not proxy:
         return urllib3.PoolManager(ssl_context=trusted, maxsize=8)
     user = urlsplit(proxy)

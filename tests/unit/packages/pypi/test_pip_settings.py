@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tiffin import progress
-from tiffin.errors import ConfigError
+from tiffin.errors import ConfigError, DeniedError
 from tiffin.packages.index import fetch_all
 from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.pip_settings import config_files, machine_settings, pip_settings
@@ -177,6 +182,52 @@ def test_a_pin_without_a_local_version_is_not_taken_for_one_with(
     assert here.fetch(pin).name == "big-2.13-py3-none-any.whl"
 
 
+@pytest.mark.parametrize("text", [None, "", "no certificate"])
+def test_a_file_without_certificates_is_named(text: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=r"no certificates in .*ca\.pem") as caught:
+        next(Web(certificates=str(path)).read("https://127.0.0.1:1/"))
+    assert "PIP_CERT" in (caught.value.hint or "")
+
+
+@pytest.mark.program("openssl")
 def test_downloads_trust_the_certificates_that_are_named(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        next(Web(certificates=str(tmp_path / "absent.pem")).read("https://127.0.0.1:1/"))
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
+    subprocess.run(
+        [
+            "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=here",
+            "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "file").write_bytes(b"here it is")
+    with tls(tmp_path / "index", certificate, key) as url:
+        with pytest.raises(DeniedError, match="certificate is not trusted"):
+            next(Web().read(f"{url}/file"))
+        assert b"".join(Web(certificates=str(certificate)).read(f"{url}/file")) == b"here it is"
+
+
+@contextmanager
+def tls(folder: Path, certificate: Path, key: Path) -> Iterator[str]:
+    """Serve a folder over TLS on a loopback port until the block ends."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trusted.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client that trusts nobody hangs up
+        server.socket = trusted.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
