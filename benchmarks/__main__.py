@@ -50,7 +50,9 @@ def measure(made: Setting, results: Results, *, quick: bool) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round of builds; runs, which take seconds, are repeated all the same")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of builds; runs, which take seconds, are repeated all the same"
+    )
     parser.add_argument("--write", action="store_true", help=f"put the figures into {DOCUMENT.name}")
     parser.add_argument("--scratch", default="/var/tmp", help="a folder on a disk with 10 GB to spare")  # noqa: S108 - its default
     return parser.parse_args()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tiffin.api.home import Home
+from tiffin.api.lock_layers import LockedLayers, completed
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.make import make
@@ -20,24 +23,27 @@ from tiffin.layers.layer import Layer
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
-from tiffin.packages.lock import Lock
+from tiffin.packages.lock import Lock, write_lock
 from tiffin.packages.pins import DebPin, WheelPin
+from tiffin.progress import note
 
 if TYPE_CHECKING:
     from tiffin.layers.compiler import Compiler
 
 
-def build(folder: Path, *, tag: str = "", locked: bool = False, home: Home | None = None) -> str:
+def build(folder: Path, *, tag: str = "", locked: bool = False, offline: bool = False, home: Home | None = None) -> str:
     """Make the image of the project in a folder, name it, and return `name@digest`."""
-    return str(build_image(folder, tag=tag, locked=locked, home=home or Home.of())[0])
+    return str(build_image(folder, tag=tag, locked=locked, offline=offline, home=home or Home.of())[0])
 
 
-def build_image(folder: Path, *, tag: str, locked: bool, home: Home) -> tuple[Reference, Image]:
-    """Make the image of the project in a folder and name it."""
+def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bool = False) -> tuple[Reference, Image]:
+    """Make the image of the project in a folder and name it; the lock learns what layers its packages became."""
     home.store.sweep()
-    checkout, plan, workshop = prepare(folder, locked=locked, home=home)
+    checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home)
     reference = Reference.parse(tag or checkout.project.name)
-    image = make(plan, workshop)
+    image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)
+    if not locked:
+        _complete(checkout, lock, completed(lock, plan, image, workshop.layers))
     home.store.tag(reference.tagged, image.descriptor)
     return Reference(
         registry=reference.registry, repository=reference.repository, digest=image.descriptor.digest
@@ -46,11 +52,28 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home) -> tuple[Re
 
 def plan_text(folder: Path, *, locked: bool = False, home: Home | None = None) -> str:
     """Return the plan of a project's image as JSON."""
-    _, plan, _ = prepare(folder, locked=locked, home=home or Home.of())
+    _, _, plan, _ = prepare(folder, locked=locked, home=home or Home.of())
     return encode(plan).decode()
 
 
-def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, BuildPlan, Workshop]:
+def _complete(checkout: Checkout, lock: Lock, complete: Lock) -> None:
+    """Write a lock that became another; a folder that cannot be written to is no reason to fail a build."""
+    if complete is lock:
+        return
+    try:
+        write_lock(complete, checkout.lock_path)
+    except OSError as error:
+        note(f"the layers are not added to {checkout.lock_path}: {error.strerror}")
+
+
+def _without_network(checkout: Checkout, home: Home, plan: BuildPlan, workshop: Workshop) -> Workshop:
+    from tiffin.api.offline import offline
+
+    index, debian = cache(partial(index_of, checkout, home)), cache(partial(debian_of, checkout, home))
+    return offline(workshop, plan, index, debian)
+
+
+def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, BuildPlan, Workshop]:
     """Read a project, its lock and its files, and plan its image."""
     checkout = Checkout.of(folder)
     model = project_model(checkout.folder, checkout.project)
@@ -65,7 +88,9 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, BuildP
         Payload(format=model.format, weights=seen.files(weights), code=seen.files(code)),
     )
     seen.save()
-    return checkout, plan, _workshop(checkout, home, {**weights, **code, **server})
+    workshop = _workshop(checkout, home, {**weights, **code, **server})
+    layers = LockedLayers(workshop.layers, lock.layers)
+    return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
 
 
 def _environment(checkout: Checkout, lock: Lock) -> Environment:
@@ -82,12 +107,15 @@ def _environment(checkout: Checkout, lock: Lock) -> Environment:
 
 def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
     """Wire the builder to this machine's store, caches and networks."""
-    unpacking = threading.Lock()
+    unpacking, asking = threading.Lock(), threading.Lock()
+    index = cache(partial(index_of, checkout, home))
 
     def wheels(pins: Sequence[WheelPin]) -> list[Path]:
         from tiffin.packages.index import fetch_all
 
-        return fetch_all(index_of(checkout, home), pins)
+        with asking:  # several layers are made at once; they share one index and its connections
+            packages = index()
+        return fetch_all(packages, pins)
 
     def debs(pins: Sequence[DebPin]) -> list[Path]:
         return debian_of(checkout, home).fetch_all(pins)

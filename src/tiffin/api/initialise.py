@@ -19,6 +19,7 @@ from tiffin.errors import ConfigError, ConflictError, NotFoundError, Unsupported
 from tiffin.models.detect import find_model, read_model
 from tiffin.models.model import Model
 from tiffin.packages.pypi.installed import installed
+from tiffin.packages.pypi.sources import listed
 from tiffin.progress import note
 
 DOCKERFILE = "Dockerfile"
@@ -109,7 +110,7 @@ def propose(folder: Path, model: Model, environment: Trained, name: str = "") ->
         )
     if model.path is None:
         raise ConfigError("a class of your own needs no init", "write `[model] predictor` in tiffin.toml")
-    requirements = "requirements.txt" if (folder / "requirements.txt").is_file() else ""
+    requirements = listed(folder)
     return Proposal(
         name=name or image_name(folder.name),
         model=model.path.resolve().relative_to(folder).as_posix(),

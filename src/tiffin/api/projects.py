@@ -20,6 +20,7 @@ from tiffin.progress import note
 
 if TYPE_CHECKING:
     from tiffin.packages.debian.debian import Debian
+    from tiffin.packages.pypi.image_python import ImagePython
     from tiffin.packages.pypi.requirements import Requirements
     from tiffin.packages.pypi.uv_index import UvIndex
 
@@ -76,12 +77,26 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
 
     def requirements(self) -> Requirements:
         """The requirements as they were written; raises ConfigError with file and line."""
-        from tiffin.packages.pypi.requirements import Requirements
-
         python = self.project.python
-        if python.requirements:
-            return Requirements.of_file(self.folder / python.requirements)
-        return Requirements.of(python.dependencies, f"{self.file}: $.python.dependencies")
+        if not python.requirements:
+            from tiffin.packages.pypi.requirements import Requirements
+
+            return Requirements.of(python.dependencies, f"{self.file}: $.python.dependencies")
+        from tiffin.packages.pypi.sources import read_requirements
+
+        read = read_requirements(self.folder / python.requirements)
+        if read.python and not self.image_python().suits(read.python):
+            raise ConfigError(
+                f"{self.folder / python.requirements} is for Python {read.python}, and the image has {python.version}",
+                f"change `[python] version` and the base in {self.file}",
+            )
+        return read
+
+    def image_python(self) -> ImagePython:
+        """What the image's wheels have to run on."""
+        from tiffin.packages.pypi.image_python import ImagePython
+
+        return ImagePython(version=self.project.python.version, platform=self.platform, glibc=GLIBC[self.suite])
 
 
 def fresh_lock(checkout: Checkout, home: Home, *, locked: bool = False) -> Lock:
@@ -121,11 +136,9 @@ def make_lock(checkout: Checkout, home: Home) -> Lock:
 
 def index_of(checkout: Checkout, home: Home) -> UvIndex:
     """The index of Python packages, for the image's interpreter."""
-    from tiffin.packages.pypi.image_python import ImagePython
     from tiffin.packages.pypi.uv_index import UvIndex
 
-    version = checkout.project.python.version
-    return UvIndex(ImagePython(version=version, platform=checkout.platform, glibc=GLIBC[checkout.suite]), home.cache)
+    return UvIndex(checkout.image_python(), home.cache)
 
 
 def debian_of(checkout: Checkout, home: Home) -> Debian:

@@ -20,7 +20,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ResponseError, SSLError
 
 from tiffin import __version__
-from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnavailableError
+from tiffin.errors import ConfigError, DeniedError, NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.digest import CHUNK
 
 T = TypeVar("T")
@@ -99,13 +99,18 @@ class Web:
         hints: Hints,
         credentials: Sequence[str] = (),
         proxies: Mapping[str, str] = {},
+        certificates: str = "",
         patience: Patience = PATIENCE,
     ) -> None:
-        """Use the logins in the addresses `credentials` for their hosts, and these proxies: see `choose_proxy`."""
+        """Use the logins in the addresses `credentials` for their hosts, and these proxies: see `choose_proxy`.
+
+        `certificates` is a file of authorities to trust in place of the system's.
+        """
         self.hints = hints
         self.patience = patience
         self._credentials = {_origin(url): login for url, login in map(_split_login, credentials) if login}
         self._proxies = proxies
+        self._certificates = certificates
         self._pools: dict[str, urllib3.PoolManager] = {}
         self._making = threading.Lock()
 
@@ -149,7 +154,7 @@ class Web:
         proxy = choose_proxy(url, self._proxies)
         with self._making:
             if proxy not in self._pools:
-                self._pools[proxy] = _connections(proxy)
+                self._pools[proxy] = _connections(proxy, self._certificates)
             return self._pools[proxy]
 
     @contextlib.contextmanager
@@ -214,9 +219,13 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname or "", parts.port
 
 
-def _connections(proxy: str) -> urllib3.PoolManager:
+def _connections(proxy: str, certificates: str) -> urllib3.PoolManager:
     """Make a pool; the default context trusts the system's certificates, or those of SSL_CERT_FILE."""
-    trusted = ssl.create_default_context()
+    try:
+        trusted = ssl.create_default_context(cafile=certificates or None)
+    except OSError as error:
+        hint = "name a file with certificates in PEM, by PIP_CERT or SSL_CERT_FILE"
+        raise ConfigError(f"no certificates in {certificates}: {error.strerror}", hint) from error
     if not proxy:
         return urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS)
     bare, login = _split_login(proxy)

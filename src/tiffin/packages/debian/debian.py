@@ -71,11 +71,19 @@ class Debian:
 
     def fetch(self, pin: DebPin) -> Path:
         """Return the package's file, checked against its digest; it is downloaded when it is not kept already."""
-        target = self._cache / "pool" / pin.sha256.hex / Path(pin.path).name
-        if not _is_whole(target, pin):
+        target = self._pooled(pin)
+        if not self.kept(pin):
             mirrors = self._mirrors.security if pin.path.startswith(_SECURITY_POOL) else self._mirrors.main
             self._archive.download(mirrors, pin.path, target, (pin.sha256, pin.size))
         return target
+
+    def kept(self, pin: DebPin) -> Path | None:
+        """Return the package's file where the cache has it; no network is asked."""
+        path = self._pooled(pin)
+        return path if _is_whole(path, pin) else None
+
+    def _pooled(self, pin: DebPin) -> Path:
+        return self._cache / "pool" / pin.sha256.hex / Path(pin.path).name
 
     def fetch_all(self, pins: Sequence[DebPin]) -> list[Path]:
         """Return the packages' files in the order of the pins, several downloaded at once."""

@@ -45,12 +45,18 @@ class Requirement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: requirements, constraints on versions, and what a requirements file says of indexes."""
+    """What is asked for: requirements, constraints on versions, and what a requirements file says of indexes.
+
+    `python` are the versions of Python that it says it is for (PEP 440). Where another tool has chosen the wheels
+    already, `lock` is its file, and `wanted` says which state of it is meant.
+    """
 
     wanted: tuple[Requirement, ...] = ()
     constraints: tuple[Requirement, ...] = ()
     settings: IndexSettings = IndexSettings()
     prereleases: bool = False
+    python: str = ""
+    lock: Path | None = None
 
     @classmethod
     def of(cls, lines: Sequence[str], where: str = "requirements") -> Requirements:
@@ -62,12 +68,16 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
         """Read a requirements.txt and what it includes; raises ConfigError or UnsupportedError with file and line."""
         reading = _Reading()
         reading.file(path, str(path), constraint=False)
-        return cls(
-            wanted=tuple(reading.wanted),
-            constraints=tuple(reading.constraints),
-            settings=reading.settings,
-            prereleases=reading.prereleases,
-        )
+        return reading.read()
+
+    @classmethod
+    def of_list(cls, lines: Iterable[tuple[str, str]], path: Path) -> Requirements:
+        """Read lines as of a requirements.txt, each with its place, that stand in another kind of file at `path`."""
+        reading = _Reading()
+        for place, line in lines:
+            if stripped := _COMMENT.sub("", line).strip():
+                reading.line(stripped, path, place, constraint=False)
+        return reading.read()
 
 
 class _Reading:
@@ -79,6 +89,15 @@ class _Reading:
         self.settings = IndexSettings()
         self.prereleases = False
         self._seen: set[Path] = set()
+
+    def read(self) -> Requirements:
+        """Return what has been read."""
+        return Requirements(
+            wanted=tuple(self.wanted),
+            constraints=tuple(self.constraints),
+            settings=self.settings,
+            prereleases=self.prereleases,
+        )
 
     def file(self, path: Path, place: str, *, constraint: bool) -> None:
         """Read one file; a file that was read already adds nothing."""
@@ -93,9 +112,10 @@ class _Reading:
                 f"{place}: cannot read {path}: {reason}", "name a requirements file that exists"
             ) from error
         for number, line in _lines(text):
-            self._line(line, path, f"{path}:{number}", constraint=constraint)
+            self.line(line, path, f"{path}:{number}", constraint=constraint)
 
-    def _line(self, line: str, path: Path, place: str, *, constraint: bool) -> None:
+    def line(self, line: str, path: Path, place: str, *, constraint: bool) -> None:
+        """Read one line of the file at `path`: a requirement or an option."""
         if line.startswith("-"):
             self._option(*_option(line), path=path, place=place)
         else:
@@ -140,7 +160,7 @@ def _index_option(option: str, value: str, folder: Path) -> IndexSettings | None
     if option == "--index-url":
         return IndexSettings(default_index=value)
     if option == "--extra-index-url":
-        return IndexSettings(indexes=(value,))
+        return IndexSettings(indexes=(value,), alike=True)
     if option == "--find-links":
         return IndexSettings(find_links=(value if "://" in value else str(folder / value),))
     return IndexSettings(no_index=True) if option == "--no-index" else None

@@ -17,29 +17,17 @@ import uv
 from tiffin.errors import CommandError, IntegrityError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.packages.pins import WheelPin
+from tiffin.packages.pypi.found import Found
 from tiffin.packages.pypi.image_python import ImagePython
+from tiffin.packages.pypi.locked import locked_wheels
 from tiffin.packages.pypi.refusals import refusal
 from tiffin.packages.pypi.requirements import Requirement, Requirements
 from tiffin.packages.pypi.settings import IndexSettings
+from tiffin.packages.pypi.shelf import shelved
 from tiffin.packages.pypi.wheels import best
 
 _GLIBC = [17, 28, *range(31, 41)]
 """The minors of glibc 2.x that uv has a manylinux platform for; the greatest that is not too great is asked for."""
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A wheel and where an index says that it is; few indexes say its size in bytes."""
-
-    name: str
-    version: str
-    filename: str
-    sha256: Digest
-    size: int | None
-    url: str
-
-    def pin(self, size: int) -> WheelPin:
-        """Return the pin of this wheel, which has `size` bytes."""
-        return WheelPin(name=self.name, version=self.version, filename=self.filename, sha256=self.sha256, size=size)
 
 
 class _Wheel(msgspec.Struct, frozen=True):
@@ -83,6 +71,8 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
 
     def resolve(self, requirements: Requirements) -> list[Found]:
         """Return the best wheel of every package that the requirements come to, by name; raises what uv refuses."""
+        if requirements.lock:
+            return locked_wheels(requirements.lock, self.python)
         allowed = _allowed(requirements.wanted)
         return sorted(
             (self._choose(package, allowed.get(package.name)) for package in self._ask(requirements)),
@@ -94,12 +84,13 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
 
         `anew` lets uv believe nothing that it remembers of the indexes' pages.
         """
-        requirements = Requirements.of(sorted(map(str, pins)), "the lock")
+        # `===`, since `==2.0` means `2.0+cpu` too (PEP 440)
+        requirements = Requirements.of(sorted(f"{pin.name}==={pin.version}" for pin in pins), "the lock")
         packages = self._ask(requirements, "--no-deps", *(["--refresh"] if anew else []))
         return [_found(package, wheel) for package in packages for wheel in package.wheels]
 
     def _ask(self, requirements: Requirements, *options: str) -> tuple[_Package, ...]:
-        settings = requirements.settings.over(self.settings)
+        settings = shelved(requirements.settings.over(self.settings), self.python, self.cache.with_name("shelves"))
         with tempfile.NamedTemporaryFile("w", prefix="tiffin-constraints-", suffix=".txt") as constraints:
             constraints.writelines(f"{constraint.text}\n" for constraint in requirements.constraints)
             constraints.flush()

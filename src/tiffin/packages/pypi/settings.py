@@ -18,12 +18,16 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Which indexes are asked; what is empty is left to uv's environment variables and then to its default.
 
     `indexes` come before `default_index`, and an entry may be `name=url`; `find_links` are folders or pages with files.
+    `alike`: the newest fitting version of any index is taken, as pip does; else the first index that has a package is
+    the only one asked for it, as uv does. `certificates` is a file of authorities to trust in place of the system's.
     """
 
     default_index: str = ""
     indexes: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     no_index: bool = False
+    alike: bool = False
+    certificates: str = ""
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> IndexSettings:
@@ -47,6 +51,8 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
             indexes=tuple(dict.fromkeys((*self.indexes, *other.indexes))),
             find_links=tuple(dict.fromkeys((*self.find_links, *other.find_links))),
             no_index=self.no_index or other.no_index,
+            alike=self.alike or other.alike,
+            certificates=self.certificates or other.certificates,
         )
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -57,8 +63,15 @@ class IndexSettings(msgspec.Struct, frozen=True, kw_only=True):
             "UV_INDEX": " ".join(self.indexes),
             "UV_FIND_LINKS": ",".join(_link(place) for place in self.find_links),
             "UV_NO_INDEX": "1" if self.no_index else "",
+            "UV_INDEX_STRATEGY": kept.get("UV_INDEX_STRATEGY") or ("unsafe-best-match" if self._alike else ""),
+            "SSL_CERT_FILE": self.certificates,
         }
         return kept | {key: value for key, value in said.items() if value}
+
+    @property
+    def _alike(self) -> bool:
+        """Whether it matters that indexes are alike: there are several."""
+        return self.alike and bool(self.indexes)
 
     @property
     def urls(self) -> list[str]:

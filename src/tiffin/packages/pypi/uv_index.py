@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tiffin.durable import room_in
-from tiffin.errors import DeniedError, IntegrityError, NotFoundError
+from tiffin.errors import DeniedError, IntegrityError, NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.digest import Digest
 from tiffin.packages.download import Wanted, download
 from tiffin.packages.index import DOWNLOADS
 from tiffin.packages.pins import WheelPin
+from tiffin.packages.pypi.found import Found
 from tiffin.packages.pypi.image_python import ImagePython
+from tiffin.packages.pypi.pip_settings import machine_settings
 from tiffin.packages.pypi.requirements import Requirements
-from tiffin.packages.pypi.resolve import Found, Resolver
+from tiffin.packages.pypi.resolve import Resolver
 from tiffin.packages.pypi.settings import IndexSettings, without_credentials
 from tiffin.packages.web import PATIENCE, Hints, Patience, Web
 from tiffin.progress import parallel, step
@@ -38,11 +40,11 @@ class UvIndex:
     def __init__(
         self, python: ImagePython, cache: Path, settings: IndexSettings | None = None, patience: Patience = PATIENCE
     ) -> None:
-        """Resolve for `python` over the indexes in `settings`, by default those of uv's environment variables."""
-        settings = settings if settings is not None else IndexSettings.of(os.environ)
+        """Resolve for `python` over the indexes in `settings`, by default what this machine tells uv and pip."""
+        settings = settings if settings is not None else machine_settings(os.environ)
         self._resolver = Resolver(python=python, settings=settings, cache=cache / "uv")
         self._cache = cache
-        self._web = Web(HINTS, settings.urls, patience=patience)
+        self._web = Web(HINTS, settings.urls, certificates=settings.certificates, patience=patience)
 
     def resolve(self, requirements: Requirements) -> list[WheelPin]:
         """Return the wheels that the requirements come to, by name; see `refusals` for what is raised."""
@@ -53,7 +55,7 @@ class UvIndex:
 
     def locate(self, pins: Sequence[WheelPin]) -> None:
         """Ask uv once where those pins are that are neither in the cache nor seen before."""
-        unknown = [pin for pin in pins if self._kept(pin) is None and not self._seen(pin.sha256).exists()]
+        unknown = [pin for pin in pins if self.kept(pin) is None and not self._seen(pin.sha256).exists()]
         if unknown:
             with step("locate", f"{len(unknown)} wheels"):
                 self._remember(self._resolver.find(unknown))
@@ -64,19 +66,36 @@ class UvIndex:
         Raises IntegrityError where the index has another file under its name, NotFoundError where it has none,
         UnavailableError where it does not answer.
         """
-        if kept := self._kept(pin):
-            return kept
-        wanted = Wanted(name=pin.filename, sha256=pin.sha256, size=pin.size)
-        target = self._wheel(pin.sha256, pin.filename)
+        return self.kept(pin) or self._bring(pin, pin.size)
+
+    def kept(self, pin: WheelPin) -> Path | None:
+        """Return the pinned wheel where the cache has it; no network is asked."""
+        path = self._wheel(pin.sha256, pin.filename)
+        return path if path.exists() and path.stat().st_size == pin.size else None
+
+    def _bring(self, pin: WheelPin, size: int | None) -> Path:
+        """Download a wheel from where it was seen last, and where that does not give it, from where it is now."""
+        wanted = Wanted(name=pin.filename, sha256=pin.sha256, size=size)
+        target, url = self._wheel(pin.sha256, pin.filename), ""
         if seen := self._last_seen(pin):
             try:
                 download(self._web, seen, wanted, target)
             except (NotFoundError, DeniedError, IntegrityError):
                 self._seen(pin.sha256).unlink(missing_ok=True)  # the address is stale: ask where it is now
+            except UnavailableError:
+                url = self._elsewhere(pin)  # another tool's lock may name a host that this network cannot reach
+                if url in {"", seen}:
+                    raise
             else:
                 return target
-        download(self._web, self._find(pin), wanted, target)
+        download(self._web, url or self._find(pin), wanted, target)
         return target
+
+    def _elsewhere(self, pin: WheelPin) -> str:
+        try:
+            return self._find(pin)
+        except TiffinError:
+            return ""
 
     def _find(self, pin: WheelPin) -> str:
         found = self._resolver.find([pin], anew=True)
@@ -96,17 +115,11 @@ class UvIndex:
         target = self._wheel(found.sha256, found.filename)
         size = target.stat().st_size if target.exists() else self._web.size(found.url)
         if size is None:
-            wanted = Wanted(name=found.filename, sha256=found.sha256)
-            download(self._web, found.url, wanted, target)
-            size = target.stat().st_size
+            size = self._bring(found.pin(0), None).stat().st_size
         return found.pin(size)
 
     def _wheel(self, sha256: Digest, filename: str) -> Path:
         return self._cache / "wheels" / sha256.hex / filename
-
-    def _kept(self, pin: WheelPin) -> Path | None:
-        path = self._wheel(pin.sha256, pin.filename)
-        return path if path.exists() and path.stat().st_size == pin.size else None
 
     def _seen(self, sha256: Digest) -> Path:
         return self._cache / "urls" / sha256.hex

@@ -17,8 +17,9 @@ def python() -> ImagePython:
 
 @pytest.fixture(autouse=True)
 def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the caller's settings of uv and proxies, and let uv give up on an index at the first failure."""
+    """Leave out the caller's settings of uv, pip and proxies, and let uv give up on an index at the first failure."""
     for name in os.environ:
-        if name.startswith("UV_") or name.lower().endswith("_proxy"):
+        if name.startswith(("UV_", "PIP_", "SSL_CERT")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")

@@ -59,6 +59,7 @@ def test_index_options_of_a_file_become_settings(tmp_path: Path, monkeypatch: py
         default_index="https://user:s3cret@index.test/simple",
         indexes=("https://other.test/simple",),
         find_links=(str(tmp_path / "wheels"), "https://links.test/page"),
+        alike=True,
     )
 
 
