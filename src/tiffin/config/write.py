@@ -18,6 +18,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     requirements: str = ""
     dependencies: Sequence[str] = ()
+    packages: Sequence[str] = ()
     include: Sequence[str] = ("*.py",)
 
 
@@ -40,7 +41,7 @@ version = {_text(proposal.python)}
 
 [image]
 base = {_text(proposal.base)}
-packages = []  # extra Debian packages, such as "libopenblas0"
+packages = {_list(proposal.packages)}  # extra Debian packages, such as "libopenblas0"
 include = {_list(proposal.include)}  # your code, beside this file
 
 [serve]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from tiffin_serve.worker.loaders import onnx, python, sklearn
+from tiffin_serve.worker.loaders import lightgbm, onnx, python, sklearn, skops, xgboost
 from tiffin_serve.worker.model import Loader, Model
 
-LOADERS: "Tuple[Loader, ...]" = (sklearn, onnx, python)
+LOADERS: "Tuple[Loader, ...]" = (sklearn, skops, onnx, xgboost, lightgbm, python)
 
 
 def load(format_: str, path: str, predictor: str) -> Model:
