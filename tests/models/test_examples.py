@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from models.journey import travel
 
+HEAVY = {
+    "mlflow": "mlflow",
+    "torchscript": "torch",
+    "torch-export": "torch",
+    "safetensors": "safetensors",
+    "transformers": "transformers",
+    "keras": "tensorflow",
+    "saved-model": "tensorflow",
+}
+"""Example -> the module without which it is skipped."""
+
 
 @pytest.mark.parametrize("example", ["xgboost", "lightgbm", "skops"])
 @pytest.mark.xdist_group("scripts")
 def test_a_native_file_answers_as_its_training_process(example: str, tmp_path: Path, home: Path) -> None:
-    pytest.importorskip(example, reason=f"needs {example}")
+    if not find_spec(example):
+        pytest.skip(f"needs {example}")
+    travel(example, tmp_path, home)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("example", HEAVY)
+@pytest.mark.xdist_group("scripts")
+def test_a_heavy_framework_answers_as_its_training_process(example: str, tmp_path: Path, home: Path) -> None:
+    if not find_spec(HEAVY[example]):
+        pytest.skip(f"needs {HEAVY[example]}")
     travel(example, tmp_path, home)
