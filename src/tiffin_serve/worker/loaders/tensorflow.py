@@ -31,16 +31,21 @@ _DATATYPES = {
 def load(format_: str, path: str, predictor: str) -> Model:
     """Load the graph, to be run by one thread."""
     del format_, predictor
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    quiet_and_single()
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     folder = Path(path).parent if Path(path).is_file() else Path(path)
     loaded = tf.saved_model.load(str(folder))
     if SIGNATURE not in loaded.signatures:
         raise ValueError("the model has no signature `%s`; there are: %s" % (SIGNATURE, ", ".join(loaded.signatures)))
     return SavedModel(loaded, tf.constant)
+
+
+def quiet_and_single() -> None:
+    """Ask TensorFlow, not yet imported, for one thread and for warnings only."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 
 class SavedModel:
