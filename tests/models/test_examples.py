@@ -11,6 +11,7 @@ from models.journey import travel
 
 HEAVY = {
     "mlflow": "mlflow",
+    "mlflow-sklearn": "mlflow",
     "torchscript": "torch",
     "torch-export": "torch",
     "safetensors": "safetensors",

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-DOCUMENT_LIMIT = 64 << 20
+DOCUMENT_LIMIT = 32 << 20
 """Bytes of a document inside a model that are read; a larger one is not believed."""
 
 _BROKEN = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, RecursionError)

@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 
 Value = dict[str, "Value"] | list["Value"] | str
-_KEY = re.compile(r"""("[^"]*"|'[^']*'|[^\s#"'-][^:]*?|-[^\s:]+)\s*:(?:\s+(.*))?$""")
+_KEY = re.compile(r"""("[^"]*"\s*|'[^']*'\s*|[^\s#"'-][^:]*|-[^\s:]+):(?:\s+(.*))?$""")
 _DEEPEST = 32
+_MOST_LINES = 20_000
 
 
 def read_blocks(text: str) -> Value:
     """Read a document; raises ValueError where it is not of this part of YAML."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", "---"))]
+    if len(lines) > _MOST_LINES:
+        raise ValueError("too long")
     value, rest = _block([(len(line) - len(line.lstrip()), line.strip()) for line in lines], 0)
     if rest:
         raise ValueError(f"not understood: {rest[0][1]!r}")

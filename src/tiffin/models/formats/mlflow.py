@@ -24,6 +24,8 @@ _FLAVORS = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "
 _FILES = (*sklearn.FORMATS, *skops.FORMATS, *onnx.FORMATS, *xgboost.FORMATS, *lightgbm.FORMATS)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _HEAD = 4096
+_LONGEST = 4 << 20
+"""Bytes that are read of a document; names of thousands of columns are a tenth of that."""
 
 
 def _read(path: Path, head: bytes) -> Model | None:
@@ -71,7 +73,7 @@ def _requirements(path: Path) -> list[str]:
     file = path / "requirements.txt"
     lines: list[str] = []
     if file.is_file():
-        lines = file.read_text("utf-8", "replace").splitlines()
+        lines = _text(file).splitlines()
     else:
         dependencies = _document(path / "conda.yaml").get("dependencies")
         for part in dependencies if isinstance(dependencies, list) else ():
@@ -92,9 +94,14 @@ def _name(line: str) -> str:
     return canonicalize_name(found[0]) if found else ""
 
 
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        return opened.read(_LONGEST).decode("utf-8", "replace")
+
+
 def _document(file: Path) -> dict[str, Value]:
     try:
-        document = read_blocks(file.read_text("utf-8"))
+        document = read_blocks(_text(file))
     except (OSError, ValueError):
         return {}
     return document if isinstance(document, dict) else {}

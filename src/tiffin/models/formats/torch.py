@@ -6,7 +6,7 @@ A file of `torch.jit.save` is a zip with the program in `code/`; one of `torch.e
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from tiffin.errors import UnsupportedError
 from tiffin.models.archives import member_names
@@ -22,7 +22,7 @@ _PICKLED_ALONE = (b"\x80\x02", b"\x80\x04", b"\x80\x05")
 
 
 def _read(path: Path, head: bytes) -> Model | None:
-    members = {PurePosixPath(*PurePosixPath(name).parts[1:]).as_posix() for name in member_names(path)}
+    members = {name.partition("/")[2] for name in member_names(path)}  # all is in one folder of the file's name
     if "constants.pkl" in members and any(name.startswith("code/") for name in members):
         return Model(format="torchscript", path=path, needs=NEEDS)
     if any(name.startswith("models/") and name.endswith(".json") for name in members):
