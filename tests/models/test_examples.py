@@ -22,11 +22,22 @@ HEAVY = {
 """Example -> the module without which it is skipped."""
 
 
-@pytest.mark.parametrize("example", ["xgboost", "lightgbm", "skops"])
+LIGHT = {
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "skops": "skops",
+    "onnx": "onnx",
+    "pickle": "sklearn",
+    "own-class": "numpy",
+}
+"""Example -> the module without which it is skipped."""
+
+
+@pytest.mark.parametrize("example", LIGHT)
 @pytest.mark.xdist_group("scripts")
-def test_a_native_file_answers_as_its_training_process(example: str, tmp_path: Path, home: Path) -> None:
-    if not find_spec(example):
-        pytest.skip(f"needs {example}")
+def test_an_example_answers_as_its_training_process(example: str, tmp_path: Path, home: Path) -> None:
+    if not find_spec(LIGHT[example]):
+        pytest.skip(f"needs {LIGHT[example]}")
     travel(example, tmp_path, home)
 
 

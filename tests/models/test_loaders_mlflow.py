@@ -22,7 +22,7 @@ mlflow_models = pytest.importorskip("mlflow.models", reason="needs mlflow")
 class Echo(pyfunc.PythonModel):
     """Gives what it was given, and how it looked."""
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002 - as MLflow calls it
+    def predict(self, context, model_input, params=None):  # noqa: ANN001, ANN201, ARG002 - MLflow reads hints as a schema
         if isinstance(model_input, pd.DataFrame):
             return pd.DataFrame({"kinds": [",".join(map(str, model_input.dtypes))] * len(model_input)})
         return np.asarray(model_input) * ((params or {}).get("times", 1))
