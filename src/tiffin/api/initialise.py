@@ -17,6 +17,7 @@ from tiffin.config.write import Proposal, project_text
 from tiffin.durable import renamed
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.models.detect import find_model, read_model
+from tiffin.models.distributions import chosen
 from tiffin.models.model import Model
 from tiffin.packages.pypi.installed import installed
 from tiffin.packages.pypi.sources import listed
@@ -108,25 +109,30 @@ def propose(folder: Path, model: Model, environment: Trained, name: str = "") ->
             f"Python {environment.python} trained the model, and no Debian base here brings it",
             f"train with Python {' or '.join(BASES)}",
         )
-    if model.path is None:
+    if model.named is None:
         raise ConfigError("a class of your own needs no init", "write `[model] predictor` in tiffin.toml")
     requirements = listed(folder)
     return Proposal(
         name=name or image_name(folder.name),
-        model=model.path.resolve().relative_to(folder).as_posix(),
+        model=model.named.resolve().relative_to(folder).as_posix(),
         format=model.format,
         python=environment.python,
         base=BASES[environment.python],
         requirements=requirements,
         dependencies=[] if requirements else pinned(model, environment),
+        packages=model.packages,
     )
 
 
 def pinned(model: Model, environment: Trained) -> list[str]:
-    """The model's needs with the versions that the file itself tells, else those installed where it was trained."""
-    versions = {**environment.distributions, **model.trained_with}
-    wanted = [need for need in model.needs if need in versions or need != "pandas"]
-    return [f"{need}=={versions[need]}" if need in versions else need for need in wanted]
+    """The lines a model brings, then its needs with the versions that the file tells, else those installed."""
+    lines = list(model.requirements)
+    for need in model.needs:
+        name = chosen(need, environment.distributions)
+        version = model.trained_with.get(need) or environment.distributions.get(name)
+        if version or need != "pandas":
+            lines.append(f"{name}=={version}" if version else name)
+    return lines
 
 
 def image_name(text: str) -> str:

@@ -6,18 +6,31 @@ from pathlib import Path
 
 import msgspec
 
+_OURS = {"tiffin.toml", "pylock.tiffin.toml"}
+_NEVER = {"__pycache__"}
+
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A model found on disk, or the user's own class.
 
-    `needs` are names of Python distributions; `trained_with` maps those whose version the file tells to that version.
+    `path` is what its loader is given and `source` what the user names, where that is another: MLflow's folder around
+    a file. `needs` are names of Python distributions, `trained_with` maps those whose version the file tells to that
+    version, `requirements` are the lines that a model brings by itself, and `packages` are Debian's.
     """
 
     format: str
     path: Path | None = None
+    source: Path | None = None
     predictor: str = ""
     needs: tuple[str, ...] = ()
     trained_with: dict[str, str] = {}
+    requirements: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> Path | None:
+        """What `[model] path` says."""
+        return self.source or self.path
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -26,4 +39,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
             return ()
         if self.path.is_file():
             return (self.path,)
-        return tuple(sorted(path for path in self.path.rglob("*") if path.is_file()))
+        return tuple(sorted(path for path in self.path.rglob("*") if path.is_file() and self._is_weight(path)))
+
+    def _is_weight(self, path: Path) -> bool:
+        """A model's folder may be the project's as well: what is hidden or Tiffin's own is no part of the model."""
+        parts = path.relative_to(self.path or path).parts
+        return not (parts[0] in _OURS or any(part.startswith(".") or part in _NEVER for part in parts))

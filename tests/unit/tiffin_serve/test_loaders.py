@@ -203,7 +203,7 @@ def test_a_predictor_without_module_or_class_is_refused(predictor: str) -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"no loader for the format h5; there are sklearn-joblib, .*onnx, python"):
+    with pytest.raises(ValueError, match=r"no loader for the format h5; there are sklearn-joblib, .*onnx, .*python"):
         load("h5", "", "")
 
 

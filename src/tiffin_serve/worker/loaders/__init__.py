@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import Tuple
 
-from tiffin_serve.worker.loaders import onnx, python, sklearn
+from tiffin_serve.worker.loaders import (
+    keras,
+    lightgbm,
+    mlflow,
+    onnx,
+    python,
+    sklearn,
+    skops,
+    tensorflow,
+    torch,
+    transformers,
+    xgboost,
+)
 from tiffin_serve.worker.model import Loader, Model
 
-LOADERS: "Tuple[Loader, ...]" = (sklearn, onnx, python)
+LOADERS: "Tuple[Loader, ...]" = (
+    sklearn,
+    skops,
+    onnx,
+    xgboost,
+    lightgbm,
+    torch,
+    transformers,
+    keras,
+    tensorflow,
+    mlflow,
+    python,
+)
 
 
 def load(format_: str, path: str, predictor: str) -> Model:

@@ -22,8 +22,7 @@ _NEEDS_NAMES = {"ColumnTransformer", "FunctionTransformer"}
 def load(format_: str, path: str, predictor: str) -> Model:
     """Unpickle the model; its signature is what it says of itself."""
     del predictor
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")  # threads of a pool cost more than they give on small batches
+    one_thread()
     if format_ == "sklearn-joblib":
         import joblib
 
@@ -34,6 +33,12 @@ def load(format_: str, path: str, predictor: str) -> Model:
         with Path(path).open("rb") as file:
             estimator = pickle.load(file)  # noqa: S301 - the image's own model, in the image's own sandbox
     return SklearnModel(estimator)
+
+
+def one_thread() -> None:
+    """Ask numeric libraries, not yet imported, for one thread: more cost more than they give on small batches."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
 
 
 class SklearnModel:

@@ -1,0 +1,115 @@
+"""MLflow's model folder: a file `MLmodel` that names flavors, the model's own files, and what it needs.
+
+Where the folder only wraps a file that a loader here reads, that file is served and MLflow stays out of the image;
+any other is served by MLflow's `pyfunc`. Format: MLflow documentation, "MLflow Models", "Storage Format".
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from tiffin.models.distributions import ALTERNATIVES
+from tiffin.models.formats import lightgbm, onnx, sklearn, skops, xgboost
+from tiffin.models.formats.format import Format
+from tiffin.models.model import Model
+from tiffin.models.yaml_blocks import Value, read_blocks
+
+_MARK = "MLmodel"
+_FLAVORS = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "onnx": "data"}
+"""Flavors whose file may be served as it is -> the key that names it."""
+
+_FILES = (*sklearn.FORMATS, *skops.FORMATS, *onnx.FORMATS, *xgboost.FORMATS, *lightgbm.FORMATS)
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_HEAD = 4096
+_LONGEST = 4 << 20
+"""Bytes that are read of a document; names of thousands of columns are a tenth of that."""
+
+
+def _read(path: Path, head: bytes) -> Model | None:
+    flavors = _table(_document(path / _MARK), "flavors")
+    if b"flavors:" not in head and not flavors:
+        return None
+    lines = _single(_requirements(path))
+    inner = _wrapped(path, flavors)
+    if inner is None:
+        return Model(format="mlflow", path=path, needs=() if lines else ("mlflow",), requirements=tuple(lines))
+    kept = tuple(line for line in lines if not _name(line).startswith("mlflow"))
+    listed = {_name(line) for line in kept}
+    needs = tuple(need for need in inner.needs if not listed & {need, *ALTERNATIVES.get(need, ())})
+    return Model(
+        format=inner.format,
+        path=inner.path,
+        source=path,
+        needs=needs,
+        trained_with=inner.trained_with,
+        requirements=kept,
+        packages=inner.packages,
+    )
+
+
+def _wrapped(path: Path, flavors: dict[str, Value]) -> Model | None:
+    """The file that a flavor names, where it is in the folder, is of a format here, and brings no code of its own."""
+    for flavor, key in _FLAVORS.items():
+        said = _table(flavors, flavor)
+        name = said.get(key)
+        if not isinstance(name, str) or not name or said.get("code") or _table(flavors, "python_function").get("code"):
+            continue
+        file = path / name
+        if Path(name).name != name or not file.is_file():
+            continue
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD)
+        for format_ in _FILES:
+            if file.suffix.lower() in format_.suffixes and (model := format_.read(file, head)):
+                return model
+    return None
+
+
+def _requirements(path: Path) -> list[str]:
+    """The lines of requirements.txt, else the pip part of conda.yaml; options and comments are left out."""
+    file = path / "requirements.txt"
+    lines: list[str] = []
+    if file.is_file():
+        lines = _text(file).splitlines()
+    else:
+        dependencies = _document(path / "conda.yaml").get("dependencies")
+        for part in dependencies if isinstance(dependencies, list) else ():
+            pip = part.get("pip") if isinstance(part, dict) else None
+            lines += [line for line in pip if isinstance(line, str)] if isinstance(pip, list) else []
+    return [line.strip() for line in lines if _NAME.match(line.strip())]
+
+
+def _single(lines: list[str]) -> list[str]:
+    """Leave out a distribution that brings what another, smaller one in the list brings already."""
+    listed = {_name(line) for line in lines}
+    doubled = {name for names in ALTERNATIVES.values() for name in [name for name in names if name in listed][1:]}
+    return [line for line in lines if _name(line) not in doubled]
+
+
+def _name(line: str) -> str:
+    found = _NAME.match(line)
+    return canonicalize_name(found[0]) if found else ""
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        return opened.read(_LONGEST).decode("utf-8", "replace")
+
+
+def _document(file: Path) -> dict[str, Value]:
+    try:
+        document = read_blocks(_text(file))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _table(document: dict[str, Value], key: str) -> dict[str, Value]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+FORMATS = (Format(name="mlflow", mark=_MARK, read=_read),)

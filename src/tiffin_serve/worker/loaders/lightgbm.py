@@ -1,0 +1,62 @@
+"""LightGBM's own text files through a `Booster`; scikit-learn is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Sequence
+
+from tiffin_serve.worker.loaders.scores import Scores
+from tiffin_serve.worker.model import Model, tensor
+
+FORMATS = ("lightgbm",)
+
+
+def load(format_: str, path: str, predictor: str) -> Model:
+    """Load the trees, to be walked by one thread."""
+    del format_, predictor
+    import lightgbm
+
+    booster = lightgbm.Booster(model_file=path)
+    if any(booster.pandas_categorical or ()):
+        raise ValueError(
+            "the model was fitted on pandas categories, which its file keeps as codes: serve it by a class of your own"
+        )
+    return LightgbmModel(booster, _header(path))
+
+
+class LightgbmModel:
+    """A booster and what the first lines of its file say."""
+
+    def __init__(self, booster: Any, header: "Dict[str, str]") -> None:
+        self._booster = booster
+        objective, width = header.get("objective", "").partition(" ")[0], int(header["num_tree_per_iteration"])
+        classes = {"binary": 2, "multiclass": width, "multiclassova": width}.get(objective, 0)
+        self._scores = Scores(classes, "FP64", 1 if classes else width)
+        self.signature = {
+            "platform": "lightgbm",
+            "inputs": [tensor("input", "FP64", [-1, booster.num_feature()])],
+            "outputs": self._scores.outputs,
+            "columns": booster.feature_name(),
+            "classes": self._scores.classes,
+            "probability": self._scores.probability,
+            "batches": True,
+        }
+
+    def predict(
+        self, inputs: "dict[str, Any]", wanted: Sequence[str], parameters: "dict[str, Any]"
+    ) -> "dict[str, Any]":
+        """Predict values, or the probabilities of the classes and the more likely one; NaN is a missing value."""
+        del parameters
+        return self._scores.named(self._booster.predict(inputs["input"], num_threads=1), wanted)
+
+
+def _header(path: str) -> "Dict[str, str]":
+    """Read `key=value` lines up to the first empty one."""
+    header = {}
+    with Path(path).open(encoding="utf-8") as file:
+        for line in file:
+            if not line.strip():
+                break
+            key, _, value = line.rstrip("\n").partition("=")
+            header[key] = value
+    return header
