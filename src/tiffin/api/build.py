@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.api.home import Home
+from tiffin.api.imports import approve_weights
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.make import make
@@ -58,11 +59,13 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, BuildP
     server = server_files()
     lock = fresh_lock(checkout, home, locked=locked)
     seen = Fingerprints(home.records("files"), checkout.folder)
+    packed = seen.files(weights)
+    approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
     plan = plan_image(
         checkout.project,
         _environment(checkout, lock),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
-        Payload(format=model.format, weights=seen.files(weights), code=seen.files(code)),
+        Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
     seen.save()
     return checkout, plan, _workshop(checkout, home, {**weights, **code, **server})

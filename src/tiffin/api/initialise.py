@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,8 +14,10 @@ from tiffin.config.read import FILE
 from tiffin.config.write import Proposal, project_text
 from tiffin.durable import renamed
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
+from tiffin.models.allowed_imports import AllowedImports
 from tiffin.models.detect import find_model, read_model
 from tiffin.models.model import Model
+from tiffin.models.pickle_scan import approve
 from tiffin.packages.pypi.installed import installed
 
 BASES = {"3.11": "debian:bookworm", "3.13": "debian:trixie"}
@@ -29,15 +31,23 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     distributions: Mapping[str, str]
 
 
-def initialise(folder: Path, *, model: str = "", name: str = "", force: bool = False) -> tuple[Path, Model]:
-    """Write the folder's tiffin.toml and return it with its model; raises ConflictError where there is one already."""
+def initialise(
+    folder: Path, *, model: str = "", name: str = "", force: bool = False, allow: Sequence[str] = ()
+) -> tuple[Path, Model]:
+    """Write the folder's tiffin.toml and return it with its model.
+
+    Raises ConflictError where there is one already, and DeniedError for a model that would import what is not allowed.
+    """
     target = folder / FILE
     if not folder.is_dir():
         raise NotFoundError(f"no folder {folder}", "name the folder that holds the model")
     if target.exists() and not force:
         raise ConflictError(f"{target} is there already", "edit it, or write it anew with `tiffin init --force`")
     found = read_model(folder / model) if model else find_model(folder)
-    text = project_text(propose(folder.resolve(), found, trained(folder), name))
+    for part in found.files:
+        approve(part, found.format, AllowedImports.of(allow))
+    proposal = propose(folder.resolve(), found, trained(folder), name)
+    text = project_text(msgspec.structs.replace(proposal, allow_imports=allow))
     with renamed(target) as file:
         file.write(text.encode())
     return target, found

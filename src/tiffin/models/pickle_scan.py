@@ -20,8 +20,6 @@ from tiffin.models.pickle_files import NUMPY, ZIP, inflated, is_compressed, nump
 from tiffin.models.pickle_machine import Machine, Use
 from tiffin.models.pickle_opcodes import BrokenPickleError, Budget, Source
 
-VERSION = 1
-"""Raised whenever a file could get another verdict, so that remembered ones are not believed."""
 PICKLES = frozenset({".pkl", ".pickle", ".joblib", ".sav", ".p", ".dill"})
 TORCH = frozenset({".pt", ".pth", ".ckpt"})
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
