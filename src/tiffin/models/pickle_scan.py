@@ -198,4 +198,4 @@ def _hint(names: list[str]) -> str:
     if not names:
         return "no framework writes such a file: do not load it; save the model again where it was trained"
     listed = ", ".join(f'"{name}"' for name in names)
-    return f"if you know who made it, write under [model] of tiffin.toml: allow-imports = [{listed}]"
+    return f"load it only if you know who made it; names of your own go under [model]: allow-imports = [{listed}]"

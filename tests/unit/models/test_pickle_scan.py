@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import _compat_pickle
 import gzip
+import io
 import pickle
 import struct
+import warnings
 import zlib
+from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import joblib
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joblib.numpy_pickle import NumpyUnpickler
 
 from tiffin.errors import ConfigError, DeniedError, IntegrityError, UnsupportedError
 from tiffin.models.allowed_imports import AllowedImports, reason
@@ -185,3 +193,78 @@ def test_a_damaged_pickle_ends_in_a_verdict(tmp_path_factory: pytest.TempPathFac
             scan_file(path, kind)
         except UnsupportedError:
             continue
+
+
+class Recorder(NumpyUnpickler):  # type: ignore[misc]  # joblib has no types
+    """joblib's own unpickler, which notes what it is told to import and imports only what is allowed."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__("", stream, ensure_native_byte_order=True)
+        self.imported: set[str] = set()
+
+    def find_class(self, module: str, name: str) -> Any:
+        self.imported.add(f"{module}:{name}")
+        if not OURS.allows(module, name, "joblib"):
+            raise pickle.UnpicklingError(name)
+        return super().find_class(module, name)
+
+
+def ordinary() -> list[bytes]:
+    """Small joblib files with arrays of numbers, of texts, of records and of objects between their opcodes."""
+    records = np.zeros(2, dtype=[("a", "f8"), ("b", "i4")])
+    values = [
+        np.arange(3.0),
+        np.array(["a", "bb"]),
+        records,
+        np.array([None, {1: "x"}], dtype=object),
+        OrderedDict(a=1),
+    ]
+    files = []
+    for value in [*values, values]:
+        out = io.BytesIO()
+        joblib.dump(value, out)
+        files.append(out.getvalue())
+    return files
+
+
+def test_the_scan_sees_what_joblib_imports_of_an_ordinary_file(tmp_path: Path) -> None:
+    for bytes_ in ordinary():
+        loader = Recorder(io.BytesIO(bytes_))
+        loader.load()
+        scan = scan_file(written(tmp_path, bytes_, "o.joblib"), "sklearn-joblib")
+        assert scan is not None
+        assert not scan.broken
+        assert {one.use.what for one in scan.found} == loader.imported
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_joblib_imports_nothing_that_the_scan_did_not_see(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    bytes_ = bytearray(data.draw(st.sampled_from(ORDINARY)))
+    for _ in range(data.draw(st.integers(0, 3))):
+        where = data.draw(st.integers(0, len(bytes_) - 1))
+        bytes_[where : where + data.draw(st.integers(0, 2))] = data.draw(st.sampled_from(PIECES))
+    scan = scan_file(written(tmp_path_factory.getbasetemp(), bytes(bytes_), "d.joblib"), "sklearn-joblib")
+    assert scan is not None
+    loader = Recorder(io.BytesIO(bytes(bytes_)))
+    with warnings.catch_warnings(), suppress(Exception):
+        warnings.simplefilter("ignore")
+        loader.load()
+    if not scan.broken:
+        assert loader.imported <= {one.use.what for one in scan.found}
+
+
+ORDINARY = ordinary()
+PIECES = [bytes([number]) for number in range(256)] + [
+    hostile.HIDDEN,
+    hostile.by_stack(*hostile.WRAPPER),
+    b"h\x00b",
+    b"}b",
+    b"\x94",
+    b"0",
+    b"2",
+    b"\x95" + bytes(8),
+]
+"""What a damaged file has in place of some bytes: any byte, or opcodes that change what follows."""
