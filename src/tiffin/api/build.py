@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tiffin.api.home import Home
+from tiffin.api.imports import approve_weights
 from tiffin.api.lock_layers import LockedLayers, completed
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.fingerprint import Fingerprints
@@ -81,11 +82,13 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, 
     server = server_files()
     lock = fresh_lock(checkout, home, locked=locked)
     seen = Fingerprints(home.records("files"), checkout.folder)
+    packed = seen.files(weights)
+    approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
     plan = plan_image(
         checkout.project,
         _environment(checkout, lock),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
-        Payload(format=model.format, weights=seen.files(weights), code=seen.files(code)),
+        Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
     seen.save()
     workshop = _workshop(checkout, home, {**weights, **code, **server})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,9 +16,11 @@ from tiffin.config.replace import Replacement, replacement
 from tiffin.config.write import Proposal, project_text
 from tiffin.durable import renamed
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
+from tiffin.models.allowed_imports import AllowedImports
 from tiffin.models.detect import find_model, read_model
 from tiffin.models.distributions import chosen
 from tiffin.models.model import Model
+from tiffin.models.pickle_scan import approve
 from tiffin.packages.pypi.installed import installed
 from tiffin.packages.pypi.sources import listed
 from tiffin.progress import note
@@ -43,21 +45,29 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     dockerfile: bool = True
     """Whether a Dockerfile that is there is to be replaced."""
+    allow: Sequence[str] = ()
+    """Names that the model's pickle may import, besides those its framework needs."""
 
 
 def initialise(folder: Path, asked: Asked, *, force: bool = False) -> tuple[Path, Model]:
-    """Write the folder's tiffin.toml and return it with its model; raises ConflictError where there is one already."""
+    """Write the folder's tiffin.toml and return it with its model.
+
+    Raises ConflictError where there is one already, and DeniedError for a model that would import what is not allowed.
+    """
     target = folder / FILE
     if not folder.is_dir():
         raise NotFoundError(f"no folder {folder}", "name the folder that holds the model")
     if target.exists() and not force:
         raise ConflictError(f"{target} is there already", "edit it, or write it anew with `tiffin init --force`")
     found = read_model(folder / asked.model) if asked.model else find_model(folder)
+    for part in found.files:
+        approve(part, found.format, AllowedImports.of(asked.allow))
     replaced = replace_dockerfile(folder, found) if asked.dockerfile else Replacement(fates=[])
     environment = trained(folder)
     if replaced.python:
         environment = msgspec.structs.replace(environment, python=replaced.python)
     proposal = propose(folder.resolve(), found, environment, asked.name)
+    proposal = msgspec.structs.replace(proposal, allow_imports=asked.allow)
     with renamed(target) as file:
         file.write(project_text(merged(proposal, replaced)).encode())
     return target, found

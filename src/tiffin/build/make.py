@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tiffin.build.plan import BuildPlan
+from tiffin.build.plan import CREATED, BuildPlan
 from tiffin.build.recipes import AnyRecipe, Base, Interpreter
 from tiffin.build.workshop import Workshop
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import Descriptor, History, ImageConfig, RootFS
 from tiffin.oci.image import Image, read_image
 from tiffin.progress import parallel, step
-
-CREATED = "1980-01-01T00:00:00Z"
-"""When every image says it was made: a clock would give the same input other bytes."""
 
 
 def make(plan: BuildPlan, workshop: Workshop) -> Image:

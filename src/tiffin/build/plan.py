@@ -19,6 +19,7 @@ from tiffin.build.recipes import (
     WheelBytecode,
     Wheels,
 )
+from tiffin.build.sbom import CYCLONEDX, SPDX, Contents, cyclonedx, spdx
 from tiffin.config.project import Project
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import RunConfig, encode
@@ -29,6 +30,8 @@ USER = 65532
 PORTS = {"http": 8080, "grpc": 8081, "metrics": 8082}
 SERVICE = "opt/tiffin/service.json"
 SERVICE_SCHEMA = 1
+CREATED = "1980-01-01T00:00:00Z"
+"""When every image says it was made: a clock would give the same input other bytes."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +90,7 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
         Server(python=environment.python, files=server.files, wheels=server.wheels, interpreter=built),
         *group_weights(payload.weights),
         *([Code(files=payload.code)] if payload.code else []),
-        Metadata(texts={SERVICE: service_text(project, payload)}),
+        Metadata(texts=_texts(project, environment, server, payload)),
     ]
     return BuildPlan(
         name=project.name,
@@ -101,6 +104,22 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
 def _bytecode(environment: Environment, built: Digest) -> list[WheelBytecode]:
     groups = buckets(environment.wheels, BYTECODE_BUCKETS)
     return [WheelBytecode(interpreter=built, python=environment.python, wheels=group) for group in groups]
+
+
+def _texts(project: Project, environment: Environment, server: ServerParts, payload: Payload) -> dict[str, str]:
+    """Write what the image knows of itself."""
+    contents = Contents(
+        name=project.name,
+        version=project.model.version,
+        python=environment.python,
+        suite=environment.suite,
+        created=CREATED,
+        debs=environment.base + environment.interpreter + environment.packages,
+        wheels=environment.wheels,
+        server=server.wheels,
+        models=payload.weights,
+    )
+    return {SERVICE: service_text(project, payload), CYCLONEDX: cyclonedx(contents), SPDX: spdx(contents)}
 
 
 def service_text(project: Project, payload: Payload) -> str:

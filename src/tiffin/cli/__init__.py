@@ -27,6 +27,7 @@ COMMANDS = {
     "ps": "list containers",
     "rm": "remove containers",
     "run": "run a project or an image as a container",
+    "sbom": "print what an image is made of",
     "stop": "stop containers: drain, then kill",
 }
 """Every command and what it does; its module is imported when it is asked for, so that start-up stays short."""

@@ -15,6 +15,7 @@ class ModelSection(Section, frozen=True, kw_only=True):
     path: str = ""
     predictor: str = ""
     version: str = "1"
+    allow_imports: tuple[str, ...] = ()
 
 
 class PythonSection(Section, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: Sequence[str] = ()
     packages: Sequence[str] = ()
     include: Sequence[str] = ("*.py",)
+    allow_imports: Sequence[str] = ()
 
 
 def project_text(proposal: Proposal) -> str:
@@ -28,13 +29,14 @@ def project_text(proposal: Proposal) -> str:
         needs = f"requirements = {_text(proposal.requirements)}"
     else:
         needs = f"dependencies = {_list(proposal.dependencies)}  # the versions it was trained with"
+    imports = f"allow-imports = {_list(proposal.allow_imports)}\n" if proposal.allow_imports else ""
     return f"""\
 name = {_text(proposal.name)}
 
 [model]
 path = {_text(proposal.model)}  # {proposal.format}
 # predictor = "predict:Predictor"  # your own class with load(path) and predict(inputs)
-
+{imports}
 [python]
 version = {_text(proposal.python)}
 {needs}

@@ -78,9 +78,9 @@ def test_an_edit_moves_the_code_and_nothing_else() -> None:
     assert moved(payload=payload) == {Code}
 
 
-def test_a_retrain_moves_the_weights_and_nothing_else() -> None:
+def test_a_retrain_moves_the_weights_and_what_the_image_says_of_them() -> None:
     payload = msgspec.structs.replace(PAYLOAD, weights=(source("models/model.joblib", "retrained"),))
-    assert moved(payload=payload) == {Weights}
+    assert moved(payload=payload) == {Weights, Metadata}
 
 
 def test_another_way_to_serve_moves_the_metadata_and_nothing_else() -> None:
@@ -91,7 +91,7 @@ def test_a_bump_moves_its_own_wheel_and_one_bucket_of_bytecode() -> None:
     wheels = (*ENVIRONMENT.wheels[:2], wheel("scipy", 2 * BIG_WHEEL, "2.0"), wheel("six"))
     bumped = keys(environment=msgspec.structs.replace(ENVIRONMENT, wheels=wheels))
     new = [kind for kind, key in bumped if key not in {old for _, old in keys()}]
-    assert new == [Wheels, WheelBytecode]
+    assert new == [Wheels, WheelBytecode, Metadata]
 
 
 def test_bytecode_is_left_out_when_asked() -> None:

@@ -16,6 +16,7 @@ from tiffin.packages.pypi.locked import locked_wheels
 from tiffin.packages.pypi.settings import IndexSettings
 from tiffin.packages.pypi.sources import read_requirements
 from tiffin.packages.pypi.uv_index import UvIndex
+from tiffin.packages.web import Patience
 from wheelhouse import Index, served, wheel
 
 LINUX = "cp311-cp311-manylinux_2_28_x86_64"
@@ -88,7 +89,9 @@ def test_a_lock_of_a_network_that_is_not_here_is_met_by_the_index_that_is(
     path = tmp_path / "pylock.toml"
     address = f"http://127.0.0.1:1/{OLD.name}"
     path.write_text(pylock(f'wheels = [{{ url = "{address}", hashes = {{ sha256 = "{OLD.sha256}" }} }}]'))
-    packages = UvIndex(python, tmp_path / "cache", IndexSettings(default_index=index.url), pauses.append)
+    packages = UvIndex(
+        python, tmp_path / "cache", IndexSettings(default_index=index.url), Patience(pause=pauses.append)
+    )
     (pin,) = packages.resolve(read_requirements(path))
     assert packages.fetch(pin).read_bytes() == OLD.data
 
