@@ -107,7 +107,7 @@ def merged(proposal: Proposal, replaced: Replacement) -> Proposal:
         proposal,
         requirements=requirements,
         dependencies=[] if requirements else [*replaced.dependencies, *needs],
-        packages=replaced.packages,
+        packages=tuple(dict.fromkeys([*proposal.packages, *replaced.packages])),
         include=tuple(dict.fromkeys(replaced.include)) or proposal.include,
     )
 

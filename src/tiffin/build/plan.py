@@ -117,7 +117,7 @@ def _texts(project: Project, environment: Environment, server: ServerParts, payl
         debs=environment.base + environment.interpreter + environment.packages,
         wheels=environment.wheels,
         server=server.wheels,
-        models=payload.weights,
+        models=(),  # the manifest names the weights by digest; here they would let every retrain move this layer too
     )
     return {SERVICE: service_text(project, payload), CYCLONEDX: cyclonedx(contents), SPDX: spdx(contents)}
 

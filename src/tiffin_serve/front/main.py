@@ -42,16 +42,21 @@ def main(arguments: list[str] | None = None) -> int:
         return USAGE
 
 
-def _read(path: Path) -> Service:
-    """Read the service, and let TIFFIN_DRAIN_SECONDS say how long a stopping server accepts: a router knows best."""
+def _read(path: Path, drain_seconds: float | None) -> Service:
+    """Read the service, and let its environment say how long a stopping server accepts: a router knows best."""
     from msgspec import structs  # noqa: PLC0415 - heavy; the worker has started by now
 
     from tiffin_serve.protocol.service import read  # noqa: PLC0415 - as above
 
-    service, seconds = read(path), os.environ.get("TIFFIN_DRAIN_SECONDS")
-    if not seconds:
+    service = read(path)
+    if drain_seconds is None:
         return service
-    return structs.replace(service, serve=structs.replace(service.serve, drain_seconds=float(seconds)))
+    return structs.replace(service, serve=structs.replace(service.serve, drain_seconds=drain_seconds))
+
+
+def _drain_seconds(environment: Mapping[str, str]) -> float | None:
+    seconds = environment.get("TIFFIN_DRAIN_SECONDS")
+    return float(seconds) if seconds else None
 
 
 def _worker_argv(path: Path) -> list[str]:
@@ -59,7 +64,7 @@ def _worker_argv(path: Path) -> list[str]:
     document = json.loads(path.read_bytes())
     argv = document.get("worker") if isinstance(document, dict) else None
     if not isinstance(argv, list) or not argv or not all(isinstance(part, str) for part in argv):
-        _read(path)
+        _read(path, None)
         raise ValueError(f"{path}: no worker")
     return argv
 
@@ -69,6 +74,7 @@ def _environment(service: Path) -> dict[str, str]:
 
 
 def _all(document: Path, environment: Mapping[str, str]) -> int:
+    drain = _drain_seconds(environment)
     folder = Path(tempfile.mkdtemp(prefix="tiffin-", dir="/tmp"))  # a long TMPDIR fits no socket
     try:
         path, token = folder / "worker.sock", os.urandom(16).hex()
@@ -83,7 +89,7 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
             say(f"the worker cannot be started: {error}")
             return LOAD_FAILED
         try:
-            service = _read(document)
+            service = _read(document, drain)
         except BaseException:
             child.stop(now=True)
             raise
@@ -93,7 +99,7 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
 
 
 def _front(document: Path, environment: Mapping[str, str]) -> int:
-    service = _read(document)
+    service = _read(document, _drain_seconds(environment))
     path, token = _meeting(environment)
     if not token:
         raise ValueError("the role `front` needs TIFFIN_WORKER_TOKEN")

@@ -51,6 +51,8 @@ def run(outfit: Outfit) -> int:
     try:
         return loop.run_until_complete(Front(outfit, loop).serve())
     finally:
+        # The end is decided; closing the loop gives signals their default back, and one more would change the status.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         loop.close()
 
 

@@ -78,9 +78,9 @@ def test_an_edit_moves_the_code_and_nothing_else() -> None:
     assert moved(payload=payload) == {Code}
 
 
-def test_a_retrain_moves_the_weights_and_what_the_image_says_of_them() -> None:
+def test_a_retrain_moves_the_weights_and_nothing_else() -> None:
     payload = msgspec.structs.replace(PAYLOAD, weights=(source("models/model.joblib", "retrained"),))
-    assert moved(payload=payload) == {Weights, Metadata}
+    assert moved(payload=payload) == {Weights}
 
 
 def test_another_way_to_serve_moves_the_metadata_and_nothing_else() -> None:

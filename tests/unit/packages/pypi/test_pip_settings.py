@@ -22,7 +22,7 @@ from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.pip_settings import config_files, machine_settings, pip_settings
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.settings import IndexSettings
-from tiffin.packages.pypi.uv_index import UvIndex
+from tiffin.packages.pypi.uv_index import HINTS, UvIndex
 from tiffin.packages.web import Web
 from wheelhouse import Index, served, wheel
 
@@ -188,7 +188,7 @@ def test_a_file_without_certificates_is_named(text: str | None, tmp_path: Path) 
     if text is not None:
         path.write_text(text)
     with pytest.raises(ConfigError, match=r"no certificates in .*ca\.pem") as caught:
-        next(Web(certificates=str(path)).read("https://127.0.0.1:1/"))
+        next(Web(HINTS, certificates=str(path)).read("https://127.0.0.1:1/"))
     assert "PIP_CERT" in (caught.value.hint or "")
 
 
@@ -207,8 +207,8 @@ def test_downloads_trust_the_certificates_that_are_named(tmp_path: Path) -> None
     (tmp_path / "index" / "file").write_bytes(b"here it is")
     with tls(tmp_path / "index", certificate, key) as url:
         with pytest.raises(DeniedError, match="certificate is not trusted"):
-            next(Web().read(f"{url}/file"))
-        assert b"".join(Web(certificates=str(certificate)).read(f"{url}/file")) == b"here it is"
+            next(Web(HINTS).read(f"{url}/file"))
+        assert b"".join(Web(HINTS, certificates=str(certificate)).read(f"{url}/file")) == b"here it is"
 
 
 @contextmanager
