@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from . import machine
-from .page import Circumstances, page
+from .page import Circumstances, page, runs_page
 from .results import Results
 from .rounds import build_round, memory_round, run_round, size_round
 from .setting import Setting, setting
@@ -31,19 +31,23 @@ def main() -> None:
     results = Results(tell=lambda line: print(line, file=sys.stderr, flush=True))
     scratch = tempfile.TemporaryDirectory(prefix="tiffin-bench-", dir=options.scratch)
     with scratch as folder, setting(Path(folder)) as made:
-        measure(made, results, quick=options.quick)
-    text = page(results, _circumstances(f"load {before:.1f} before, {machine.load():.1f} after"))
+        measure(made, results, options)
+    text = (runs_page if options.runs else page)(
+        results, _circumstances(f"load {before:.1f} before, {machine.load():.1f} after")
+    )
     print(text)
-    if options.write:
+    if options.write and not options.runs:
         DOCUMENT.write_text(replaced(DOCUMENT.read_text(), text))
 
 
-def measure(made: Setting, results: Results, *, quick: bool) -> None:
-    """Play every round."""
-    for number in range(1 if quick else COLD):
-        build_round(made, results, number)
+def measure(made: Setting, results: Results, options: argparse.Namespace) -> None:
+    """Play every round that is asked for."""
     for number in range(SMALL):
         run_round(made, results, number)
+    if options.runs:
+        return
+    for number in range(1 if options.quick else COLD):
+        build_round(made, results, number)
     memory_round(made, results)
     size_round(made, results)
 
@@ -53,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="one round of builds; runs, which take seconds, are repeated all the same"
     )
+    parser.add_argument("--runs", action="store_true", help="only how long running takes; prints its table")
     parser.add_argument("--write", action="store_true", help=f"put the figures into {DOCUMENT.name}")
     parser.add_argument("--scratch", default="/var/tmp", help="a folder on a disk with 10 GB to spare")  # noqa: S108 - its default
     return parser.parse_args()

@@ -45,3 +45,10 @@ def page(results: Results, circumstances: Circumstances) -> str:
             size_table(results, everyone),
         ]
     )
+
+
+def runs_page(results: Results, circumstances: Circumstances) -> str:
+    """Write what `--runs` measured: the targets of running, and its table."""
+    runs = results.count(f"{CHANGED} {LIVE}")
+    told = f"Seconds from the command to the answer; medians of {runs}."
+    return "\n\n".join([circumstances.text, target_table(targets(results)), told, run_table(results, [TIFFIN, UV])])
