@@ -157,6 +157,7 @@ def test_a_booster_passes(tmp_path: Path, module: str) -> None:
     check_every_way(tmp_path, class_(n_estimators=2).fit(X, Y))
 
 
+@pytest.mark.models
 def test_weights_of_torch_pass(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.BatchNorm1d(8), torch.nn.LSTM(8, 3))
