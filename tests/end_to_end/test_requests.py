@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +28,8 @@ PROJECT = f"""\
 name = "pairs"
 [model]
 predictor = "predict:Pairs"
+[python]
+dependencies = ["six==1.17.0"]
 [image]
 bytecode = false
 [serve]
@@ -76,12 +78,13 @@ def port(downloads: Downloads, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("pairs")
     (folder / "predict.py").write_text(PREDICTOR)
     (folder / "tiffin.toml").write_text(PROJECT)
-    home = Path(downloads.home)
-    url = tiffin(home, "run", folder, "-d", "--name", "pairs-of-requests", "-p", "0")
+    home = downloads.copy(folder / "home")
+    shutil.copy(downloads.lock, folder)
+    url = tiffin(home, "run", folder, "-d", "--name", "pairs", "-p", "0")
     try:
         yield urlsplit(url).port or 0
     finally:
-        tiffin(home, "rm", "-f", "pairs-of-requests")
+        tiffin(home, "rm", "-f", "pairs")
 
 
 def ask(port: int, body: Any) -> tuple[int, Any]:
