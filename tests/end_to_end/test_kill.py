@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from tiffin.packages.lock import FILENAME
 pytestmark = pytest.mark.xdist_group("end-to-end")
 
 SEED = 20
-BUILD_MOMENTS, RUN_MOMENTS = 30, 12
+BUILD_MOMENTS, RUN_MOMENTS = 30, 8
 DEADLINE_SECONDS = 30
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
@@ -65,6 +66,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            bufsize=0,
             start_new_session=True,
         )
         assert process.stderr
@@ -89,21 +91,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 Moment = Callable[[subprocess.Popen[bytes], BinaryIO], None]
 
 
-def after_seconds(seconds: float) -> Moment:
-    def wait(process: subprocess.Popen[bytes], _: BinaryIO) -> None:
+def somewhere(chance: random.Random, events: int, seconds: float) -> Moment:
+    """Choose a moment: some time after some line of progress, or after a silence."""
+    count, pause = chance.randrange(events), chance.uniform(0, seconds)
+
+    def wait(process: subprocess.Popen[bytes], heard: BinaryIO) -> None:
+        for _ in range(count):
+            if not select.select([heard], [], [], seconds)[0] or not heard.readline():
+                break
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(seconds)
-
-    return wait
-
-
-def after_events(count: int) -> Moment:
-    """Wait until so many lines of progress were written: no two machines need the same time for them."""
-
-    def wait(_: subprocess.Popen[bytes], heard: BinaryIO) -> None:
-        for _number in range(count):
-            if not heard.readline():
-                return
+            process.wait(pause)
 
     return wait
 
@@ -166,9 +163,7 @@ def test_a_build_that_is_killed_at_many_moments_leaves_a_valid_store_and_the_nex
 ) -> None:
     chance, before, killed, place = random.Random(SEED), mounts(tmp_path), 0, new_place()  # noqa: S311 - no secret
     while killed < BUILD_MOMENTS:
-        events = after_events(chance.randrange(1, 16))
-        moment = chance.choice([events, after_seconds(chance.uniform(0.05, 0.9))])
-        if place.kill(moment, "build", str(place.project)) == -signal.SIGKILL:
+        if place.kill(somewhere(chance, 16, 0.5), "build", str(place.project)) == -signal.SIGKILL:
             killed += 1
             none(descendants)
             place.check(downloads.digest)
@@ -205,9 +200,8 @@ def test_a_run_that_is_killed_at_many_moments_leaves_no_process_no_mount_and_a_n
     chance, before, place, killed = random.Random(SEED), mounts(tmp_path), new_place(), 0  # noqa: S311 - no secret
     assert place.build() == downloads.digest
     while killed < RUN_MOMENTS:
-        events = after_events(chance.randrange(1, 8))
-        moment = chance.choice([events, after_seconds(chance.uniform(0.05, 0.7))])
-        killed += place.kill(moment, "run", str(place.project), "--name", "k", "-p", "0") == -signal.SIGKILL
+        arguments = ("run", str(place.project), "--name", "k", "-p", "0")
+        killed += place.kill(somewhere(chance, 8, 0.4), *arguments) == -signal.SIGKILL
         none(descendants)
         place.check(downloads.digest)
         assert json.loads(tiffin(place.home, "ps", "--json")) == []

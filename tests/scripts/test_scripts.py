@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,7 +25,17 @@ def test_a_script_prints_what_it_says(path: Path, tmp_path: Path, home: Path) ->
         "LANG": "C.UTF-8",
         **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_", "PYTHONPATH"))},
     }
-    play(parse(path.read_text()), tmp_path, environment)
+    try:
+        play(parse(path.read_text()), tmp_path, environment)
+    finally:
+        forget_all(environment)
+
+
+def forget_all(environment: dict[str, str]) -> None:
+    """Remove what a script that failed left running, for the sake of the next."""
+    listed = subprocess.run(["tiffin", "ps", "-a", "--json"], env=environment, capture_output=True, check=True)
+    for container in json.loads(listed.stdout):
+        subprocess.run(["tiffin", "rm", "-f", container["name"]], env=environment, capture_output=True, check=True)
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,7 @@ def _hint(error: str) -> str:
     if not found:
         return "docs/reference/config.md lists every key"
     section = found["section"] or ""
-    keys = [
-        field.encode_name
-        for field in msgspec.structs.fields(type(getattr(Project(name="x"), section)) if section else Project)
-    ]
+    keys = (type(getattr(Project(name="x"), section)) if section else Project).__struct_encode_fields__
     near = difflib.get_close_matches(found["key"], keys, 1)
     meant = f"did you mean `{near[0]}`? " if near else ""
     return f"{meant}{f'[{section}]' if section else 'the file'} may have {', '.join(keys)}"
