@@ -16,12 +16,12 @@ SCRIPTS = sorted(Path(__file__).parent.glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=[path.stem for path in SCRIPTS])
-@pytest.mark.xdist_group("scripts")
 def test_a_script_prints_what_it_says(path: Path, tmp_path: Path, home: Path) -> None:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
         "HOME": str(tmp_path),
-        "TIFFIN_HOME": str(home),
+        "XDG_DATA_HOME": str(tmp_path / "data"),  # its own images and containers, and what was downloaded once
+        "XDG_CACHE_HOME": str(home / "scripts"),
         "LANG": "C.UTF-8",
         **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_", "PYTHONPATH"))},
     }
