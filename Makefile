@@ -20,7 +20,7 @@ check: setup  ## formatting, lint, types, floors
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
 test: setup  ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py

@@ -27,8 +27,6 @@ from end_to_end.small import (
 )
 from tiffin.packages.lock import FILENAME
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
-
 NOBODY = 65534
 PYC = [
     "usr/lib/python3.11/__pycache__/os.cpython-311.pyc",

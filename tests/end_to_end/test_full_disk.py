@@ -16,8 +16,6 @@ from end_to_end.small import Downloads, check_store, environment, left_over, tif
 from tiffin.errors import FullError
 from tiffin.packages.lock import FILENAME
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
-
 MEGABYTE = 1_000_000
 ROOM = [0.1, 2, 6, 15, 35, 50]
 """Megabytes beside the downloads: a record, parts of layers, parts of what they are unpacked to."""

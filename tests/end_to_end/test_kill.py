@@ -23,8 +23,6 @@ from end_to_end.small import Downloads, check_store, environment, left_over, run
 from tiffin.engine.embedded.stage import STAGE
 from tiffin.packages.lock import FILENAME
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
-
 SEED = 20
 BUILD_MOMENTS, RUN_MOMENTS = 30, 8
 DEADLINE_SECONDS = 30

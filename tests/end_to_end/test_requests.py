@@ -13,8 +13,6 @@ import pytest
 
 from end_to_end.small import Downloads, tiffin
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
-
 LIMIT = 2000
 PREDICTOR = """\
 class Pairs:

@@ -15,8 +15,6 @@ from programs.process import run
 from programs.python_base import write_context
 from programs.storage import storage
 
-pytestmark = pytest.mark.xdist_group("foreign")
-
 DOCKERFILE = """\
 FROM python:3.7
 RUN pip install virtualenv

@@ -11,8 +11,6 @@ from programs.iris import Iris
 from programs.process import run
 from programs.service import running
 
-pytestmark = pytest.mark.xdist_group("foreign")
-
 HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
 
 

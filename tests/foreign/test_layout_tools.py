@@ -12,8 +12,6 @@ import pytest
 from programs.iris import Iris
 from programs.process import run
 
-pytestmark = pytest.mark.xdist_group("foreign")
-
 
 @pytest.mark.program("skopeo")
 def test_skopeo_inspects_the_layout(iris: Iris) -> None:

@@ -34,7 +34,6 @@ LIGHT = {
 
 
 @pytest.mark.parametrize("example", LIGHT)
-@pytest.mark.xdist_group("scripts")
 def test_an_example_answers_as_its_training_process(example: str, tmp_path: Path, home: Path) -> None:
     if not find_spec(LIGHT[example]):
         pytest.skip(f"needs {LIGHT[example]}")
@@ -43,7 +42,6 @@ def test_an_example_answers_as_its_training_process(example: str, tmp_path: Path
 
 @pytest.mark.models
 @pytest.mark.parametrize("example", HEAVY)
-@pytest.mark.xdist_group("scripts")
 def test_a_heavy_framework_answers_as_its_training_process(example: str, tmp_path: Path, home: Path) -> None:
     if not find_spec(HEAVY[example]):
         pytest.skip(f"needs {HEAVY[example]}")

@@ -32,7 +32,6 @@ def test_a_generated_page_is_up_to_date(path: Path) -> None:
     assert path.read_text() == generator().pages()[path], "`make docs` writes it anew"
 
 
-@pytest.mark.xdist_group("scripts")
 def test_the_first_screen_of_the_readme_does_what_it_says(tmp_path: Path, home: Path) -> None:
     shutil.copytree(ROOT / "examples" / "iris", tmp_path / "iris", ignore=shutil.ignore_patterns("model.joblib"))
     subprocess.run([sys.executable, tmp_path / "iris" / "train.py"], check=True, capture_output=True)

@@ -14,7 +14,6 @@ from tiffin.api.projects import Checkout, fresh_lock
 from tiffin.errors import ConfigError, UnavailableError
 from tiffin.packages.lock import read_lock, with_layers, write_lock
 
-pytestmark = pytest.mark.xdist_group("scripts")
 PROJECT = """\
 name = "locked"
 [model]

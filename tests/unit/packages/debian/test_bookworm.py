@@ -23,7 +23,6 @@ from tiffin.packages.pins import DebPin
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="needs x86_64"),
-    pytest.mark.xdist_group("debian"),
 ]
 
 Found = list[tuple[str, str, int, str]]
