@@ -124,15 +124,24 @@ def new_place(downloads: Downloads, tmp_path: Path) -> Callable[[], Place]:
     return make
 
 
+def children() -> set[str]:
+    """Give the processes whose parent this one is."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+
 @pytest.fixture
 def descendants() -> Iterator[Callable[[], list[str]]]:
-    """Become whom orphans fall to, so that none is missed; gives what still runs, and reaps what does not."""
+    """Become whom orphans fall to, so that none is missed; gives what still runs, and reaps what does not.
+
+    Servers that other tests of this process left running for each other are theirs.
+    """
     libc = ctypes.CDLL(None)
     assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    before = children()
 
     def alive() -> list[str]:
         found = []
-        for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        for pid in children() - before:
             with contextlib.suppress(ChildProcessError, FileNotFoundError):
                 if os.waitpid(int(pid), os.WNOHANG) == (0, 0):
                     found.append(Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "))
