@@ -7,7 +7,7 @@ import fcntl
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,15 +27,17 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def renamed(target: Path) -> Iterator[BinaryIO]:
+def renamed(target: Path, *, by_way_of: Path | None = None) -> Iterator[BinaryIO]:
     """Write a file, readable by all whatever the umask, that takes the place of `target` when the context ends well.
 
     There is one temporary name for each target, locked while somebody writes it: who writes the same target waits, and
-    what a killed process left behind under it is written over. Raises FullError where there is no room.
+    what a killed process left behind under it is written over. `by_way_of` is the folder of the temporary name, for
+    targets that may never be written again: let `sweep` look through it. Raises FullError where there is no room.
     """
+    temporary = (by_way_of or target.parent) / f".{target.name}.new"
     with room_in(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.new")
+        temporary.parent.mkdir(exist_ok=True)
     with room_in(target.parent), _only_writer(temporary) as file:
         try:
             os.fchmod(file.fileno(), 0o644)
@@ -47,6 +49,17 @@ def renamed(target: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
             raise
         sync_directory(target.parent)
+
+
+def sweep(folder: Path) -> int:
+    """Delete the files of a folder that nobody has locked: what processes that died left behind; returns how many."""
+    swept = 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+            swept += 1
+    return swept
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.durable import full, renamed
+from tiffin.durable import full, renamed, sweep
 from tiffin.errors import FullError
 
 KILLED_WHILE_WRITING = """
@@ -58,6 +58,15 @@ def test_a_file_that_was_not_finished_leaves_the_old_one_and_no_trace(tmp_path: 
         file.writelines([b"new", "not bytes"])  # type: ignore[list-item]
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_what_a_killed_process_left_half_written_is_swept_and_what_somebody_writes_is_not(tmp_path: Path) -> None:
+    (tmp_path / ".left.new").write_text("half")
+    with renamed(tmp_path / "names" / "a", by_way_of=tmp_path) as file:
+        assert sweep(tmp_path) == 1
+        file.write(b"whole")
+    assert (tmp_path / "names" / "a").read_bytes() == b"whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["names"]
 
 
 def test_what_a_killed_process_left_half_written_is_written_over(tmp_path: Path) -> None:

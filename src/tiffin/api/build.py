@@ -39,7 +39,7 @@ def build(folder: Path, *, tag: str = "", locked: bool = False, offline: bool = 
 
 def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bool = False) -> tuple[Reference, Image]:
     """Make the image of the project in a folder and name it; the lock learns what layers its packages became."""
-    home.store.sweep()
+    home.sweep()
     checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home)
     reference = Reference.parse(tag or checkout.project.name)
     image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)

@@ -23,7 +23,7 @@ def build(request: Request, *, tag: str = "", builder: str = "", home: Home | No
         if not path.exists():
             raise NotFoundError(f"no {path}", "name the file with `-f` and the folder it is built in")
     reference = Reference.parse(tag or image_name(request.folder.resolve().name))
-    home.store.sweep()
+    home.sweep()
     home.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="dockerfile-", dir=home.cache) as scratch:
         archive = build_dockerfile(find_builder(builder), request, Path(scratch))

@@ -36,3 +36,9 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     def records(self, name: str) -> Records:
         """A folder of remembered results."""
         return Records(self.cache / "records" / name)
+
+    def sweep(self) -> None:
+        """Delete what builds that died left half-written."""
+        self.store.sweep()
+        for folder in (self.cache / "records").glob("*/"):
+            Records(folder).sweep()

@@ -12,11 +12,11 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from tiffin.durable import lock, renamed, room_in, sync_directory
+from tiffin.durable import lock, renamed, room_in, sweep, sync_directory
 from tiffin.errors import IntegrityError, NotFoundError
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, decode, encode
@@ -107,13 +107,7 @@ class LayoutStore:
 
     def sweep(self) -> int:
         """Delete what processes that died left half-written; returns how many files."""
-        swept = 0
-        for path in self._temporary.glob("blob-*"):
-            with suppress(OSError), path.open("rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
-                swept += 1
-        return swept
+        return sweep(self._temporary)
 
     def _prepare(self) -> None:
         self._blobs.mkdir(parents=True, exist_ok=True)

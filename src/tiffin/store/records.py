@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from tiffin.durable import renamed
+from tiffin.durable import renamed, sweep
 from tiffin.errors import IntegrityError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import decode, encode
@@ -19,6 +19,7 @@ class Records:
     def __init__(self, root: Path) -> None:
         """Keep records under `root`."""
         self._root = root
+        self._temporary = root / "tmp"
 
     def get(self, key: Digest, kind: type[T]) -> T | None:
         """Return what was recorded under the key, or None; a damaged record counts as absent."""
@@ -30,5 +31,9 @@ class Records:
 
     def put(self, key: Digest, value: object) -> None:
         """Record a value under the key."""
-        with renamed(self._root / key.hex) as file:
+        with renamed(self._root / key.hex, by_way_of=self._temporary) as file:
             file.write(encode(value))
+
+    def sweep(self) -> int:
+        """Delete what processes that died left half-written; returns how many files."""
+        return sweep(self._temporary)
