@@ -38,7 +38,7 @@ def base_files(home: Path) -> list[Path]:
     digests = {layer.digest for layer in image.manifest.layers}
     blobs = [store.path(layer) for layer in image.manifest.layers]
     unpacked = [home / "data" / "unpacked" / diff_id.hex for diff_id in image.config.rootfs.diff_ids]
-    records = [path for path in (home / "cache" / "records" / "layers").iterdir() if _digest(path) in digests]
+    records = [path for path in (home / "cache" / "records" / "layers").glob("?" * 64) if _digest(path) in digests]
     return [path.relative_to(home) for path in [*blobs, *unpacked, *records] if path.exists()]
 
 
