@@ -12,6 +12,9 @@ from tiffin.oci.documents import Descriptor, History, ImageConfig, RootFS
 from tiffin.oci.image import Image, read_image
 from tiffin.progress import parallel, step
 
+METADATA = "dev.tiffin.metadata"
+"""The annotation that names the small layer with what the image says of itself, for who reads manifests alone."""
+
 
 def make(plan: BuildPlan, workshop: Workshop) -> Image:
     """Make the image, or take the one that this plan gave before; it is whole and in the store when this returns."""
@@ -20,8 +23,9 @@ def make(plan: BuildPlan, workshop: Workshop) -> Image:
         if known and _whole(known, workshop):
             running.cached = True
             return read_image(workshop.store, known)
-        image = _assemble(plan, _layers(plan.recipes, workshop))
+        image = assemble(plan, _layers(plan.recipes, workshop))
         image.write(workshop.store)
+        _attach(plan, image, workshop)
         workshop.images.put(plan.digest, image.descriptor)
         return image
 
@@ -54,7 +58,14 @@ def _layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Laye
     return layer
 
 
-def _assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
+def _attach(plan: BuildPlan, image: Image, workshop: Workshop) -> None:
+    from tiffin.build.provenance import attach_provenance  # noqa: PLC0415 - only where an image is new
+
+    attach_provenance(workshop.store, plan, image.descriptor)
+
+
+def assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
+    """Put the layers of a plan together, bottom first; the topmost has what the image says of itself."""
     config = ImageConfig(
         created=CREATED,
         architecture=plan.platform.architecture,
@@ -64,4 +75,5 @@ def _assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
         rootfs=RootFS(diff_ids=[layer.diff_id for layer in layers]),
         history=[History(created=CREATED, created_by="tiffin", comment=recipe.title) for recipe in plan.recipes],
     )
-    return Image.make(config, [layer.descriptor for layer in layers], plan.annotations)
+    annotations = plan.annotations | {METADATA: layers[-1].descriptor.digest}
+    return Image.make(config, [layer.descriptor for layer in layers], annotations)
