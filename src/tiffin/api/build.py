@@ -87,7 +87,7 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, 
     approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
     plan = plan_image(
         checkout.project,
-        environment_of(checkout.suite, lock),
+        environment_of(checkout, lock),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
         Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
@@ -97,11 +97,11 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, 
     return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
 
 
-def environment_of(suite: str, lock: Lock) -> Environment:
-    """What a lock says of an image's packages, above this Debian."""
+def environment_of(checkout: Checkout, lock: Lock) -> Environment:
+    """The packages of a project's image, as its lock pins them."""
     return Environment(
         lock=lock_text(lock),
-        suite=suite,
+        suite=checkout.suite,
         python=lock.python,
         platform=lock.platform,
         base=lock.base_debs,

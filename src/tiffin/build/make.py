@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tiffin.build.plan import CREATED, BuildPlan
 from tiffin.build.recipes import AnyRecipe, Base, Interpreter
@@ -15,6 +15,9 @@ from tiffin.progress import parallel, step
 METADATA = "dev.tiffin.metadata"
 """The annotation that names the small layer with what the image says of itself, for who reads manifests alone."""
 
+MakesLayer = Callable[[AnyRecipe, Workshop, Sequence[Layer]], Layer]
+"""Makes one layer in a workshop, given the layers that the image's own interpreter runs from."""
+
 
 def make(plan: BuildPlan, workshop: Workshop) -> Image:
     """Make the image, or take the one that this plan gave before; it is whole and in the store when this returns."""
@@ -23,7 +26,7 @@ def make(plan: BuildPlan, workshop: Workshop) -> Image:
         if known and _whole(known, workshop):
             running.cached = True
             return read_image(workshop.store, known)
-        image = assemble(plan, _layers(plan.recipes, workshop))
+        image = assemble(plan, make_layers(plan.recipes, workshop))
         image.write(workshop.store)
         _attach(plan, image, workshop)
         workshop.images.put(plan.digest, image.descriptor)
@@ -39,14 +42,8 @@ def _whole(known: Descriptor, workshop: Workshop) -> bool:
     return all(store.exists(part) for part in [manifest.config, *manifest.layers])
 
 
-def _layers(recipes: Sequence[AnyRecipe], workshop: Workshop) -> list[Layer]:
-    """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
-    roots = [recipe for recipe in recipes if isinstance(recipe, Base | Interpreter)]
-    base = parallel(lambda recipe: _layer(recipe, workshop, ()), roots)
-    return parallel(lambda recipe: _layer(recipe, workshop, base), recipes)
-
-
-def _layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+def make_layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+    """Make one layer, or take the one that its recipe gave before."""
     known = workshop.layers.get(recipe.key, Layer)
     if known and workshop.store.exists(known.descriptor):
         return known
@@ -56,6 +53,13 @@ def _layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Laye
         layer = produce(recipe, workshop, base)
     workshop.layers.put(recipe.key, layer)
     return layer
+
+
+def make_layers(recipes: Sequence[AnyRecipe], workshop: Workshop, make_one: MakesLayer = make_layer) -> list[Layer]:
+    """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
+    roots = [recipe for recipe in recipes if isinstance(recipe, Base | Interpreter)]
+    base = parallel(lambda recipe: make_one(recipe, workshop, ()), roots)
+    return parallel(lambda recipe: make_one(recipe, workshop, base), recipes)
 
 
 def _attach(plan: BuildPlan, image: Image, workshop: Workshop) -> None:

@@ -23,6 +23,7 @@ def test_a_project_is_read_back_without_its_mirror() -> None:
     assert "mirror.example" not in text
     bare = msgspec.structs.replace(project, image=msgspec.structs.replace(image, mirror=""))
     assert read_project_text(text, "project.json") == bare
+    assert project_text(read_project_text(text, "project.json")) == text
 
 
 def test_a_lock_is_read_back_without_the_layers_that_a_build_added() -> None:
