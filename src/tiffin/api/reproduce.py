@@ -79,8 +79,8 @@ def _plan(checkout: Checkout, lock: Lock, image: Image, own: dict[str, dict[str,
 
 
 def _on_its_platform(checkout: Checkout, lock: Lock) -> Checkout:
-    """Say which platform the packages are for, where the project left that to the machine."""
-    section = msgspec.structs.replace(checkout.project.image, platform=str(lock.platform))
+    """Say which platform the packages are for; where they are is this machine's to say, not the image's."""
+    section = msgspec.structs.replace(checkout.project.image, platform=str(lock.platform), mirror="")
     return msgspec.structs.replace(checkout, project=msgspec.structs.replace(checkout.project, image=section))
 
 

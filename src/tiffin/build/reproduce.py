@@ -6,6 +6,7 @@ the indexes, so that the image's own blob had to stand for it, and else it *diff
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,9 @@ IDENTICAL = "identical"
 CARRIED = "carried"
 DIFFERS = "differs"
 VERSION = "dev.tiffin.version"
+
+_PLACES = re.compile(r"^the lock\[\d+\](?:, the lock\[\d+\])*: ")
+"""Lines of the lock, which is in the image: nobody can look them up."""
 
 PinT = TypeVar("PinT", DebPin, WheelPin)
 Slot = tuple[str, int]
@@ -101,7 +105,7 @@ def without_gone(workshop: Workshop) -> Workshop:
             try:
                 return fetch(pins)
             except (NotFoundError, IntegrityError, UnsupportedError) as error:
-                raise GoneError(error.message.splitlines()[0], error.hint) from error
+                raise GoneError(_PLACES.sub("", error.message.splitlines()[0]), error.hint) from error
 
         return fetched
 

@@ -86,6 +86,8 @@ def read_image(store: Store, descriptor: Descriptor, platform: Platform | None =
     manifest = decode_foreign(Manifest, data, str(descriptor.digest))
     config_bytes = read_document(store, manifest.config)
     config = decode_foreign(ImageConfig, config_bytes, str(manifest.config.digest))
+    if len(config.rootfs.diff_ids) != len(manifest.layers):
+        raise IntegrityError(f"{descriptor.digest} has {len(manifest.layers)} layers and other diff IDs in its config")
     return Image(
         descriptor=descriptor, manifest_bytes=data, config_bytes=config_bytes, manifest=manifest, config=config
     )

@@ -42,6 +42,12 @@ def test_every_image_carries_both() -> None:
     assert metadata.texts[LOCK] == ENVIRONMENT.lock
 
 
+def test_a_mirror_changes_no_image() -> None:
+    mirrored = msgspec.structs.replace(IRIS, image=ImageSection(mirror="http://mirror.example/debian"))
+    plans = [plan_image(project, ENVIRONMENT, SERVER, PAYLOAD) for project in (IRIS, mirrored)]
+    assert plans[0].digest == plans[1].digest
+
+
 def test_a_key_of_another_tiffin_is_refused_with_its_place() -> None:
     with pytest.raises(ConfigError, match=r"project\.json: .*`colour`"):
         read_project_text(project_text(IRIS).replace('"name"', '"colour": 1, "name"'), "project.json")

@@ -65,7 +65,9 @@ def workshop(root: Path, files: Sequence[File] = FILES) -> Workshop:
     def fetch(pins: Sequence[Any]) -> list[Path]:
         for pin in pins:
             if pin.filename not in there:
-                raise NotFoundError(f"{pin.filename} is not on the index any more\nsaid at length")
+                raise NotFoundError(
+                    f"the lock[0], the lock[2]: {pin.filename} is not on the index any more\nsaid at length"
+                )
         return [root / pin.filename for pin in pins]
 
     def nothing(_: Sequence[Any]) -> Any:
