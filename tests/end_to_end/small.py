@@ -157,14 +157,16 @@ def check_store(home: Path) -> Mapping[str, str]:
         with path.open("rb") as file:
             assert hashlib.file_digest(file, "sha256").hexdigest() == path.name, f"{path} is damaged"
     index = home / "data" / "index.json"
-    manifests = json.loads(index.read_bytes())["manifests"] if index.exists() else []
-    for entry in manifests:
+    listed = json.loads(index.read_bytes())["manifests"] if index.exists() else []
+    for entry in listed:
         manifest = manifest_of(home, entry["digest"])
         for part in (manifest["config"], *manifest["layers"]):
             assert blob(home, part["digest"]).stat().st_size == part["size"]
-    names = [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in manifests]
-    assert len(set(names)) == len(names)
-    return dict(zip(names, [entry["digest"] for entry in manifests], strict=True))
+    key = "org.opencontainers.image.ref.name"
+    named = [(entry["annotations"][key], entry["digest"]) for entry in listed if key in entry["annotations"]]
+    assert len(dict(named)) == len(named)
+    assert all(entry.get("artifactType") for entry in listed if key not in entry["annotations"])
+    return dict(named)
 
 
 def left_over(*folders: Path) -> list[str]:

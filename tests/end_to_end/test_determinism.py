@@ -11,9 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
+from end_to_end.builders import ELSEWHERE, NOBODY, Builder, give, somebody
 from end_to_end.small import (
     EXECUTABLE,
     FILES,
@@ -27,20 +27,11 @@ from end_to_end.small import (
 )
 from tiffin.packages.lock import FILENAME
 
-NOBODY = 65534
 PYC = [
     "usr/lib/python3.11/__pycache__/os.cpython-311.pyc",
     "opt/venv/lib/site-packages/__pycache__/six.cpython-311.pyc",
     "opt/tiffin/worker/tiffin_serve/worker/__pycache__/main.cpython-311.pyc",
 ]
-ELSEWHERE = {
-    "LANG": "de_DE.UTF-8",
-    "LC_ALL": "C",
-    "TZ": "Asia/Kathmandu",
-    "PYTHONHASHSEED": "12345",
-    "SOURCE_DATE_EPOCH": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +63,6 @@ def elsewhere(downloads: Downloads) -> Iterator[Path]:
         shutil.rmtree(home)
 
 
-class Builder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who builds: an interpreter, what is on its path, and the numbers of another user."""
-
-    python: str
-    path: list[str]
-    user: int | None = None
-
-
 def set_times(folder: Path, seconds: int) -> None:
     for path in (folder, *folder.rglob("*")):
         os.utime(path, (seconds, seconds))
@@ -101,35 +84,6 @@ def build(home: Path, builder: Builder) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().partition("@")[2]
-
-
-def somebody(user: int) -> Builder:
-    """Find an interpreter that another user can run, and that finds all packages; skips where there is none."""
-    path = [entry for entry in sys.path if entry]
-    needed = "import tiffin.api.build, tiffin.engine.embedded.engine, isal, deflate, pysequoia, urllib3, click, rich"
-    packages = [entry for entry in path if not entry.startswith(sys.base_prefix)]
-    for python, found in ((sys.executable, path), ("/usr/bin/python3", packages)):
-        try:
-            tried = subprocess.run(
-                [python, "-c", needed],
-                env={"PYTHONPATH": os.pathsep.join(found)},
-                cwd="/",
-                user=user,
-                group=user,
-                extra_groups=[],
-                capture_output=True,
-                check=False,
-            )
-        except PermissionError:
-            continue
-        if not tried.returncode:
-            return Builder(python=python, path=found, user=user)
-    pytest.skip("needs an interpreter that others can run")
-
-
-def give(folder: Path, user: int) -> None:
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, user, user)
 
 
 def test_another_folder_umask_clock_locale_hash_seed_and_order_of_files_give_the_same_image(

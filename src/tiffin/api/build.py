@@ -14,6 +14,7 @@ from tiffin.api.home import Home
 from tiffin.api.imports import approve_weights
 from tiffin.api.lock_layers import LockedLayers, completed
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
+from tiffin.build.carried import lock_text
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.make import make
 from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
@@ -86,18 +87,20 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, 
     approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
     plan = plan_image(
         checkout.project,
-        _environment(checkout, lock),
+        environment_of(checkout, lock),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
         Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
     seen.save()
-    workshop = _workshop(checkout, home, {**weights, **code, **server})
+    workshop = workshop_of(checkout, home, {**weights, **code, **server})
     layers = LockedLayers(workshop.layers, lock.layers)
     return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
 
 
-def _environment(checkout: Checkout, lock: Lock) -> Environment:
+def environment_of(checkout: Checkout, lock: Lock) -> Environment:
+    """The packages of a project's image, as its lock pins them."""
     return Environment(
+        lock=lock_text(lock),
         suite=checkout.suite,
         python=lock.python,
         platform=lock.platform,
@@ -108,7 +111,7 @@ def _environment(checkout: Checkout, lock: Lock) -> Environment:
     )
 
 
-def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
+def workshop_of(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
     """Wire the builder to this machine's store, caches and networks."""
     unpacking, asking = threading.Lock(), threading.Lock()
     index = cache(partial(index_of, checkout, home))

@@ -9,6 +9,10 @@ import msgspec
 from tiffin.api.containers import engine_of
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
+from tiffin.api.sbom import document
+from tiffin.build.carried import LOCK, PROJECT
+from tiffin.build.plan import SERVICE
+from tiffin.build.provenance import provenance_of
 from tiffin.errors import NotFoundError
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
@@ -28,6 +32,21 @@ def inspect(name: str) -> str:
         }
         return _pretty(parts)
     return _pretty({"id": container.id, "spec": container.spec, "state": container.state()})
+
+
+CARRIED = {"project": PROJECT, "lock": LOCK, "service": SERVICE}
+"""Documents that lie in an image, and where."""
+
+
+def show(name: str, what: str, home: Home | None = None) -> str:
+    """Return a document that an image carries, or its `provenance`; raises NotFoundError where there is none."""
+    home = home or Home.of()
+    image = find_image(home.store, name)
+    if what in CARRIED:
+        return document(home.store, image, CARRIED[what], name)
+    for statement in provenance_of(home.store, image.descriptor):
+        return msgspec.json.format(statement).decode() + "\n"
+    raise NotFoundError(f"nothing here says where {name} comes from", "images that `tiffin build` made here have it")
 
 
 def _image(home: Home, name: str) -> Image:

@@ -9,8 +9,10 @@ from typing import Any
 
 import msgspec
 
+from tiffin.build.carried import LOCK, PROJECT
 from tiffin.build.contents import ImageContents, Placed, tree
 from tiffin.build.plan import SERVICE
+from tiffin.build.sbom import CYCLONEDX, SPDX
 from tiffin.layers.listing import DEB, WHEEL, Package
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import RunConfig
@@ -18,6 +20,9 @@ from tiffin.oci.documents import RunConfig
 PYTHON = re.compile(r"usr/(?:local/)?bin/python(3\.\d+)")
 PACKAGES = {WHEEL: "package", DEB: "debian"}
 """Kind of package -> what a change of one is called."""
+
+DOCUMENTS = {SERVICE, PROJECT, LOCK, CYCLONEDX, SPDX}
+"""What an image says of itself: a change of these is told by what they speak of."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +134,7 @@ def _files(
     code = {"app", before.config.config.working_dir.strip("/"), after.config.config.working_dir.strip("/")} - {""}
     for path in sorted(old.keys() | new.keys()):
         was, now = old.get(path), new.get(path)
-        if path == SERVICE or _content(was) == _content(now):
+        if path in DOCUMENTS or _content(was) == _content(now):
             continue
         what = (
             "weights" if path.startswith("models/") else "code" if path.startswith(tuple(f"{c}/" for c in code)) else ""

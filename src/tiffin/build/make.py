@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tiffin.build.plan import CREATED, BuildPlan
 from tiffin.build.recipes import AnyRecipe, Base, Interpreter
@@ -12,6 +12,12 @@ from tiffin.oci.documents import Descriptor, History, ImageConfig, RootFS
 from tiffin.oci.image import Image, read_image
 from tiffin.progress import parallel, step
 
+METADATA = "dev.tiffin.metadata"
+"""The annotation that names the small layer with what the image says of itself, for who reads manifests alone."""
+
+MakesLayer = Callable[[AnyRecipe, Workshop, Sequence[Layer]], Layer]
+"""Makes one layer in a workshop, given the layers that the image's own interpreter runs from."""
+
 
 def make(plan: BuildPlan, workshop: Workshop) -> Image:
     """Make the image, or take the one that this plan gave before; it is whole and in the store when this returns."""
@@ -20,8 +26,9 @@ def make(plan: BuildPlan, workshop: Workshop) -> Image:
         if known and _whole(known, workshop):
             running.cached = True
             return read_image(workshop.store, known)
-        image = _assemble(plan, _layers(plan.recipes, workshop))
+        image = assemble(plan, make_layers(plan.recipes, workshop))
         image.write(workshop.store)
+        _attach(plan, image, workshop)
         workshop.images.put(plan.digest, image.descriptor)
         return image
 
@@ -35,14 +42,8 @@ def _whole(known: Descriptor, workshop: Workshop) -> bool:
     return all(store.exists(part) for part in [manifest.config, *manifest.layers])
 
 
-def _layers(recipes: Sequence[AnyRecipe], workshop: Workshop) -> list[Layer]:
-    """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
-    roots = [recipe for recipe in recipes if isinstance(recipe, Base | Interpreter)]
-    base = parallel(lambda recipe: _layer(recipe, workshop, ()), roots)
-    return parallel(lambda recipe: _layer(recipe, workshop, base), recipes)
-
-
-def _layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+def make_layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+    """Make one layer, or take the one that its recipe gave before."""
     known = workshop.layers.get(recipe.key, Layer)
     if known and workshop.store.exists(known.descriptor):
         return known
@@ -54,7 +55,21 @@ def _layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> Laye
     return layer
 
 
-def _assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
+def make_layers(recipes: Sequence[AnyRecipe], workshop: Workshop, make_one: MakesLayer = make_layer) -> list[Layer]:
+    """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
+    roots = [recipe for recipe in recipes if isinstance(recipe, Base | Interpreter)]
+    base = parallel(lambda recipe: make_one(recipe, workshop, ()), roots)
+    return parallel(lambda recipe: make_one(recipe, workshop, base), recipes)
+
+
+def _attach(plan: BuildPlan, image: Image, workshop: Workshop) -> None:
+    from tiffin.build.provenance import attach_provenance  # noqa: PLC0415 - only where an image is new
+
+    attach_provenance(workshop.store, plan, image.descriptor)
+
+
+def assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
+    """Put the layers of a plan together, bottom first; the topmost has what the image says of itself."""
     config = ImageConfig(
         created=CREATED,
         architecture=plan.platform.architecture,
@@ -64,4 +79,5 @@ def _assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
         rootfs=RootFS(diff_ids=[layer.diff_id for layer in layers]),
         history=[History(created=CREATED, created_by="tiffin", comment=recipe.title) for recipe in plan.recipes],
     )
-    return Image.make(config, [layer.descriptor for layer in layers], plan.annotations)
+    annotations = plan.annotations | {METADATA: layers[-1].descriptor.digest}
+    return Image.make(config, [layer.descriptor for layer in layers], annotations)

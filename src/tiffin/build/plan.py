@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tiffin import __version__
+from tiffin.build.carried import LOCK, PROJECT, project_text
 from tiffin.build.group import BYTECODE_BUCKETS, buckets, group_weights, group_wheels
 from tiffin.build.recipes import (
     AnyRecipe,
@@ -35,8 +36,9 @@ CREATED = "1980-01-01T00:00:00Z"
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The packages of an image, as the lock pins them."""
+    """The packages of an image, as the lock pins them; `lock` is its text, as the image carries it."""
 
+    lock: str
     suite: str
     python: str
     platform: Platform
@@ -119,7 +121,13 @@ def _texts(project: Project, environment: Environment, server: ServerParts, payl
         server=server.wheels,
         models=(),  # the manifest names the weights by digest; here they would let every retrain move this layer too
     )
-    return {SERVICE: service_text(project, payload), CYCLONEDX: cyclonedx(contents), SPDX: spdx(contents)}
+    return {
+        SERVICE: service_text(project, payload),
+        PROJECT: project_text(project),
+        LOCK: environment.lock,
+        CYCLONEDX: cyclonedx(contents),
+        SPDX: spdx(contents),
+    }
 
 
 def service_text(project: Project, payload: Payload) -> str:

@@ -142,18 +142,26 @@ def _interpreter(contents: Contents) -> list[Component]:
     return []
 
 
-def _deb(pin: DebPin, suite: str) -> Component:
-    purl = (
+def deb_url(pin: DebPin, suite: str) -> str:
+    """The package URL of a Debian package."""
+    return (
         f"pkg:deb/debian/{_quoted(pin.name)}@{_quoted(pin.version)}"
         f"?arch={_quoted(pin.architecture)}&distro={RELEASES.get(suite, suite)}"
     )
-    return Component(
-        kind="library", name=pin.name, version=pin.version, purl=purl, sha256=pin.sha256, place="var/lib/dpkg/status.d"
-    )
+
+
+def wheel_url(pin: WheelPin) -> str:
+    """The package URL of a Python package."""
+    return f"pkg:pypi/{_quoted(pin.name)}@{_quoted(pin.version)}"
+
+
+def _deb(pin: DebPin, suite: str) -> Component:
+    purl, place = deb_url(pin, suite), "var/lib/dpkg/status.d"
+    return Component(kind="library", name=pin.name, version=pin.version, purl=purl, sha256=pin.sha256, place=place)
 
 
 def _wheel(pin: WheelPin, place: str) -> Component:
-    purl = f"pkg:pypi/{_quoted(pin.name)}@{_quoted(pin.version)}"
+    purl = wheel_url(pin)
     return Component(kind="library", name=pin.name, version=pin.version, purl=purl, sha256=pin.sha256, place=place)
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "logs": "show what a container wrote",
     "predict": "ask a running container for predictions",
     "ps": "list containers",
+    "reproduce": "make an image again from what it carries, and compare",
     "rm": "remove containers",
     "run": "run a project or an image as a container",
     "sbom": "print what an image is made of",

@@ -7,8 +7,14 @@ import click
 
 @click.command("inspect")
 @click.argument("name")
-def command(name: str) -> None:
+@click.option(
+    "--show",
+    "document",
+    type=click.Choice(["project", "lock", "service", "provenance"]),
+    help="Print this document of an image instead: what it carries of itself, or what is said of it.",
+)
+def command(name: str, document: str | None) -> None:
     """Print what is known of the image or container NAME, as JSON."""
-    from tiffin.api.inspect import inspect
+    from tiffin.api.inspect import inspect, show
 
-    click.echo(inspect(name))
+    click.echo(show(name, document) if document else inspect(name), nl=not document)

@@ -41,10 +41,10 @@ class ServeSection(Section, frozen=True, kw_only=True):
     """How the server in the image answers."""
 
     max_batch: int = 64
-    max_delay_ms: float = 2
+    max_delay_ms: float = 2.0
     max_body_bytes: int = 64 << 20
-    drain_seconds: float = 1
-    load_seconds: float = 600
+    drain_seconds: float = 1.0
+    load_seconds: float = 600.0
 
 
 class Project(Section, frozen=True, kw_only=True):

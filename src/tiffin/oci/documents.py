@@ -54,6 +54,23 @@ class Manifest(Document, frozen=True, kw_only=True, omit_defaults=False):
     annotations: dict[str, str] = {}
 
 
+NOTHING = b"{}"
+EMPTY = Descriptor.of(NOTHING, "application/vnd.oci.empty.v1+json")
+"""The config of what needs none (image-spec, manifest.md, "Guidance for an Empty Descriptor")."""
+
+
+class Artifact(Document, frozen=True, kw_only=True, omit_defaults=False):
+    """A manifest of documents about `subject` (image-spec, manifest.md, "Guidelines for Artifact Usage")."""
+
+    schema_version: int = 2
+    media_type: str = MANIFEST
+    artifact_type: str
+    config: Descriptor = EMPTY
+    layers: list[Descriptor]
+    subject: Descriptor
+    annotations: dict[str, str] = {}
+
+
 class Index(Document, frozen=True, kw_only=True, omit_defaults=False):
     """A list of manifests (image-spec, image-index.md)."""
 

@@ -65,10 +65,10 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
         store.put(self.descriptor, io.BytesIO(self.manifest_bytes))
 
 
-def read_document(store: Store, descriptor: Descriptor) -> bytes:
-    """Read a small document and check it against its descriptor; raises IntegrityError."""
-    if descriptor.size > DOCUMENT_LIMIT:
-        raise IntegrityError(f"{descriptor.digest} is {descriptor.size} bytes; a document has at most {DOCUMENT_LIMIT}")
+def read_document(store: Store, descriptor: Descriptor, limit: int = DOCUMENT_LIMIT) -> bytes:
+    """Read a document of at most `limit` bytes and check it against its descriptor; raises IntegrityError."""
+    if descriptor.size > limit:
+        raise IntegrityError(f"{descriptor.digest} is {descriptor.size} bytes; a document has at most {limit}")
     with store.open(descriptor) as stream:
         data = stream.read(descriptor.size + 1)
     if Descriptor.of(data, descriptor.media_type).digest != descriptor.digest:
@@ -86,6 +86,8 @@ def read_image(store: Store, descriptor: Descriptor, platform: Platform | None =
     manifest = decode_foreign(Manifest, data, str(descriptor.digest))
     config_bytes = read_document(store, manifest.config)
     config = decode_foreign(ImageConfig, config_bytes, str(manifest.config.digest))
+    if len(config.rootfs.diff_ids) != len(manifest.layers):
+        raise IntegrityError(f"{descriptor.digest} has {len(manifest.layers)} layers and other diff IDs in its config")
     return Image(
         descriptor=descriptor, manifest_bytes=data, config_bytes=config_bytes, manifest=manifest, config=config
     )

@@ -49,8 +49,21 @@ class Ingests(Protocol):
         ...
 
 
-class WritableStore(Store, Ingests, Protocol):
-    """A store that a builder can write layers into."""
+@runtime_checkable
+class Referrers(Store, Protocol):
+    """A store that knows what speaks of an image: its provenance, its signatures."""
+
+    def referrers(self, subject: Descriptor) -> list[Descriptor]:
+        """Return the manifests that have this subject, each with its artifact type and annotations."""
+        ...
+
+    def refer(self, manifest: Descriptor, subject: Descriptor) -> None:
+        """Let a manifest that is here, and has this subject, be found among its referrers."""
+        ...
+
+
+class WritableStore(Referrers, Ingests, Protocol):
+    """A store that a builder can write images into."""
 
 
 @runtime_checkable

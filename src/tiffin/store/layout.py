@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from tiffin.durable import lock, renamed, room_in, sweep, sync_directory
 from tiffin.errors import IntegrityError, NotFoundError
+from tiffin.oci.artifact import read_artifact
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, decode, encode
 
@@ -87,23 +88,28 @@ class LayoutStore:
         """Let the name mean this descriptor from now on; one that does already is not written again."""
         known = self.names().get(name)
         if known is None or known.digest != descriptor.digest:
-            with self._changing() as names:
+            with self._changing() as (names, _):
                 names[name] = descriptor
 
     def untag(self, name: str) -> None:
         """Forget the name; raises NotFoundError."""
         self.resolve(name)
-        with self._changing() as names:
+        with self._changing() as (names, _):
             names.pop(name, None)
 
     def names(self) -> dict[str, Descriptor]:
         """Every name and what it means."""
-        try:
-            data = (self.root / "index.json").read_bytes()
-        except FileNotFoundError:
-            return {}
-        manifests = decode(Index, data, str(self.root / "index.json")).manifests
-        return {d.annotations[REF_NAME]: d for d in manifests if REF_NAME in d.annotations}
+        return {d.annotations[REF_NAME]: d for d in self._manifests() if REF_NAME in d.annotations}
+
+    def referrers(self, subject: Descriptor) -> list[Descriptor]:
+        """Return the manifests that have this subject, each with its artifact type and annotations."""
+        return [found for found in self._unnamed().values() if self._speaks_of(found, subject)]
+
+    def refer(self, manifest: Descriptor, subject: Descriptor) -> None:  # noqa: ARG002 - the manifest itself says it
+        """Let a manifest that is here, and has this subject, be found among its referrers."""
+        if manifest.digest not in self._unnamed():
+            with self._changing() as (_, unnamed):
+                unnamed[manifest.digest] = manifest
 
     def sweep(self) -> int:
         """Delete what processes that died left half-written; returns how many files."""
@@ -117,13 +123,33 @@ class LayoutStore:
             with renamed(marker) as file:
                 file.write(b'{"imageLayoutVersion":"1.0.0"}')
 
+    def _manifests(self) -> list[Descriptor]:
+        path = self.root / "index.json"
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return []
+        return decode(Index, data, str(path)).manifests
+
+    def _unnamed(self) -> dict[Digest, Descriptor]:
+        """What the index lists without a name: manifests that speak of others."""
+        return {found.digest: found for found in self._manifests() if REF_NAME not in found.annotations}
+
+    def _speaks_of(self, found: Descriptor, subject: Descriptor) -> bool:
+        try:
+            return read_artifact(self, found).subject.digest == subject.digest
+        except (IntegrityError, NotFoundError):
+            return False  # it speaks of nothing, or is damaged, which is no harm to others
+
     @contextmanager
-    def _changing(self) -> Iterator[dict[str, Descriptor]]:
+    def _changing(self) -> Iterator[tuple[dict[str, Descriptor], dict[Digest, Descriptor]]]:
+        """Change what has a name and what has none; both are written sorted."""
         self._prepare()
         with lock(self.root / "index.lock"):
-            names = self.names()
-            yield names
+            names, unnamed = self.names(), self._unnamed()
+            yield names, unnamed
             manifests = [_named(name, descriptor) for name, descriptor in sorted(names.items())]
+            manifests += [descriptor for _, descriptor in sorted(unnamed.items())]
             with renamed(self.root / "index.json") as file:
                 file.write(encode(Index(manifests=manifests)))
 

@@ -18,6 +18,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._blobs: dict[Digest, bytes] = {}
         self._names: dict[str, Descriptor] = {}
+        self._referrers: dict[Digest, dict[Digest, Descriptor]] = {}
 
     def exists(self, descriptor: Descriptor) -> bool:
         """Say whether the whole content is here."""
@@ -59,6 +60,14 @@ class MemoryStore:
     def names(self) -> dict[str, Descriptor]:
         """Every name and what it means."""
         return dict(self._names)
+
+    def referrers(self, subject: Descriptor) -> list[Descriptor]:
+        """Return the manifests that have this subject, each with its artifact type and annotations."""
+        return list(self._referrers.get(subject.digest, {}).values())
+
+    def refer(self, manifest: Descriptor, subject: Descriptor) -> None:
+        """Let a manifest that is here, and has this subject, be found among its referrers."""
+        self._referrers.setdefault(subject.digest, {})[manifest.digest] = manifest
 
 
 class MemoryIngest:

@@ -38,6 +38,7 @@ def source(path: str, text: str = "", size: int = 10) -> SourceFile:
 
 PROJECT = Project(name="iris", model=ModelSection(path="model.joblib"))
 ENVIRONMENT = Environment(
+    lock="# what the lock says\n",
     suite="bookworm",
     python="3.11",
     platform=Platform(os="linux", architecture="amd64"),

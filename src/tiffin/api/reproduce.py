@@ -1,0 +1,107 @@
+"""`reproduce`: make an image again out of what it carries, and compare digests."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from tiffin import __version__
+from tiffin.api.build import environment_of, workshop_of
+from tiffin.api.home import Home
+from tiffin.api.images import find_image
+from tiffin.api.projects import Checkout
+from tiffin.api.sbom import document
+from tiffin.build.carried import LOCK, PROJECT, read_lock_text, read_project_text
+from tiffin.build.contents import titles
+from tiffin.build.fingerprint import Fingerprints
+from tiffin.build.plan import BuildPlan, Payload, ServerParts, plan_image
+from tiffin.build.reproduce import VERSION, Reproduction, without_gone
+from tiffin.build.reproduce import reproduce as reproduce_plan
+from tiffin.build.server import server_files, server_wheels
+from tiffin.errors import ConfigError, UnsupportedError
+from tiffin.layers.unpack import unpack_layer
+from tiffin.oci.image import Image
+from tiffin.oci.store import Store
+from tiffin.packages.lock import Lock
+from tiffin.progress import step
+
+WEIGHTS, CODE = "weights", "code"
+"""Layers of the user's own files, which no index has."""
+
+
+def reproduce(name: str, home: Home | None = None) -> Reproduction:
+    """Make an image again from its lock, its project and its own files, every package fetched anew, and compare.
+
+    Raises NotFoundError for an image that carries no lock, and UnavailableError where an index does not answer.
+    """
+    home = home or Home.of()
+    image = find_image(home.store, name)
+    home.cache.mkdir(parents=True, exist_ok=True)
+    with step("reproduce", name), tempfile.TemporaryDirectory(prefix="reproduce-", dir=home.cache) as folder:
+        checkout, lock = _carried(name, image, home.store, Path(folder))
+        scratch = Home(data=checkout.folder / "data", cache=checkout.folder / "cache")
+        own = _own_files(image, home.store, checkout.folder)
+        plan = _plan(checkout, lock, image, own, scratch)
+        sources = {**own[WEIGHTS], **own[CODE], **server_files()}
+        workshop = without_gone(workshop_of(_on_its_platform(checkout, lock), scratch, sources))
+        return reproduce_plan(name, image, home.store, plan, workshop)
+
+
+def _carried(name: str, image: Image, store: Store, folder: Path) -> tuple[Checkout, Lock]:
+    """Read project and lock out of an image."""
+    project, lock = (document(store, image, path, name) for path in (PROJECT, LOCK))
+    try:
+        read = read_project_text(project, f"{name}: /{PROJECT}")
+        return Checkout(folder=folder, file=Path("/", PROJECT), project=read), read_lock_text(lock, f"{name}: /{LOCK}")
+    except (ConfigError, UnsupportedError) as error:
+        made_by = image.config.config.labels.get(VERSION, "")
+        if made_by == __version__:
+            raise
+        message = f"tiffin {made_by} made {name}, and this is {__version__}: {error.message}"
+        raise UnsupportedError(message, f"use that version: `uvx tiffin@{made_by} reproduce {name}`") from error
+
+
+def _plan(checkout: Checkout, lock: Lock, image: Image, own: dict[str, dict[str, Path]], scratch: Home) -> BuildPlan:
+    """Plan the image as its build did, with the server of this tiffin."""
+    seen = Fingerprints(scratch.records("files"), checkout.folder)
+    format_ = image.config.config.labels.get("dev.tiffin.format", "")
+    return plan_image(
+        checkout.project,
+        environment_of(checkout, lock),
+        ServerParts(files=seen.files(server_files()), wheels=server_wheels(lock.python, lock.platform)),
+        Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE])),
+    )
+
+
+def _on_its_platform(checkout: Checkout, lock: Lock) -> Checkout:
+    """Say which platform the packages are for; where they are is this machine's to say, not the image's."""
+    section = msgspec.structs.replace(checkout.project.image, platform=str(lock.platform), mirror="")
+    return msgspec.structs.replace(checkout, project=msgspec.structs.replace(checkout.project, image=section))
+
+
+def _own_files(image: Image, store: Store, folder: Path) -> dict[str, dict[str, Path]]:
+    """Unpack the user's own layers; for weights and code, path in the image -> path here."""
+    layers = list(zip(image.manifest.layers, image.config.rootfs.diff_ids, strict=True))
+    own: dict[str, dict[str, Path]] = {WEIGHTS: {}, CODE: {}}
+    for number, title in enumerate(titles(image.config.history, len(layers))):
+        if title in own:
+            descriptor, diff_id = layers[number]
+            target = folder / "own" / str(number)
+            target.mkdir(parents=True)
+            with store.open(descriptor) as blob:
+                unpack_layer(blob, descriptor.media_type, target, diff_id)
+            own[title] |= dict(_regular(target))
+    return own
+
+
+def _regular(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every regular file below a folder; no link is followed, since an image may come from anybody."""
+    for folder, _, names in os.walk(root):
+        for path in (Path(folder, name) for name in names):
+            if stat.S_ISREG(path.lstat().st_mode):
+                yield path.relative_to(root).as_posix(), path

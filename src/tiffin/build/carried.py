@@ -1,0 +1,39 @@
+"""What an image carries so that it can be made again: its project and its lock, neither with an address in it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tiffin.config.project import Project
+from tiffin.config.read import parse_project
+from tiffin.errors import IntegrityError
+from tiffin.oci.documents import encode
+from tiffin.packages.lock import Lock, dumps, loads, with_layers
+
+PROJECT = "opt/tiffin/project.json"
+LOCK = "opt/tiffin/pylock.tiffin.toml"
+
+
+def project_text(project: Project) -> str:
+    """Write a project as JSON with every key; the mirror is left out, since it says where and not what."""
+    image = msgspec.structs.replace(project.image, mirror="")
+    return msgspec.json.format(encode(msgspec.structs.replace(project, image=image))).decode() + "\n"
+
+
+def lock_text(lock: Lock) -> str:
+    """Write a lock as it was before a build knew what layers its packages become."""
+    return dumps(with_layers(lock, {}))
+
+
+def read_project_text(text: str, where: str) -> Project:
+    """Read what `project_text` wrote; raises ConfigError with the place of what this tiffin does not know."""
+    try:
+        table = msgspec.json.decode(text)
+    except msgspec.MsgspecError as error:
+        raise IntegrityError(f"{where} is not JSON: {error}", "pull or build the image again") from error
+    return parse_project(table, where)
+
+
+def read_lock_text(text: str, where: str) -> Lock:
+    """Read what `lock_text` wrote."""
+    return loads(text, where)
