@@ -1,6 +1,9 @@
 # Two commands do everything: `make demo` and `make test`. Each makes its own environment.
 PYTHON ?= python3
 BIN := .venv/bin
+MODELS := .venv-models/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+PIP := python -m pip install --quiet --disable-pip-version-check
 
 demo: setup  ## train a model, pack it, run it, ask it, stop it; prints a time for each phase
 	$(BIN)/python examples/demo.py
@@ -9,8 +12,15 @@ setup: .venv/.ready  ## make .venv from the committed lock
 
 .venv/.ready: requirements/dev.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/$(PIP) --require-hashes -r requirements/dev.txt
+	$(BIN)/$(PIP) --no-deps --editable .
+	touch $@
+
+.venv-models/.ready: requirements/models.txt requirements/torch.txt pyproject.toml
+	$(PYTHON) -m venv .venv-models
+	$(MODELS)/$(PIP) --no-deps --require-hashes -r requirements/models.txt
+	$(MODELS)/$(PIP) --no-deps --only-binary :all: -r requirements/torch.txt || cat requirements/torch.txt
+	$(MODELS)/$(PIP) --no-deps --editable .
 	touch $@
 
 fmt: setup  ## format the code
@@ -22,19 +32,23 @@ check: setup  ## formatting, lint, types, floors
 test: setup  ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-models: .venv-models/.ready  ## the tests of torch, TensorFlow, transformers and MLflow, in an environment of their own
+	$(MODELS)/python -m pytest -n 2 --durations 15 -m models tests/models
+
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
 bench: setup  ## tiffin beside its peers, in one run; prints tables
 	$(BIN)/python -m benchmarks
 
-ci: check test demo  ## what .ci/run calls
+ci: check test test-models demo  ## what .ci/run calls
 
-lock:  ## resolve requirements/dev.txt anew; it holds hashes and no index address
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --group dev pyproject.toml -o requirements/dev.txt
+lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
+	$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --group models pyproject.toml --excludes requirements/cuda.in --no-emit-package torch -o requirements/models.txt
 	$(BIN)/python requirements/lock_server.py
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test docs bench ci lock help
+.PHONY: demo setup fmt check test test-models docs bench ci lock help

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tiffin.models.detect import read_model
 from tiffin_serve.protocol.signature import Signature
 from tiffin_serve.worker.loaders import load
 
@@ -17,6 +20,11 @@ pytestmark = [pytest.mark.models, pytest.mark.filterwarnings("ignore")]
 
 pyfunc = pytest.importorskip("mlflow.pyfunc", reason="needs mlflow")
 mlflow_models = pytest.importorskip("mlflow.models", reason="needs mlflow")
+keras = pytest.importorskip("keras", reason="needs keras")
+lightgbm = pytest.importorskip("lightgbm", reason="needs lightgbm")
+linear_model = pytest.importorskip("sklearn.linear_model", reason="needs scikit-learn")
+onnx = pytest.importorskip("onnx", reason="needs onnx")
+xgboost = pytest.importorskip("xgboost", reason="needs xgboost")
 
 
 class Echo(pyfunc.PythonModel):
@@ -62,3 +70,53 @@ def test_tensors_stay_tensors_and_parameters_arrive(tmp_path: Path) -> None:
     assert named(model.signature["outputs"]) == [("predict", "FP32", [-1, 3])]
     answer = model.predict({"input": rows}, (), {"times": 3, "unknown": 1})
     assert (answer["predict"] == 3).all()
+
+
+KINDS = {"FP32": "f4", "FP64": "f8"}
+ROWS = np.arange(12, dtype="f8").reshape(3, 4)
+
+
+def linear() -> Any:
+    return linear_model.LinearRegression().fit(ROWS, ROWS.sum(axis=1) ** 2)
+
+
+def doubling() -> Any:
+    node = onnx.helper.make_node("Add", ["rows", "rows"], ["twice"])
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 4]) for name in ("rows", "twice")]
+    graph = onnx.helper.make_graph([node], "doubling", values[:1], values[1:])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+
+
+def dense() -> Any:
+    return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+
+
+FLAVORS: dict[str, tuple[str, Callable[[], Any], str]] = {
+    "sklearn": ("skops", linear, "scikit-learn skops"),
+    "xgboost": ("xgboost", lambda: xgboost.XGBRegressor(n_estimators=3).fit(ROWS, ROWS[:, 0]), "xgboost-cpu"),
+    "lightgbm": ("skops", lambda: lightgbm.LGBMRegressor(verbose=-1).fit(ROWS, ROWS[:, 0]), "lightgbm skops"),
+    "onnx": ("onnx", doubling, "onnxruntime"),
+    "tensorflow": ("mlflow", dense, "mlflow-skinny tensorflow-cpu"),
+}
+"""MLflow's flavor -> the format it is served as, what makes a model, and a part of what it needs."""
+
+
+@pytest.mark.parametrize("flavor", FLAVORS)
+def test_a_flavor_answers_as_mlflow_does(tmp_path: Path, flavor: str) -> None:
+    format_, make, needs = FLAVORS[flavor]
+    listed = ["mlflow-skinny", "tensorflow-cpu", "scikit-learn", "skops", "xgboost-cpu", "lightgbm", "onnxruntime"]
+    saver = importlib.import_module(f"mlflow.{flavor}")
+    rows = ROWS.astype("f4") if flavor in {"onnx", "tensorflow"} else ROWS
+    signature = mlflow_models.infer_signature(rows)
+    saver.save_model(make(), tmp_path / "m", signature=signature, pip_requirements=listed)
+    found = read_model(tmp_path / "m")
+    assert found.format == format_
+    assert set(needs.split()) <= {*found.requirements, *found.needs}
+    assert (found.format == "mlflow") == ("mlflow-skinny" in found.requirements)
+    model = load(found.format, str(found.path), "")
+    [spec] = model.signature["inputs"]
+    [answer] = model.predict({spec["name"]: rows.astype(KINDS[spec["datatype"]])}, (), {}).values()
+    expected = pyfunc.load_model(tmp_path / "m").predict(rows)
+    if isinstance(expected, dict):
+        [expected] = expected.values()
+    np.testing.assert_allclose(np.asarray(answer), np.asarray(expected), rtol=1e-5)

@@ -198,4 +198,7 @@ def _hint(names: list[str]) -> str:
     if not names:
         return "no framework writes such a file: do not load it; save the model again where it was trained"
     listed = ", ".join(f'"{name}"' for name in names)
-    return f"load it only if you know who made it; names of your own go under [model]: allow-imports = [{listed}]"
+    told = f"load it only if you know who made it; names of your own go under [model]: allow-imports = [{listed}]"
+    if any(name.startswith("cloudpickle.") for name in names):
+        return f'cloudpickle put code into it: keep that in a file, for MLflow by `python_model="file.py"`; or {told}'
+    return told

@@ -6,12 +6,10 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 
+from tiffin.errors import ConfigError
 from tiffin.models.detect import find_model, read_model
-from tiffin.models.yaml_blocks import Value, read_blocks
 
 MLMODEL = """\
 flavors:
@@ -79,57 +77,23 @@ def test_without_requirements_the_pip_part_of_condas_file_counts(tmp_path: Path)
     assert read_model(folder).needs == ("scikit-learn",)
 
 
-def test_values_are_folded_and_unquoted() -> None:
-    document = read_blocks(MLMODEL)
-    assert isinstance(document, dict)
-    signature = document["signature"]
-    assert isinstance(signature, dict)
-    assert signature["params"] == ""
-    assert '"it\'s wide"' in str(signature["inputs"])
-    assert str(signature["inputs"]).endswith('{"type": "double", "name": "long"}]')
+def test_of_what_mlflow_saw_imported_only_what_the_file_needs_is_kept(tmp_path: Path) -> None:
+    text = "flavors:\n  lightgbm:\n    code: null\n    data: model.lgb\n"
+    lines = "mlflow==3.17.2\nlightgbm==4.7.0\npytest==9.2.0\ntorch==2.13.0\n"
+    folder = write(tmp_path / "m", text, lines)
+    (folder / "model.lgb").write_text("tree\nversion=v4\n")
+    found = read_model(folder)
+    assert (found.format, found.requirements, found.needs) == ("lightgbm", ("lightgbm==4.7.0",), ())
 
 
-KEYS = st.text("abcdefgh_", min_size=1, max_size=6)
-LEAVES = st.text("abcdefgh =<>.", min_size=1, max_size=12).map(str.strip).filter(bool)
-DOCUMENTS = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(KEYS, inner, min_size=1, max_size=3)
-).filter(lambda value: not isinstance(value, str))
+@pytest.mark.parametrize("name", ["MLmodel", "conda.yaml"])
+def test_a_document_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    folder = write(tmp_path / "m", requirements="")
+    (folder / name).write_text("a: &a [x]\nb: *a\n")
+    with pytest.raises(ConfigError, match=f"{name}: line 2 has the alias"):
+        find_model(tmp_path)
 
 
-def dump(value: Value, indent: int = 0) -> list[str]:
-    """Write a document as MLflow's writer does: lists of a map are not indented."""
-    pad = " " * indent
-    if isinstance(value, str):
-        return [pad + value]
-    lines: list[str] = []
-    entries = [("-", inner) for inner in value] if isinstance(value, list) else [(f"{k}:", v) for k, v in value.items()]
-    for head, inner in entries:
-        if isinstance(inner, str):
-            lines.append(f"{pad}{head} {inner}")
-        elif head == "-":
-            own = dump(inner, indent + 2)
-            lines += [f"{pad}- {own[0].strip()}", *own[1:]]
-        else:
-            lines += [pad + head, *dump(inner, indent if isinstance(inner, list) else indent + 2)]
-    return lines
-
-
-@given(DOCUMENTS)
-def test_what_is_written_is_read_again(document: Value) -> None:
-    assert read_blocks("\n".join(dump(document))) == document
-
-
-UNREADABLE = {
-    "indented too little": "a:\n    b: c\n  d: e",
-    "nested too deep": "- - - " * 40,
-    "a text": "just text",
-    "half a map": "a: b\nnothing",
-    "a million entries": "- a\n" * 1_000_000,
-    "a million spaces": "a" + " " * 1_000_000 + "b",
-}
-
-
-@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_is_no_such_document_never_hangs(text: str) -> None:
-    with pytest.raises(ValueError, match=r"understood|deep|long"):
-        read_blocks(text)
+def test_a_file_of_that_name_without_flavors_is_no_model(tmp_path: Path) -> None:
+    folder = write(tmp_path / "m", "name: mine\n")
+    assert find_model(folder).format == "sklearn-pickle"

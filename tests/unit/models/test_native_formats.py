@@ -56,6 +56,8 @@ def test_skops_tells_versions_and_what_its_types_come_from(tmp_path: Path) -> No
     found = read_model(write_skops(tmp_path / "m.skops", schema))
     assert found.needs == ("scikit-learn", "skops", "xgboost")
     assert found.trained_with == {"scikit-learn": "1.9.1", "skops": "0.16.0"}
+    state["feature_names_in_"] = {"__module__": "numpy"}
+    assert "pandas" in read_model(write_skops(tmp_path / "m.skops", schema)).needs
 
 
 @pytest.mark.parametrize("schema", ["[" * 100_000, "[]", "{}", "nonsense"])

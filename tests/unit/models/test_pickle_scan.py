@@ -58,6 +58,13 @@ def test_the_error_names_import_place_and_remedy(tmp_path: Path) -> None:
     assert 'allow-imports = ["os:system"]' in str(caught.value.hint)
 
 
+def test_code_that_cloudpickle_kept_may_be_kept_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "python_model.pkl").write_bytes(b"ccloudpickle.cloudpickle\n_make_function\n.")
+    with pytest.raises(DeniedError) as caught:
+        approve(tmp_path / "python_model.pkl", "mlflow", AllowedImports())
+    assert 'python_model="file.py"' in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("what", hostile.DISGUISED)
 def test_a_disguise_is_seen_through(tmp_path: Path, what: str) -> None:
     data, expected = hostile.DISGUISED[what]

@@ -99,6 +99,16 @@ def test_skops_is_loaded_like_any_estimator(tmp_path: Path) -> None:
     assert answer["predict"].tolist() == estimator.predict(FRAME).tolist()
 
 
+def test_skops_loads_what_estimators_of_lightgbm_are_made_of(tmp_path: Path) -> None:
+    skops = pytest.importorskip("skops.io", reason="needs skops")
+    lightgbm = pytest.importorskip("lightgbm", reason="needs lightgbm")
+    rows = np.arange(80.0).reshape(20, 4)
+    estimator = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(rows, rows[:, 0])
+    skops.dump(estimator, tmp_path / "m.skops")
+    answer = served("skops", tmp_path / "m.skops").predict({"input": rows}, (), {})
+    np.testing.assert_allclose(answer["predict"], estimator.predict(rows))
+
+
 def test_skops_with_a_type_of_nobodys_is_refused_by_its_name(tmp_path: Path) -> None:
     skops = pytest.importorskip("skops.io", reason="needs skops")
     skops.dump(FunctionTransformer(served), tmp_path / "m.skops")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from tiffin.config.plain_yaml import LARGEST, Value, read_yaml
 from tiffin.models.distributions import ALTERNATIVES
 from tiffin.models.formats import lightgbm, onnx, sklearn, skops, xgboost
 from tiffin.models.formats.format import Format
 from tiffin.models.model import Model
-from tiffin.models.yaml_blocks import Value, read_blocks
 
 _MARK = "MLmodel"
 _FLAVORS = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "onnx": "data"}
@@ -24,30 +24,45 @@ _FLAVORS = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "
 _FILES = (*sklearn.FORMATS, *skops.FORMATS, *onnx.FORMATS, *xgboost.FORMATS, *lightgbm.FORMATS)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _HEAD = 4096
-_LONGEST = 4 << 20
-"""Bytes that are read of a document; names of thousands of columns are a tenth of that."""
 
 
 def _read(path: Path, head: bytes) -> Model | None:
+    del head
     flavors = _table(_document(path / _MARK), "flavors")
-    if b"flavors:" not in head and not flavors:
+    if not flavors:
         return None
     lines = _single(_requirements(path))
     inner = _wrapped(path, flavors)
     if inner is None:
         return Model(format="mlflow", path=path, needs=() if lines else ("mlflow",), requirements=tuple(lines))
-    kept = tuple(line for line in lines if not _name(line).startswith("mlflow"))
+    kept = _kept(lines, inner)
     listed = {_name(line) for line in kept}
-    needs = tuple(need for need in inner.needs if not listed & {need, *ALTERNATIVES.get(need, ())})
     return Model(
         format=inner.format,
         path=inner.path,
         source=path,
-        needs=needs,
+        needs=tuple(need for need in inner.needs if listed.isdisjoint(_bringing(need))),
         trained_with=inner.trained_with,
-        requirements=kept,
+        requirements=tuple(kept),
         packages=inner.packages,
     )
+
+
+def _kept(lines: list[str], inner: Model) -> list[str]:
+    """The lines that a file needs which is served without MLflow.
+
+    MLflow lists what was imported while it tried the model: torch and pytest where skops was there. Only a pickle may
+    need more than its format says.
+    """
+    if inner.format.startswith("sklearn"):
+        return [line for line in lines if not _name(line).startswith("mlflow")]
+    needed = {name for need in inner.needs for name in _bringing(need)}
+    return [line for line in lines if _name(line) in needed]
+
+
+def _bringing(need: str) -> set[str]:
+    """The distributions of which one is enough."""
+    return {need, *ALTERNATIVES.get(need, ())}
 
 
 def _wrapped(path: Path, flavors: dict[str, Value]) -> Model | None:
@@ -73,8 +88,9 @@ def _requirements(path: Path) -> list[str]:
     file = path / "requirements.txt"
     lines: list[str] = []
     if file.is_file():
-        lines = _text(file).splitlines()
-    else:
+        with file.open("rb") as opened:
+            lines = opened.read(LARGEST).decode("utf-8", "replace").splitlines()
+    elif (path / "conda.yaml").is_file():
         dependencies = _document(path / "conda.yaml").get("dependencies")
         for part in dependencies if isinstance(dependencies, list) else ():
             pip = part.get("pip") if isinstance(part, dict) else None
@@ -94,16 +110,8 @@ def _name(line: str) -> str:
     return canonicalize_name(found[0]) if found else ""
 
 
-def _text(file: Path) -> str:
-    with file.open("rb") as opened:
-        return opened.read(_LONGEST).decode("utf-8", "replace")
-
-
 def _document(file: Path) -> dict[str, Value]:
-    try:
-        document = read_blocks(_text(file))
-    except (OSError, ValueError):
-        return {}
+    document = read_yaml(file)
     return document if isinstance(document, dict) else {}
 
 

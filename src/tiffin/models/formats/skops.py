@@ -15,6 +15,7 @@ from tiffin.models.formats.format import Format
 from tiffin.models.model import Model
 from tiffin.models.pickles import DISTRIBUTIONS
 
+_FITTED_ON_NAMES = "feature_names_in_"
 _RELEASE = re.compile(r"\d+(\.\w+)+")
 
 
@@ -23,6 +24,8 @@ def _read(path: Path, head: bytes) -> Model | None:
     if schema is None or "__module__" not in schema:
         return None
     needs = {DISTRIBUTIONS[top] for name in _modules(schema) if (top := name.partition(".")[0]) in DISTRIBUTIONS}
+    if any(_FITTED_ON_NAMES in node for node in _nodes(schema)):
+        needs.add("pandas")
     trained_with = {"skops": str(schema.get("_skops_version", "")), "scikit-learn": _sklearn_version(schema)}
     return Model(
         format="skops",

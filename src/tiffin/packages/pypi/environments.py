@@ -8,17 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tiffin.config.plain_yaml import Value, read_yaml
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.packages.pypi.requirements import Requirements
 
-_LARGEST = 1 << 20
-"""Bytes of an environment file that are read at most."""
 _MATCH = re.compile(r"(?:\S+::)?(?P<name>[A-Za-z0-9_.-]+)(?:\[.*\])?\s*(?P<version>.*)")
 _FUZZY = re.compile(r"={0,2}\s*(?P<version>\d+(?:\.\d+)*)(?:\.?\*)?(?:[= ].*)?")
 _DEBIAN = {
@@ -64,7 +62,7 @@ def environment_requirements(path: Path) -> Requirements:
     return _conda(items, path)
 
 
-def _conda(items: list[Any], path: Path) -> Requirements:
+def _conda(items: list[Value], path: Path) -> Requirements:
     lines: list[tuple[str, str]] = []
     python = ""
     for at, item in enumerate(items):
@@ -80,7 +78,7 @@ def _conda(items: list[Any], path: Path) -> Requirements:
     return _with_python(Requirements.of_list(lines, path), python, path)
 
 
-def _strings(items: list[Any], where: str) -> Iterator[tuple[str, str]]:
+def _strings(items: list[Value], where: str) -> Iterator[tuple[str, str]]:
     for at, item in enumerate(items):
         if not isinstance(item, str):
             raise ConfigError(f"{where}[{at}]: not a requirement", "write it as `- name==1.2.3`")
@@ -117,18 +115,8 @@ def _refused(name: str, version: str, place: str) -> UnsupportedError:
     return UnsupportedError(f"{place}: {name} is a package of conda, and only the pip part is used", hint)
 
 
-def _table(path: Path) -> dict[str, Any]:
-    import yaml  # type: ignore[import-untyped, import-not-found, unused-ignore]  # noqa: PLC0415 - few projects need it
-
-    try:
-        data = path.read_bytes()
-        if len(data) > _LARGEST:
-            raise ConfigError(f"{path} has more than {_LARGEST} bytes: no environment file", "name another file")
-        # BaseLoader makes strings, lists and dicts and nothing else: `python: 3.10` stays what was written
-        table = yaml.load(data, Loader=yaml.BaseLoader)  # noqa: S506 - safer than the safe loader, see above
-    except (OSError, yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise ConfigError(f"cannot read {path}: {reason}", "it must be YAML in UTF-8") from error
+def _table(path: Path) -> dict[str, Value]:
+    table = read_yaml(path)
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: not an environment of conda or MLflow", "see `dependencies` of conda.yaml")
     return table

@@ -9,6 +9,8 @@ FORMATS = ("skops",)
 
 TRUSTED = ("sklearn", "numpy", "scipy", "pandas", "xgboost", "lightgbm", "imblearn", "category_encoders")
 """Packages whose names may be in the file, beside those that skops trusts by itself."""
+PLAIN = ("collections.OrderedDict",)
+"""Python's own types that may be there as well: LightGBM's estimators hold this one."""
 
 
 def load(format_: str, path: str, predictor: str) -> Model:
@@ -18,7 +20,7 @@ def load(format_: str, path: str, predictor: str) -> Model:
     import skops.io
 
     asked = skops.io.get_untrusted_types(file=path)
-    foreign = [name for name in asked if name.partition(".")[0] not in TRUSTED]
+    foreign = [name for name in asked if name.partition(".")[0] not in TRUSTED and name not in PLAIN]
     if foreign:
         raise ValueError("the model holds types that are not the frameworks' own: %s" % ", ".join(sorted(foreign)))
     return SklearnModel(skops.io.load(path, trusted=asked))

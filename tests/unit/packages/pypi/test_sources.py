@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[str, str, type[TiffinError], str, str]] = {
     "no YAML": ("conda.yaml", "a: [", ConfigError, "cannot read", "YAML"),
     "a tag that makes objects": ("c.yaml", "dependencies: !!python/name:os.system", ConfigError, "not a list", ""),
     "deep nesting": ("conda.yaml", "[" * 100_000, ConfigError, "cannot read", "YAML"),
-    "a huge file": ("conda.yaml", "#" * (2 << 20), ConfigError, "more than", "another"),
+    "a huge file": ("conda.yaml", "#" * (5 << 20), ConfigError, "more than", "another"),
     "a strange Python": ("conda.yaml", "dependencies: ['python=x']", ConfigError, "not a version of Python", "3.11"),
     "poetry's lock": ("poetry.lock", "", UnsupportedError, "not read here", "poetry export"),
     "tiffin's lock": ("pylock.tiffin.toml", "", ConfigError, "what tiffin writes", "remove"),
