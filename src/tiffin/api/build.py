@@ -17,6 +17,7 @@ from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.make import make
 from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.prove import Archive, prove
 from tiffin.build.server import server_files, server_wheels
 from tiffin.build.sources import code_of, project_model, weights_of
 from tiffin.build.workshop import Workshop
@@ -43,6 +44,8 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bo
     checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home)
     reference = Reference.parse(tag or checkout.project.name)
     image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)
+    archive = Archive(store=home.store, libraries=home.records("libraries"), proofs=home.records("proofs"))
+    prove(plan, image, archive, checkout.project.image.allow_missing)
     if not locked:
         _complete(checkout, lock, completed(lock, plan, image, workshop.layers))
     home.store.tag(reference.tagged, image.descriptor)
