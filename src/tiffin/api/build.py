@@ -44,7 +44,7 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bo
     checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home)
     reference = Reference.parse(tag or checkout.project.name)
     image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)
-    archive = Archive(store=home.store, libraries=home.records("libraries"), proofs=home.records("proofs"))
+    archive = Archive(store=home.store, libraries=workshop.libraries, proofs=home.records("proofs"))
     prove(plan, image, archive, checkout.project.image.allow_missing)
     if not locked:
         _complete(checkout, lock, completed(lock, plan, image, workshop.layers))
@@ -145,6 +145,7 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
         layers=home.records("layers"),
         images=home.records("images"),
         bytecode=home.records("bytecode"),
+        libraries=home.records("libraries"),
         wheels=wheels,
         debs=debs,
         compiler=compiler,

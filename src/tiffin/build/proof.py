@@ -1,13 +1,17 @@
 """Whether what is in an image can start, judged before it starts: each wheel's tags, and each file the linker loads.
 
-A file is judged by what is certain. A Python module that cannot be loaded is fatal, and so is a wheel none of whose
-libraries can be. Plugins that the rest does without, tests, and one of several builds of a module are not. Pure.
+Only what is certain is fatal. Many wheels work with some of their files not loading: plugins for libraries that few
+have, tests, one build of a module for each version of a library. So a Python module that cannot be loaded is fatal
+where it lacks a version of symbols, or a library that any wheel may expect of a system, or what most modules of its
+package lack; and in a package without modules, where none of its libraries can be loaded. Pure.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -22,6 +26,12 @@ from tiffin.packages.pypi.wheels import tags
 _TESTS = {"test", "tests", "testing"}
 _DIGITS = re.compile(r"\d+")
 _GLIBC = re.compile(r"GLIBC_2\.(\d+)")
+_C_LIBRARY = "libc.so.6 libdl.so.2 libm.so.6 libnsl.so.1 libpthread.so.0 libresolv.so.2 librt.so.1 libutil.so.1"
+_COMPILERS = "libatomic.so.1 libgcc_s.so.1 libstdc++.so.6"
+_WINDOWS = "libGL.so.1 libICE.so.6 libSM.so.6 libX11.so.6 libXext.so.6 libXrender.so.1"
+_OTHERS = "libexpat.so.1 libglib-2.0.so.0 libgobject-2.0.so.0 libgthread-2.0.so.0 libz.so.1"
+EXPECTED = frozenset(f"{_C_LIBRARY} {_COMPILERS} {_WINDOWS} {_OTHERS}".split())
+"""Libraries that a manylinux wheel need not bring (PEP 513, PEP 571, PEP 600), so that its builders count on them."""
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +47,17 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     own: tuple[bool, ...]
     search: tuple[str, ...] = ()
     """The image's LD_LIBRARY_PATH."""
+
+
+class Lack(NamedTuple):
+    """A library, or a version of its symbols, that is not there."""
+
+    library: str
+    version: str
+
+
+Faults = Mapping[str, Collection[Fault]]
+"""What is wrong with loading files, by their paths."""
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
@@ -101,14 +122,40 @@ def _packages(subject: Subject) -> dict[str, list[ElfFile]]:
 def _broken(files: Sequence[ElfFile], linker: Linker, subject: Subject) -> Iterator[tuple[Finding, bool]]:
     """What cannot be loaded of one package, and whether that is fatal."""
     faults = {file.path: set(linker.load(file.path).faults) for file in files if linker.fits(file)}
-    modules = [file for file in files if file.path in faults and _importable(file, subject)]
-    fatal = {file.path for file in modules if not _optional(file, modules, faults)}
-    if not modules:
-        libraries = [path for path in faults if ".so" in path.rpartition("/")[2] and ".libs/" not in path]
-        fatal = set(libraries) if all(faults[path] for path in libraries) else set()
+    modules = [file.path for file in files if file.path in faults and _importable(file, subject)]
+    fatal = _fatal_modules(modules, faults) if modules else _fatal_libraries(faults)
     for file in files:
         for fault in faults.get(file.path, ()):
-            yield Finding(owner_of(file), fault, file.path), file.path in fatal and not _is_test(file.path)
+            certain = (file.path, _lack(fault)) in fatal and not _is_test(file.path)
+            yield Finding(owner_of(file), fault, file.path), certain
+
+
+def _fatal_modules(modules: Sequence[str], faults: Faults) -> set[tuple[str, Lack]]:
+    """What modules lack that their package is certain not to do without, each with the module."""
+    counted = Counter(lack for path in modules for lack in _lacks(faults[path]))
+    return {
+        (path, lack)
+        for path in modules
+        for lack in _lacks(faults[path])
+        if not _is_optional(path, modules, faults)
+        and (lack.version or lack.library in EXPECTED or 2 * counted[lack] >= len(modules))
+    }
+
+
+def _fatal_libraries(faults: Faults) -> set[tuple[str, Lack]]:
+    """What the libraries of a package without modules lack, where none of them can be loaded."""
+    paths = [path for path in faults if ".so" in path.rpartition("/")[2] and ".libs/" not in path]
+    if not all(faults[path] for path in paths):
+        return set()
+    return {(path, lack) for path in paths for lack in _lacks(faults[path])}
+
+
+def _lack(fault: Fault) -> Lack:
+    return Lack(fault.library, fault.version)
+
+
+def _lacks(faults: Iterable[Fault]) -> set[Lack]:
+    return {_lack(fault) for fault in faults}
 
 
 def _importable(file: ElfFile, subject: Subject) -> bool:
@@ -119,16 +166,15 @@ def _importable(file: ElfFile, subject: Subject) -> bool:
     return file.elf is not None and file.elf.module and suffix in known
 
 
-def _optional(file: ElfFile, modules: Iterable[ElfFile], faults: dict[str, set[Fault]]) -> bool:
+def _is_optional(path: str, modules: Iterable[str], faults: Faults) -> bool:
     """Whether a module is one of several builds of the same, of which each is for another version of a library."""
-    others = [other for other in modules if other is not file and _kin(other) == _kin(file)]
-    mine = {(fault.library, fault.version) for fault in faults[file.path]}
-    return any({(fault.library, fault.version) for fault in faults[other.path]} != mine for other in others)
+    others = [other for other in modules if other != path and _kin(other) == _kin(path)]
+    return any(_lacks(faults[other]) != _lacks(faults[path]) for other in others)
 
 
-def _kin(file: ElfFile) -> tuple[str, str]:
+def _kin(path: str) -> tuple[str, str]:
     """A module's folder and its name without digits."""
-    folder, _, name = file.path.rpartition("/")
+    folder, _, name = path.rpartition("/")
     return folder, _DIGITS.sub("", name.partition(".")[0])
 
 

@@ -6,7 +6,7 @@ layers and wheels it was about, so that an edit or a retrain does not ask again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import msgspec
 
@@ -74,6 +74,11 @@ def prove(plan: BuildPlan, image: Image, archive: Archive, allowed: Collection[s
             proven = hold(plan, parts, archive, allowed)
         if proven:
             archive.proofs.put(key, Proven(len(parts)))
+
+
+def libraries_key(diff_id: Digest) -> Digest:
+    """Under which key it is remembered what a layer holds for the dynamic linker."""
+    return Digest.of(encode([PROOF, diff_id]))
 
 
 def _has_elf(recipe: AnyRecipe) -> bool:

@@ -6,12 +6,10 @@ from collections.abc import Collection, Sequence
 
 from tiffin.build.plan import BuildPlan
 from tiffin.build.proof import Subject, judge
-from tiffin.build.prove import PROOF, PYTHON, Archive, Part
+from tiffin.build.prove import PYTHON, Archive, Part, libraries_key
 from tiffin.build.recipes import Base, Code, Server, Wheels
 from tiffin.build.refusal import notes, refusal
 from tiffin.layers.libraries import Libraries, read_libraries
-from tiffin.oci.digest import Digest
-from tiffin.oci.documents import encode
 from tiffin.progress import note, parallel
 
 _OWN = (Wheels, Server, Code)
@@ -35,17 +33,17 @@ def hold(plan: BuildPlan, parts: Sequence[Part], archive: Archive, allowed: Coll
             search=tuple(_search(plan.run.env)),
         )
     )
-    for text in notes(verdict, allowed):
-        note(text)
     suite = next((part.recipe.suite for part in parts if isinstance(part.recipe, Base)), "")
     if refused := refusal(verdict, suite, allowed):
         raise refused
+    for text in notes(verdict, allowed):
+        note(text)
     return True
 
 
 def _libraries(part: Part, archive: Archive) -> Libraries | None:
     """What a layer holds for the linker; None, and a word, for one that is neither remembered nor here."""
-    key = Digest.of(encode([PROOF, part.diff_id]))
+    key = libraries_key(part.diff_id)
     known = archive.libraries.get(key, Libraries)
     if known is not None:
         return known
