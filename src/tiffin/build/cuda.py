@@ -13,6 +13,9 @@ import msgspec
 
 from tiffin.packages.pins import WheelPin
 
+CUDA, DRIVER = "dev.tiffin.cuda", "dev.tiffin.cuda.driver"
+"""The labels of an image that name the release of CUDA and the drivers that run it."""
+
 _DRIVERS = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """CUDA's major version -> the least driver of Linux."""
 _RUNTIME = re.compile(r"nvidia-cuda-runtime(?:-cu\d+)?")
@@ -49,5 +52,4 @@ def cuda_labels(wheels: Iterable[WheelPin]) -> dict[str, str]:
     cuda = cuda_of(wheels)
     if cuda is None:
         return {}
-    driver = {"dev.tiffin.cuda.driver": f">={cuda.driver}"} if cuda.driver else {}
-    return {"dev.tiffin.cuda": cuda.version, **driver}
+    return {CUDA: cuda.version, **({DRIVER: f">={cuda.driver}"} if cuda.driver else {})}

@@ -7,7 +7,7 @@ import tomllib
 from functools import cache
 from importlib import resources
 
-_SONAME = re.compile(r"(lib[A-Za-z0-9+._-]+?)(?:-([0-9.]+))?\.so\.([0-9]+)")
+_SONAME = re.compile(r"(lib[A-Za-z0-9+._-]+)\.so\.([0-9]+)")
 
 
 def package_of(library: str, suite: str) -> str:
@@ -21,8 +21,8 @@ def guess(library: str) -> str:
     found = _SONAME.fullmatch(library)
     if not found:
         return ""
-    name = (found[1] + (found[2] or "")).lower().replace("_", "-")
-    return f"{name}-{found[3]}" if name[-1].isdigit() else name + found[3]
+    name = found[1].lower().replace("_", "-")
+    return f"{name}-{found[2]}" if name[-1].isdigit() else name + found[2]
 
 
 @cache
