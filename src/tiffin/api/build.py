@@ -118,7 +118,9 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
 
     def wheels(pins: Sequence[WheelPin]) -> list[Path]:
         from tiffin.packages.index import fetch_all
+        from tiffin.packages.pypi.wheels import refuse_misfits
 
+        refuse_misfits((pin.filename for pin in pins), checkout.image_python())
         with asking:  # several layers are made at once; they share one index and its connections
             packages = index()
         return fetch_all(packages, pins)

@@ -14,14 +14,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from tiffin.build.linking import Fault, Linker
 from tiffin.layers.libraries import ElfFile, Libraries
 from tiffin.oci.platform import Platform
 from tiffin.packages.pins import WheelPin
 from tiffin.packages.pypi.image_python import ImagePython
-from tiffin.packages.pypi.wheels import tags
+from tiffin.packages.pypi.wheels import misfits
 
 _TESTS = {"test", "tests", "testing"}
 _DIGITS = re.compile(r"\d+")
@@ -89,11 +88,12 @@ def judge(subject: Subject) -> Verdict:
     linker = Linker(subject.layers, subject.platform, subject.search)
     packages = _packages(subject)
     glibc = _glibc(linker)
+    python = ImagePython(version=subject.python, platform=subject.platform, glibc=glibc)
     broken = [found for files in packages.values() for found in _broken(files, linker, subject)]
     modules = [file for files in packages.values() for file in files if _importable(file, subject)]
     loaded = [(file, linker.load(file.path)) for file in modules if linker.fits(file)]
     return Verdict(
-        misfits=tuple(_misfits(subject, glibc)) if glibc[1] else (),
+        misfits=tuple(misfits((wheel.filename for wheel in subject.wheels), python)) if glibc[1] else (),
         glibc=glibc,
         fatal=tuple(sorted({finding for finding, fatal in broken if fatal})),
         noted=tuple(sorted({finding for finding, fatal in broken if not fatal})),
@@ -187,15 +187,3 @@ def _glibc(linker: Linker) -> tuple[int, int]:
     libc = linker.find("libc.so.6")
     found = [int(match[1]) for text in (libc.brings if libc else ()) if (match := _GLIBC.fullmatch(text))]
     return (2, max(found)) if found else (0, 0)
-
-
-def _misfits(subject: Subject, glibc: tuple[int, int]) -> Iterator[str]:
-    """The wheels whose tags the image's interpreter, C library and machine do not take (PEP 425)."""
-    accepted = set(tags(ImagePython(version=subject.python, platform=subject.platform, glibc=glibc)))
-    for wheel in sorted(subject.wheels):
-        try:
-            offered = parse_wheel_filename(wheel.filename)[-1]
-        except InvalidWheelFilename:
-            offered = frozenset()
-        if accepted.isdisjoint(offered):
-            yield wheel.filename
