@@ -18,6 +18,7 @@ from tiffin.build.carried import lock_text
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.make import make
 from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.prove import Archive, prove
 from tiffin.build.server import server_files, server_wheels
 from tiffin.build.sources import code_of, project_model, weights_of
 from tiffin.build.workshop import Workshop
@@ -44,6 +45,8 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bo
     checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home)
     reference = Reference.parse(tag or checkout.project.name)
     image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)
+    archive = Archive(store=home.store, libraries=workshop.libraries, proofs=home.records("proofs"))
+    prove(plan, image, archive, checkout.project.image.allow_missing)
     if not locked:
         _complete(checkout, lock, completed(lock, plan, image, workshop.layers))
     home.store.tag(reference.tagged, image.descriptor)
@@ -118,7 +121,9 @@ def workshop_of(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Wor
 
     def wheels(pins: Sequence[WheelPin]) -> list[Path]:
         from tiffin.packages.index import fetch_all
+        from tiffin.packages.pypi.wheels import refuse_misfits
 
+        refuse_misfits((pin.filename for pin in pins), checkout.image_python())
         with asking:  # several layers are made at once; they share one index and its connections
             packages = index()
         return fetch_all(packages, pins)
@@ -145,6 +150,7 @@ def workshop_of(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Wor
         layers=home.records("layers"),
         images=home.records("images"),
         bytecode=home.records("bytecode"),
+        libraries=home.records("libraries"),
         wheels=wheels,
         debs=debs,
         compiler=compiler,

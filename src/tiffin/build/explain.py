@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from tiffin.build.contents import ImageContents, Placed, tree
+from tiffin.build.cuda import CUDA, DRIVER
 from tiffin.layers.listing import WHEEL, Package
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
@@ -80,6 +81,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     hidden: list[FileRow]
     """Files that a layer above replaces or deletes: they are moved all the same."""
     slim: list[Saving]
+    cuda: str = ""
+    """The release of CUDA that its wheels were made for; empty where they use none."""
+    driver: str = ""
+    """The versions of NVIDIA's driver that run it."""
 
 
 def explain(image: ImageContents) -> Explanation:
@@ -101,6 +106,8 @@ def explain(image: ImageContents) -> Explanation:
         libraries=[row for row in _repeated(seen, _library) if len(_digests(row, seen)) > 1],
         hidden=hidden,
         slim=_slim(layers, seen),
+        cuda=image.config.config.labels.get(CUDA, ""),
+        driver=image.config.config.labels.get(DRIVER, ""),
     )
 
 

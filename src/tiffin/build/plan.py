@@ -6,6 +6,7 @@ import msgspec
 
 from tiffin import __version__
 from tiffin.build.carried import LOCK, PROJECT, project_text
+from tiffin.build.cuda import cuda_labels
 from tiffin.build.group import BYTECODE_BUCKETS, buckets, group_weights, group_wheels
 from tiffin.build.recipes import (
     AnyRecipe,
@@ -181,6 +182,7 @@ def _run(project: Project, environment: Environment, payload: Payload) -> RunCon
             "dev.tiffin.python": environment.python,
             "dev.tiffin.sockets": ",".join(f"{name}={port}" for name, port in PORTS.items()),
             "dev.tiffin.version": __version__,
+            **cuda_labels(environment.wheels),
             **_annotations(project, environment),
         },
         stop_signal="SIGTERM",

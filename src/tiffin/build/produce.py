@@ -9,6 +9,7 @@ from functools import partial, singledispatch
 import msgspec
 
 from tiffin.build.bytecode import compiled_files, compiled_library, compiled_wheels
+from tiffin.build.prove import libraries_key
 from tiffin.build.recipes import (
     Base,
     Code,
@@ -31,6 +32,7 @@ from tiffin.layers.deb import opened
 from tiffin.layers.debian_root import base_entries, package_entries
 from tiffin.layers.entry import Entry
 from tiffin.layers.layer import Layer
+from tiffin.layers.libraries import Gathering, watched
 from tiffin.layers.wheel import Wheel
 from tiffin.layers.wheel_layers import wheel_layer
 from tiffin.layers.wheel_names import SITE
@@ -48,19 +50,19 @@ def produce(recipe: Recipe, workshop: Workshop, base: Sequence[Layer]) -> Layer:
 @produce.register
 def _base(recipe: Base, workshop: Workshop, _: Sequence[Layer]) -> Layer:
     with opened(workshop.debs(recipe.packages)) as debs:
-        return write_layer(base_entries(debs), workshop.store)
+        return _linkable(base_entries(debs), workshop)
 
 
 @produce.register
 def _packages(recipe: Packages, workshop: Workshop, _: Sequence[Layer]) -> Layer:
     with opened(workshop.debs(recipe.packages)) as debs:
-        return write_layer(package_entries(debs), workshop.store)
+        return _linkable(package_entries(debs), workshop)
 
 
 @produce.register
 def _interpreter(recipe: Interpreter, workshop: Workshop, _: Sequence[Layer]) -> Layer:
     with opened(workshop.debs(recipe.packages)) as debs:
-        return write_layer([*package_entries(debs), *_environment(recipe.python)], workshop.store)
+        return _linkable([*package_entries(debs), *_environment(recipe.python)], workshop)
 
 
 @produce.register
@@ -72,7 +74,10 @@ def _standard_bytecode(recipe: StandardBytecode, workshop: Workshop, base: Seque
 
 @produce.register
 def _wheels(recipe: Wheels, workshop: Workshop, _: Sequence[Layer]) -> Layer:
-    return wheel_layer(wheel_sources(recipe.wheels, workshop), workshop.store)
+    gathering = Gathering()
+    layer = wheel_layer(wheel_sources(recipe.wheels, workshop), workshop.store, gathering)
+    workshop.libraries.put(libraries_key(layer.diff_id), gathering.libraries())
+    return layer
 
 
 @produce.register
@@ -88,7 +93,7 @@ def _server(recipe: Server, workshop: Workshop, base: Sequence[Layer]) -> Layer:
         entries = [*_files(recipe.files, workshop), *packages]
         if recipe.interpreter:
             entries += compiled_files(entries, recipe.python, workshop.compiler(base))
-        return write_layer(entries, workshop.store)
+        return _linkable(entries, workshop)
 
 
 @produce.register
@@ -105,6 +110,14 @@ def _code(recipe: Code, workshop: Workshop, _: Sequence[Layer]) -> Layer:
 def _metadata(recipe: Metadata, workshop: Workshop, _: Sequence[Layer]) -> Layer:
     texts = [Entry.of(path, text.encode()) for path, text in recipe.texts.items()]
     return write_layer([Entry.directory("app"), Entry.directory("models"), *texts], workshop.store)
+
+
+def _linkable(entries: Iterable[Entry], workshop: Workshop) -> Layer:
+    """Write a layer, and remember what it holds for the dynamic linker."""
+    gathering = Gathering()
+    layer = write_layer(watched(entries, gathering), workshop.store)
+    workshop.libraries.put(libraries_key(layer.diff_id), gathering.libraries())
+    return layer
 
 
 def _environment(python: str) -> list[Entry]:

@@ -21,7 +21,7 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """The rim of a build, made by whoever asks for it.
 
     `sources` maps paths in the image to files here; `compiler` runs the interpreter that some layers hold, and
-    `bytecode` remembers what was compiled.
+    `bytecode` remembers what was compiled; `libraries` remembers what layers hold for the dynamic linker.
     """
 
     store: WritableStore
@@ -31,4 +31,5 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     debs: Callable[[Sequence[DebPin]], list[Path]]
     compiler: Callable[[Sequence[Layer]], Compiler]
     bytecode: Records
+    libraries: Records
     sources: Mapping[str, Path]

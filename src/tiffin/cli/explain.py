@@ -29,6 +29,8 @@ def command(image: str, *, as_json: bool) -> None:
         return
     sizes = f"{human_size(found.packed)} packed, {human_size(found.unpacked)} unpacked"
     click.echo(f"{found.name} ({found.platform}): {sizes}, {len(found.layers)} layers, {found.files} files")
+    if found.cuda:
+        click.echo(f"CUDA {found.cuda}, NVIDIA driver {found.driver or 'unknown'}")
     _section("", found.layers, ("layer", "packed", "unpacked", "files"))
     _section("Packages", found.packages[:PACKAGES], ("name", "version", "unpacked", "files", "kind"))
     _section("Biggest files", found.biggest, ("size", "path", "layer"))

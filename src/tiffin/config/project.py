@@ -35,6 +35,7 @@ class ImageSection(Section, frozen=True, kw_only=True):
     bytecode: bool = True
     mirror: str = ""
     platform: str = ""
+    allow_missing: tuple[str, ...] = ()
 
 
 class ServeSection(Section, frozen=True, kw_only=True):

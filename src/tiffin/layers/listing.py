@@ -96,13 +96,13 @@ class _Reading:
     def take(self, member: Member, tar: Tar) -> None:
         if member.kind == DIRECTORY:
             return
-        path = _path(member.path)
+        path = plain_path(member.path)
         self._names += len(path)
         if len(self._files) == ENTRIES or self._names > _NAMES_LIMIT:
             raise IntegrityError(f"the layer has more than {ENTRIES} paths, or paths of more than {_NAMES_LIMIT} bytes")
         if member.kind != FILE:
             hard = member.kind == HARD_LINK
-            self._files[path] = File(path, 0, link=_path(member.link) if hard else _text(member.link), hard=hard)
+            self._files[path] = File(path, 0, link=plain_path(member.link) if hard else _text(member.link), hard=hard)
             return
         wanted = path in self._keep or _DPKG.fullmatch(path) or _DIST_INFO.fullmatch(path)
         text = bytearray() if wanted and member.size <= _TEXT_LIMIT else None
@@ -112,9 +112,9 @@ class _Reading:
             kept[path] = text.decode("utf-8", "replace")
 
     def listing(self, unpacked: int) -> Listing:
-        owned = _owned(self._databases)
-        packages = sorted(owned)
-        owners = {path: at for at, package in enumerate(packages) for path in owned[package]}
+        belongs = owned(self._databases)
+        packages = sorted(belongs)
+        owners = {path: at for at, package in enumerate(packages) for path in belongs[package]}
         files = [
             msgspec.structs.replace(file, owner=owners[path]) if path in owners else file
             for path, file in sorted(self._files.items())
@@ -131,8 +131,8 @@ def _hashed(tar: Tar, text: bytearray | None) -> str:
     return digest.hexdigest()
 
 
-def _path(path: bytes) -> str:
-    """A path from the root, without `./` before it."""
+def plain_path(path: bytes) -> str:
+    """Return a path from the root, without `./` before it."""
     return str(PurePosixPath("/", _text(path))).lstrip("/")
 
 
@@ -140,8 +140,8 @@ def _text(text: bytes) -> str:
     return text.decode("utf-8", "backslashreplace")
 
 
-def _owned(databases: dict[str, str]) -> dict[Package, set[str]]:
-    """Every package that the databases speak of, and the paths that are its own."""
+def owned(databases: dict[str, str]) -> dict[Package, set[str]]:
+    """Say which packages the databases speak of, given by their paths, and the paths that are each one's own."""
     owned: dict[Package, set[str]] = {}
     debs: dict[str, Package] = {}
     for path, text in databases.items():

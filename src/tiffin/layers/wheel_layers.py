@@ -17,6 +17,7 @@ import msgspec
 from tiffin.errors import ConflictError
 from tiffin.layers.entry import Entry
 from tiffin.layers.layer import Layer
+from tiffin.layers.libraries import Gathering, watched
 from tiffin.layers.wheel import Wheel, WheelMember, WheelSource
 from tiffin.layers.wheel_names import normal_name
 from tiffin.layers.write import write_layer
@@ -31,18 +32,19 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     same: bool
 
 
-def wheel_layer(wheels: Sequence[WheelSource], store: Ingests) -> Layer:
+def wheel_layer(wheels: Sequence[WheelSource], store: Ingests, gathering: Gathering | None = None) -> Layer:
     """Write the layer of one wheel, or of a bucket of several in whatever order they come.
 
     Wheels that bring the same path must share a layer (`conflicts` finds them), so that layers stay disjoint: there
-    the wheel whose name comes last provides it. Raises IntegrityError for a wheel that is not what it should be.
+    the wheel whose name comes last provides it. `gathering` sees what the layer holds for the dynamic linker. Raises
+    IntegrityError for a wheel that is not what it should be.
     """
     with contextlib.ExitStack() as stack:
         entries: dict[str, Entry] = {}
         for source in _in_order(wheels):
             wheel = stack.enter_context(Wheel.opened(source))
             entries |= {entry.path: entry for entry in wheel.entries()}
-        return write_layer(entries.values(), store)
+        return write_layer(watched(entries.values(), gathering or Gathering()), store)
 
 
 def conflicts(wheels: Sequence[WheelSource]) -> list[Conflict]:

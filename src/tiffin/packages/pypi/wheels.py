@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import BuildTag, InvalidWheelFilename, parse_wheel_filename
 
+from tiffin.errors import ConfigError
 from tiffin.packages.pypi.image_python import ImagePython
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
@@ -36,6 +37,18 @@ def best(filenames: Iterable[str], python: ImagePython) -> str | None:
     ranks = {tag: rank for rank, tag in enumerate(tags(python))}
     ranked = [(*rank, filename) for filename in filenames if (rank := _rank(filename, ranks)) is not None]
     return max(ranked)[-1] if ranked else None
+
+
+def misfits(filenames: Iterable[str], python: ImagePython) -> list[str]:
+    """Return the wheels that no tag of theirs makes fit for an image, sorted."""
+    ranks = dict.fromkeys(tags(python), 0)
+    return sorted(filename for filename in filenames if _rank(filename, ranks) is None)
+
+
+def refuse_misfits(filenames: Iterable[str], python: ImagePython) -> None:
+    """Raise ConfigError for wheels that are for another interpreter, machine or C library than the image's."""
+    if wrong := misfits(filenames, python):
+        raise ConfigError(f"not for {python}: {', '.join(wrong)}", "`tiffin lock` chooses wheels that fit")
 
 
 def _rank(filename: str, ranks: dict[Tag, int]) -> tuple[int, BuildTag] | None:
