@@ -72,7 +72,8 @@ def _standard_bytecode(recipe: StandardBytecode, workshop: Workshop, base: Seque
 
 @produce.register
 def _wheels(recipe: Wheels, workshop: Workshop, _: Sequence[Layer]) -> Layer:
-    return wheel_layer(wheel_sources(recipe.wheels, workshop), workshop.store)
+    wheels, yields_to = (wheel_sources(pins, workshop) for pins in (recipe.wheels, recipe.yields_to))
+    return wheel_layer(wheels, workshop.store, yields_to=yields_to, slim=recipe.slim)
 
 
 @produce.register
