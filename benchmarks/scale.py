@@ -1,13 +1,12 @@
 """How tiffin grows with what it packs: one huge wheel, forty thousand files, ten gigabytes of weights.
 
-`python -m benchmarks.scale` measures and prints a table; it needs no root and no peer. Memory is the most that one
-process had resident (`ru_maxrss` of a child and what it waited for).
+`python -m benchmarks --scale` measures and prints tables; it needs no root, no peer, and 25 GB in /var/tmp. Memory is
+the most that one process had resident (`ru_maxrss` of a child and of what that waited for).
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -26,9 +25,11 @@ from tiffin.layers.zip_archive import Archive
 from tiffin.progress import parallel
 from tiffin.store.layout import LayoutStore
 
+from . import machine
 from .big_wheel import write_big_wheel
 from .command import Command
 from .results import Results
+from .table import target_table
 from .targets import Target
 
 MEGABYTE = 1_000_000
@@ -204,17 +205,19 @@ MODES: dict[str, Callable[[Path, Sequence[Path]], None]] = {"splice": splice, "b
 
 
 def main() -> None:
-    """Measure, or be the child that is measured."""
-    if len(sys.argv) > 1 and sys.argv[1] in MODES:
-        MODES[sys.argv[1]](Path(sys.argv[2]), [Path(argument) for argument in sys.argv[3:]])
-        return
+    """Measure everything and print it."""
     results = Results(tell=lambda line: print(line, file=sys.stderr, flush=True))
+    before = machine.load()
     with tempfile.TemporaryDirectory(prefix="tiffin-scale-", dir="/var/tmp") as folder:
         scale_round(results, Path(folder))
-    print(scale_table(results))
-    for target in scale_targets(results):
-        print(json.dumps({"claim": target.claim, "limit": target.limit, "measured": round(target.measured, 2)}))
+    print(f"load {before:.1f} before, {machine.load():.1f} after\n")
+    print(scale_table(results), target_table(scale_targets(results)), sep="\n\n")
+
+
+def child(mode: str, folder: str, *wheels: str) -> None:
+    """Be the process that is measured."""
+    MODES[mode](Path(folder), [Path(wheel) for wheel in wheels])
 
 
 if __name__ == "__main__":
-    main()
+    child(*sys.argv[1:]) if sys.argv[1:] else main()
