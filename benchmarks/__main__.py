@@ -10,7 +10,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import machine
+from . import machine, scale
 from .page import Circumstances, page, runs_page
 from .results import Results
 from .rounds import build_round, memory_round, run_round, size_round
@@ -25,6 +25,9 @@ COLD, SMALL = 3, 5
 def main() -> None:
     """Measure everything and print it."""
     options = _options()
+    if options.scale:
+        scale.main()
+        return
     if os.geteuid() != 0:
         sys.exit("the peers need root: dockerd and buildah mount file systems")
     before = machine.load()
@@ -58,6 +61,9 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="one round of builds; runs, which take seconds, are repeated all the same"
     )
     parser.add_argument("--runs", action="store_true", help="only how long running takes; prints its table")
+    parser.add_argument(
+        "--scale", action="store_true", help="only how tiffin grows with what it packs; no peers, no root"
+    )
     parser.add_argument("--write", action="store_true", help=f"put the figures into {DOCUMENT.name}")
     parser.add_argument("--scratch", default="/var/tmp", help="a folder on a disk with 10 GB to spare")  # noqa: S108 - its default
     return parser.parse_args()

@@ -13,6 +13,7 @@ import msgspec
 from tiffin.api.home import Home
 from tiffin.api.imports import approve_weights
 from tiffin.api.lock_layers import LockedLayers, completed
+from tiffin.api.overlaps import kept_wheels, with_overlaps
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.carried import lock_text
 from tiffin.build.fingerprint import Fingerprints
@@ -42,7 +43,7 @@ def build(folder: Path, *, tag: str = "", locked: bool = False, offline: bool = 
 def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bool = False) -> tuple[Reference, Image]:
     """Make the image of the project in a folder and name it; the lock learns what layers its packages became."""
     home.sweep()
-    checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home)
+    checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home, offline=offline)
     reference = Reference.parse(tag or checkout.project.name)
     image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)
     archive = Archive(store=home.store, libraries=workshop.libraries, proofs=home.records("proofs"))
@@ -57,7 +58,7 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bo
 
 def plan_text(folder: Path, *, locked: bool = False, home: Home | None = None) -> str:
     """Return the plan of a project's image as JSON."""
-    _, _, plan, _ = prepare(folder, locked=locked, home=home or Home.of())
+    _, _, plan, _ = prepare(folder, locked=locked, home=home or Home.of(), offline=True)
     return encode(plan).decode()
 
 
@@ -78,13 +79,18 @@ def _without_network(checkout: Checkout, home: Home, plan: BuildPlan, workshop: 
     return offline(workshop, plan, index, debian)
 
 
-def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, BuildPlan, Workshop]:
-    """Read a project, its lock and its files, and plan its image."""
+def prepare(
+    folder: Path, *, locked: bool, home: Home, offline: bool = False
+) -> tuple[Checkout, Lock, BuildPlan, Workshop]:
+    """Read a project, its lock and its files, and plan its image; `offline` looks at no wheel that is not here."""
     checkout = Checkout.of(folder)
     model = project_model(checkout.folder, checkout.project)
     weights, code = weights_of(model), code_of(checkout.folder, checkout.project, model)
     server = server_files()
     lock = fresh_lock(checkout, home, locked=locked)
+    workshop = workshop_of(checkout, home, {**weights, **code, **server})
+    fetch = partial(kept_wheels, partial(index_of, checkout, home)) if offline else workshop.wheels
+    lock = with_overlaps(lock, home.records("overlaps"), fetch)
     seen = Fingerprints(home.records("files"), checkout.folder)
     packed = seen.files(weights)
     approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
@@ -95,7 +101,6 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, 
         Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
     seen.save()
-    workshop = workshop_of(checkout, home, {**weights, **code, **server})
     layers = LockedLayers(workshop.layers, lock.layers)
     return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
 
@@ -111,6 +116,7 @@ def environment_of(checkout: Checkout, lock: Lock) -> Environment:
         interpreter=lock.python_debs,
         packages=lock.package_debs,
         wheels=lock.wheels,
+        overlaps=lock.overlaps or (),
     )
 
 

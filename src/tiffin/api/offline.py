@@ -53,7 +53,9 @@ def _needed(plan: BuildPlan, workshop: Workshop) -> tuple[list[WheelPin], list[D
     for recipe in plan.recipes:
         if _is_made(recipe, workshop):
             continue
-        if isinstance(recipe, Wheels | Server):
+        if isinstance(recipe, Wheels):
+            wheels += (*recipe.wheels, *recipe.yields_to)
+        elif isinstance(recipe, Server):
             wheels += recipe.wheels
         elif isinstance(recipe, Base | Interpreter | Packages | StandardBytecode):
             debs += recipe.packages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -12,6 +12,7 @@ from tiffin.build.workshop import Workshop
 from tiffin.layers.bytecode import bytecode, wheel_bytecode
 from tiffin.layers.compiler import Compiler, Source
 from tiffin.layers.entry import Entry
+from tiffin.layers.wheel_names import normal_name
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.packages.pins import WheelPin
@@ -21,7 +22,7 @@ _NOT_IMPORTED = {"test", "tests", "idle_test", "lib2to3"}
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
-    """One compiled file of a wheel."""
+    """One compiled file of a wheel; `data` is empty where the source does not compile."""
 
     path: str
     data: bytes
@@ -29,14 +30,26 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
 
 def compiled_wheels(recipe: WheelBytecode, workshop: Workshop, start: Callable[[], Compiler]) -> list[Entry]:
     """The bytecode of a recipe's wheels; those not compiled before are compiled by what `start` gives."""
-    known = {wheel: workshop.bytecode.get(_key(recipe, wheel), list[Piece]) for wheel in recipe.wheels}
+    wheels = sorted({*recipe.wheels, *recipe.yields_to}, key=lambda wheel: normal_name(wheel.name))
+    known = {wheel: workshop.bytecode.get(_key(recipe, wheel), list[Piece]) for wheel in wheels}
     new = [wheel for wheel, pieces in known.items() if pieces is None]
     if new:
         compiled = wheel_bytecode(wheel_sources(new, workshop), start(), recipe.python)
-        for wheel, entries in zip(new, compiled, strict=True):
-            known[wheel] = pieces = [Piece(entry.path, _content(entry)) for entry in entries]
+        for wheel, found in zip(new, compiled, strict=True):
+            known[wheel] = pieces = [Piece(path, data) for path, data in found.items()]
             workshop.bytecode.put(_key(recipe, wheel), pieces)
-    return [Entry.of(piece.path, piece.data) for pieces in known.values() for piece in pieces or ()]
+    return list(_entries({wheel: pieces or [] for wheel, pieces in known.items()}, recipe).values())
+
+
+def _entries(compiled: Mapping[WheelPin, Sequence[Piece]], recipe: WheelBytecode) -> dict[str, Entry]:
+    """Take each path from the last wheel that has its source, though that may not compile; see `wheel_layer`."""
+    entries: dict[str, Entry] = {}
+    for wheel, pieces in compiled.items():
+        for piece in pieces:
+            entries.pop(piece.path, None)
+            if piece.data and wheel in recipe.wheels:
+                entries[piece.path] = Entry.of(piece.path, piece.data)
+    return entries
 
 
 def compiled_library(entries: Iterable[Entry], python: str, compiler: Compiler) -> list[Entry]:

@@ -22,7 +22,7 @@ def project_text(project: Project) -> str:
 
 def lock_text(lock: Lock) -> str:
     """Write a lock as it was before a build knew what layers its packages become."""
-    return dumps(with_layers(lock, {}))
+    return dumps(with_layers(msgspec.structs.replace(lock, overlaps=lock.overlaps or ()), {}))
 
 
 def read_project_text(text: str, where: str) -> Project:

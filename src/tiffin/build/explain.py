@@ -10,6 +10,7 @@ import msgspec
 from tiffin.build.contents import ImageContents, Placed, tree
 from tiffin.build.cuda import CUDA, DRIVER
 from tiffin.layers.listing import WHEEL, Package
+from tiffin.layers.slim import KINDS, spare
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
 
@@ -189,20 +190,12 @@ def _hidden(image: ImageContents, seen: dict[str, Placed]) -> Iterator[FileRow]:
                 yield FileRow(path=file.path, size=file.size, layer=layer.title)
 
 
-_SLIM = {
-    "tests": re.compile(r".*/tests?/.*"),
-    "headers": re.compile(r".*\.(?:h|hh|hpp|hxx|cuh)"),
-    "static libraries": re.compile(r".*\.(?:a|lib)"),
-}
-"""What of a wheel a served model does not need."""
-
-
 def _slim(layers: list[LayerRow], seen: dict[str, Placed]) -> list[Saving]:
-    found: dict[str, list[Placed]] = {what: [] for what in _SLIM}
-    for path, placed in seen.items():
-        if placed.owner and placed.owner.kind == WHEEL:
-            what = next((what for what, pattern in _SLIM.items() if pattern.fullmatch(path)), "")
-            found.get(what, []).append(placed)
+    """Sum up what `slim = true` leaves out, or somewhat more: tests that are imported after all stay."""
+    found: dict[str, list[Placed]] = {what: [] for what in KINDS}
+    of_wheels = [path for path, placed in seen.items() if placed.owner and placed.owner.kind == WHEEL]
+    for path, what in spare(of_wheels).items():
+        found[what].append(seen[path])
     return [
         Saving(
             what=what,

@@ -7,7 +7,14 @@ import msgspec
 from tiffin import __version__
 from tiffin.build.carried import LOCK, PROJECT, project_text
 from tiffin.build.cuda import cuda_labels
-from tiffin.build.group import BYTECODE_BUCKETS, buckets, group_weights, group_wheels
+from tiffin.build.group import (
+    BYTECODE_BUCKETS,
+    buckets,
+    group_weights,
+    group_wheels,
+    refuse_beyond,
+    yields_to,
+)
 from tiffin.build.recipes import (
     AnyRecipe,
     Base,
@@ -23,6 +30,7 @@ from tiffin.build.recipes import (
 )
 from tiffin.build.sbom import CYCLONEDX, SPDX, Contents, cyclonedx, spdx
 from tiffin.config.project import Project
+from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import RunConfig, encode
 from tiffin.oci.platform import Platform
@@ -47,6 +55,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     interpreter: tuple[DebPin, ...]
     packages: tuple[DebPin, ...] = ()
     wheels: tuple[WheelPin, ...]
+    overlaps: tuple[Overlap, ...] = ()
 
 
 class ServerParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,18 +92,22 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
     """Plan the image of a project."""
     interpreter = Interpreter(python=environment.python, packages=environment.interpreter)
     built = interpreter.key if project.image.bytecode else None
-    recipes: list[AnyRecipe] = [
+    below: list[AnyRecipe] = [
         Base(suite=environment.suite, packages=environment.base),
         interpreter,
         *([Packages(packages=environment.packages)] if environment.packages else []),
         *([StandardBytecode(python=environment.python, packages=environment.interpreter)] if built else []),
-        *(Wheels(wheels=group) for group in group_wheels(environment.wheels)),
+    ]
+    above: list[AnyRecipe] = [
         *(_bytecode(environment, built) if built else []),
         Server(python=environment.python, files=server.files, wheels=server.wheels, interpreter=built),
         *group_weights(payload.weights),
         *([Code(files=payload.code)] if payload.code else []),
         Metadata(texts=_texts(project, environment, server, payload)),
     ]
+    room = project.image.layers - len(below) - len(above)
+    recipes = [*below, *_wheels(environment, room, slim=project.image.slim), *above]
+    refuse_beyond(project.image.layers, recipes)
     return BuildPlan(
         name=project.name,
         platform=environment.platform,
@@ -104,9 +117,20 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
     )
 
 
+def _wheels(environment: Environment, room: int, *, slim: bool) -> list[Wheels]:
+    wheels, overlaps = environment.wheels, environment.overlaps
+    return [
+        Wheels(wheels=group, yields_to=yields_to(group, wheels, overlaps), slim=slim)
+        for group in group_wheels(wheels, room)
+    ]
+
+
 def _bytecode(environment: Environment, built: Digest) -> list[WheelBytecode]:
-    groups = buckets(environment.wheels, BYTECODE_BUCKETS)
-    return [WheelBytecode(interpreter=built, python=environment.python, wheels=group) for group in groups]
+    wheels, overlaps, python = environment.wheels, environment.overlaps, environment.python
+    return [
+        WheelBytecode(interpreter=built, python=python, wheels=group, yields_to=yields_to(group, wheels, overlaps))
+        for group in buckets(wheels, BYTECODE_BUCKETS)
+    ]
 
 
 def _texts(project: Project, environment: Environment, server: ServerParts, payload: Payload) -> dict[str, str]:

@@ -74,8 +74,9 @@ def _standard_bytecode(recipe: StandardBytecode, workshop: Workshop, base: Seque
 
 @produce.register
 def _wheels(recipe: Wheels, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    wheels, yields_to = (wheel_sources(pins, workshop) for pins in (recipe.wheels, recipe.yields_to))
     gathering = Gathering()
-    layer = wheel_layer(wheel_sources(recipe.wheels, workshop), workshop.store, gathering)
+    layer = wheel_layer(wheels, workshop.store, yields_to=yields_to, slim=recipe.slim, gathering=gathering)
     workshop.libraries.put(libraries_key(layer.diff_id), gathering.libraries())
     return layer
 

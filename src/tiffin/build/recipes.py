@@ -12,7 +12,7 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.packages.pins import DebPin, WheelPin
 
-LAYOUT = 1
+LAYOUT = 2
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
@@ -77,9 +77,15 @@ class StandardBytecode(Recipe, frozen=True, kw_only=True, tag="standard-bytecode
 
 
 class Wheels(Recipe, frozen=True, kw_only=True, tag="wheels"):
-    """One big wheel, or a bucket of small ones; a function of the wheels alone."""
+    """One big wheel, or a bucket of small ones; a function of the wheels alone.
+
+    `yields_to` are wheels of other layers that bring some of the same paths and provide them; `slim` leaves out what
+    serving does not need.
+    """
 
     wheels: tuple[WheelPin, ...]
+    yields_to: tuple[WheelPin, ...] = ()
+    slim: bool = False
 
     @property
     def title(self) -> str:
@@ -93,6 +99,7 @@ class WheelBytecode(Recipe, frozen=True, kw_only=True, tag="wheel-bytecode"):
     interpreter: Digest
     python: str
     wheels: tuple[WheelPin, ...]
+    yields_to: tuple[WheelPin, ...] = ()
 
     @property
     def title(self) -> str:

@@ -35,9 +35,9 @@ def code_of(folder: Path, project: Project, model: Model) -> dict[str, Path]:
     """Where the user's code goes: what `[image] include` matches, without hidden files, environments and the model."""
     weights = set(model.files)
     found = {
-        f"app/{path.relative_to(folder).as_posix()}": path
+        f"app/{name}": path
         for pattern in project.image.include
-        for path in _matches(folder, pattern)
+        for name, path in _matches(folder, pattern)
         if path not in weights
     }
     if project.model.predictor:
@@ -45,15 +45,16 @@ def code_of(folder: Path, project: Project, model: Model) -> dict[str, Path]:
     return found
 
 
-def _matches(folder: Path, pattern: str) -> Iterator[Path]:
+def _matches(folder: Path, pattern: str) -> Iterator[tuple[str, Path]]:
     if pattern.startswith("/") or ".." in PurePosixPath(pattern).parts:
         raise ConfigError(
             f"`{pattern}` leaves the project's folder - at `$.image.include`", "patterns are relative to tiffin.toml"
         )
-    environments = {path.parent for path in folder.glob("*/pyvenv.cfg")}
+    environments = {path.parent.name for path in folder.glob("*/pyvenv.cfg")}
     for path in folder.glob(pattern):
-        if path.is_file() and not _hidden(path.relative_to(folder).parts) and not environments & set(path.parents):
-            yield path
+        name = path.relative_to(folder)
+        if path.is_file() and not _hidden(name.parts) and name.parts[0] not in environments:
+            yield name.as_posix(), path
 
 
 def _hidden(parts: Iterable[str]) -> bool:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+MOST_LAYERS = 100
+"""Layers that an image may be allowed to have: docker's overlay2 loads 125, containerd 127."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -33,6 +38,8 @@ class ImageSection(Section, frozen=True, kw_only=True):
     packages: tuple[str, ...] = ()
     include: tuple[str, ...] = ("*.py",)
     bytecode: bool = True
+    slim: bool = False
+    layers: Annotated[int, msgspec.Meta(ge=20, le=MOST_LAYERS)] = 40
     mirror: str = ""
     platform: str = ""
     allow_missing: tuple[str, ...] = ()

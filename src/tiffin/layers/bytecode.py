@@ -19,21 +19,22 @@ _BATCH_SIZE, _BATCH_COUNT = 512 << 10, 128
 _TESTS = {"test", "tests"}
 
 
-def wheel_bytecode(wheels: Sequence[WheelSource], compiler: Compiler, python: str) -> list[list[Entry]]:
-    """Compile wheels for an interpreter such as `3.11`; each wheel's entries depend on it and the interpreter only."""
-    owners: deque[list[Entry]] = deque()
-    found: list[list[Entry]] = [[] for _ in wheels]
+def wheel_bytecode(wheels: Sequence[WheelSource], compiler: Compiler, python: str) -> list[dict[str, bytes]]:
+    """Compile wheels for an interpreter such as `3.11`; what comes of each depends on it and the interpreter only.
+
+    That is bytecode by its path; nothing (`b""`) for a source that does not compile, whose path it is all the same.
+    """
+    owners: deque[dict[str, bytes]] = deque()
+    found: list[dict[str, bytes]] = [{} for _ in wheels]
 
     def feed() -> Iterator[list[Source]]:
-        for wheel, entries in zip(wheels, found, strict=True):
+        for wheel, pieces in zip(wheels, found, strict=True):
             for batch in _batches(sources_of_wheel(wheel, python)):
-                owners.append(entries)
+                owners.append(pieces)
                 yield batch
 
     for compiled in compiler.compile(feed()):
-        owners.popleft().extend(
-            Entry.of(cached_path(one.path, python), one.data) for one in compiled if one.data is not None
-        )
+        owners.popleft().update((cached_path(one.path, python), one.data or b"") for one in compiled)
     return found
 
 

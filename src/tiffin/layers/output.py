@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Protocol, Self
@@ -177,14 +177,16 @@ class GzipOutput:
             return
         self._flush()
         member = self._pool.submit(compressed, block)
-        self._lane.do(lambda: self._store(block, member.result()))
+        self._lane.do(lambda: self._store([block], member.result()))
 
     def _flush(self) -> None:
         tar, blob, self._tar, self._blob, self._waiting = self._tar, self._blob, [], [], 0
         if blob:
-            self._lane.do(lambda: self._store(b"".join(tar), b"".join(blob)))
+            self._lane.do(lambda: self._store(tar, b"".join(blob)))
 
-    def _store(self, tar: bytes, blob: bytes) -> None:
-        self._hash.update(tar)
-        self._size += len(tar)
+    def _store(self, tar: Iterable[bytes], blob: bytes) -> None:
+        """Hash the tar piece by piece, since joining them would copy several times what is written."""
+        for piece in tar:
+            self._hash.update(piece)
+            self._size += len(piece)
         self._ingest.write(blob)

@@ -18,11 +18,13 @@ from isal.isal_zlib import crc32
 from tiffin.errors import IntegrityError
 from tiffin.layers.entry import Entry
 from tiffin.layers.scripts import entry_point_scripts, is_python_script, with_interpreter
+from tiffin.layers.slim import needed_tests, spare
 from tiffin.layers.wheel_names import (
     SITE,
     Place,
     Rule,
     check_name,
+    is_bytecode,
     normal_name,
     parse_wheel_name,
     place,
@@ -40,6 +42,8 @@ _REWRITTEN = {"INSTALLER", "RECORD", "RECORD.jws", "RECORD.p7s", "REQUESTED", "d
 """Made anew, or left out since they say how and why something was installed, or sign a RECORD that is made anew."""
 _DOCUMENT = 32 << 20
 """Bytes of the largest METADATA, RECORD or script that is read whole."""
+_SOURCE = 256 << 20
+"""Bytes of the largest Python source that is looked through for imports."""
 _BOMB_SIZE, _BOMB_RATIO = 4 << 30, 100
 """A wheel that unpacks to more than so many bytes and to more than so many times its size is refused."""
 
@@ -70,7 +74,7 @@ class WheelMember(msgspec.Struct, frozen=True, kw_only=True):
 class Wheel:
     """An open wheel, checked."""
 
-    def __init__(self, source: WheelSource, archive: Archive) -> None:
+    def __init__(self, source: WheelSource, archive: Archive, *, slim: bool = False) -> None:
         self.source = source
         self._archive = archive
         with archive.naming():
@@ -78,13 +82,15 @@ class Wheel:
             self._info = _find_info(self._members, source)
             self._placed = self._place_all()
             self._check_documents()
+            if slim:
+                self._placed = self._without_spare()
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, source: WheelSource) -> Iterator[Self]:
-        """Open a wheel for as long as its entries are used."""
+    def opened(cls, source: WheelSource, *, slim: bool = False) -> Iterator[Self]:
+        """Open a wheel for as long as its entries are used; `slim` leaves out what serving does not need."""
         with Archive(source.path) as archive:
-            yield cls(source, archive)
+            yield cls(source, archive, slim=slim)
 
     def entries(self) -> list[Entry]:
         """Make the wheel's entries: members to be spliced, scripts, INSTALLER and RECORD."""
@@ -117,7 +123,14 @@ class Wheel:
         rewritten = {f"{self._info}/{name}" for name in _REWRITTEN}
         placed = [(m, place(m.name, data, distribution)) for m in members if m.name not in rewritten]
         _refuse_clashes(where.path for _, where in placed)
-        return placed
+        return [(m, where) for m, where in placed if not is_bytecode(where.path)]
+
+    def _without_spare(self) -> list[tuple[Member, Place]]:
+        """Leave out what serving does not need."""
+        members = {placed.path: member for member, placed in self._placed}
+        needed = needed_tests(members, lambda path: self._archive.read(members[path], _SOURCE))
+        left_out = spare(members, needed)
+        return [(member, placed) for member, placed in self._placed if placed.path not in left_out]
 
     def _made(self) -> dict[str, bytes]:
         """Make the files that are not in the wheel as they will be in the image, by their paths."""

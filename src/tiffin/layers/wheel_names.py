@@ -12,9 +12,6 @@ import msgspec
 
 from tiffin.errors import ConfigError, IntegrityError
 
-LAYOUT_VERSION = 1
-"""Goes up when the same wheel gives another layer; a part of every key under which a wheel's layer is remembered."""
-
 PREFIX = "opt/venv"
 BIN = f"{PREFIX}/bin"
 SITE = f"{PREFIX}/lib/site-packages"
@@ -44,6 +41,11 @@ class Place(msgspec.Struct, frozen=True):
 
     path: str
     rule: Rule = Rule.KEEP
+
+
+def is_bytecode(path: str) -> bool:
+    """Say whether a path is that of cached bytecode, which layers of its own hold: no wheel's has the times of ours."""
+    return path.endswith(".pyc") and path.rpartition("/")[0].rpartition("/")[2] == "__pycache__"
 
 
 def parse_wheel_name(file_name: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ import msgspec
 from tiffin.durable import renamed
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 from tiffin.layers.layer import Layer
+from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode, read_digest
 from tiffin.oci.platform import Platform
@@ -69,7 +70,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an image is made of but the model and the code.
 
     `layers` has what wheels became, by the key of the layer's recipe, once a build knows it: an image can then be
-    pushed where none of its wheels was ever downloaded.
+    pushed where none of its wheels was ever downloaded. So does `overlaps` with the wheels that bring the same paths;
+    None says that nobody has looked yet.
     """
 
     inputs: Digest
@@ -82,6 +84,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     base_debs: tuple[DebPin, ...] = ()
     python_debs: tuple[DebPin, ...] = ()
     package_debs: tuple[DebPin, ...] = ()
+    overlaps: tuple[Overlap, ...] | None = None
     layers: dict[Digest, LayerRecord] = {}
 
     @classmethod
@@ -160,7 +163,7 @@ def _own(lock: Lock) -> list[str]:
     lines += _list("requirements", lock.requirements) + _list("packages", lock.packages)
     for key, debs in (("base", lock.base_debs), ("python", lock.python_debs), ("package", lock.package_debs)):
         lines += _list(f"{key}-debs", debs)
-    return lines
+    return lines + (_list("overlaps", lock.overlaps) if lock.overlaps is not None else [])
 
 
 def _list(key: str, items: Sequence[object]) -> list[str]:
@@ -217,6 +220,7 @@ class _Own(_Strict, frozen=True, kw_only=True):
     base_debs: tuple[DebPin, ...]
     python_debs: tuple[DebPin, ...]
     package_debs: tuple[DebPin, ...]
+    overlaps: tuple[Overlap, ...] | None = None
     layers: dict[Digest, LayerRecord] = {}
 
 
@@ -260,6 +264,7 @@ def _lock(document: _Document) -> Lock:
         base_debs=own.base_debs,
         python_debs=own.python_debs,
         package_debs=own.package_debs,
+        overlaps=own.overlaps,
         layers=own.layers,
     )
 

@@ -159,14 +159,19 @@ def test_paths_are_those_of_the_interpreter() -> None:
 def test_each_wheel_gets_its_own_bytecode(tmp_path: Path) -> None:
     wheels = [demo(tmp_path, Zipped("demo/b.py", b"b = 2\n"), Zipped("demo/tests/t.py", b"t = 3\n"))] * 2
     found = wheel_bytecode(wheels, HERE, PYTHON)
-    assert [sorted(contents(entries)) for entries in found] == [
+    assert [sorted(pieces) for pieces in found] == [
         [f"{SITE}/demo/__pycache__/__init__.{TAG}.pyc", f"{SITE}/demo/__pycache__/b.{TAG}.pyc"]
     ] * 2
-    assert contents(found[0]) == contents(found[1])
+    assert found[0] == found[1]
     assert [one.path for one in sources_of_wheel(wheels[0], PYTHON)] == [
         f"{SITE}/demo/__init__.py",
         f"{SITE}/demo/b.py",
     ]
+
+
+def test_a_source_of_a_wheel_that_does_not_compile_is_told(tmp_path: Path) -> None:
+    (pieces,) = wheel_bytecode([demo(tmp_path, Zipped("demo/old.py", b"print 1\n"))], HERE, PYTHON)
+    assert {path for path, data in pieces.items() if not data} == {f"{SITE}/demo/__pycache__/old.{TAG}.pyc"}
 
 
 FILTER: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
@@ -176,7 +181,8 @@ FILTER: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 def test_the_interpreter_uses_the_bytecode_and_not_the_source(shelf: Shelf, tmp_path: Path) -> None:
     """The layers of a wheel and of its bytecode are unpacked, and the source is then changed to say otherwise."""
     wheel = demo(tmp_path, Zipped("demo/b.py", b"said = 'from the bytecode'\n"))
-    (entries,) = wheel_bytecode([wheel], HERE, PYTHON)
+    (pieces,) = wheel_bytecode([wheel], HERE, PYTHON)
+    entries = [Entry.of(path, data) for path, data in pieces.items()]
     for layer in (wheel_layer([wheel], shelf), write_layer(entries, shelf)):
         with shelf.open(layer) as tar:
             tar.extractall(tmp_path, **FILTER)  # noqa: S202 - a layer of our own

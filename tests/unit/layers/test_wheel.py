@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiffin.errors import ConfigError, ConflictError, IntegrityError, NotFoundError
+from tiffin.layers.overlap import Overlap
 from tiffin.layers.wheel import WheelSource, wheel_files
-from tiffin.layers.wheel_layers import conflicts, wheel_layer
+from tiffin.layers.wheel_layers import overlaps, wheel_layer
 from tiffin.progress import Event, Noted, listening
 from unit.layers.shelf import Shelf
 from unit.layers.zips import EXECUTABLE, INFO, Zipped, parts, save, zipped
@@ -182,11 +183,43 @@ def test_a_bucket_does_not_depend_on_the_order_of_its_wheels(shelf: Shelf, tmp_p
 def test_paths_of_two_wheels_are_found_before_they_meet(tmp_path: Path) -> None:
     demo = source(save(tmp_path, zipped(parts(Zipped("both/same", b"1"), Zipped("both/differs", b"1")))))
     other = other_wheel(tmp_path, Zipped("both/same", b"1"), Zipped("both/differs", b"2"), Zipped("mine", b""))
-    found = [(c.path, c.wheels, c.same) for c in conflicts([other, demo])]
-    assert found == [
-        (f"{SITE}/both/differs", ("demo", "other"), False),
-        (f"{SITE}/both/same", ("demo", "other"), True),
-    ]
+    (found,) = overlaps([other, demo])
+    assert found == Overlap(wheels=("demo", "other"), paths=2, differing=1, first=("both/differs",))
+    assert found.winner == "other"
+    assert "demo and other bring 1 of the same files with other content (both/differs)" in (found.warning() or "")
+
+
+def test_the_same_bytes_at_one_path_are_worth_no_warning(tmp_path: Path) -> None:
+    demo = source(save(tmp_path, zipped(parts(Zipped("space/py.typed"), Zipped("space/__init__.py")))))
+    other = other_wheel(tmp_path, Zipped("space/py.typed"), Zipped("space/__init__.py"), Zipped("space/b.py"))
+    (found,) = overlaps([demo, other])
+    assert (found.paths, found.differing, found.warning()) == (2, 0, None)
+    assert overlaps([demo]) == ()
+
+
+def test_a_file_of_one_wheel_that_is_a_folder_of_another_is_refused(tmp_path: Path) -> None:
+    demo, other = source(save(tmp_path, zipped(parts(Zipped("x/y"))))), other_wheel(tmp_path, Zipped("x/y/z"))
+    with pytest.raises(ConflictError, match="x/y is a file in demo and a folder in other"):
+        overlaps([other, demo])
+
+
+def test_layers_of_wheels_that_overlap_are_disjoint(shelf: Shelf, tmp_path: Path) -> None:
+    demo = source(save(tmp_path, zipped(parts(Zipped("both/a", b"demo's"), Zipped("both/mine", b"1")))))
+    other = other_wheel(tmp_path, Zipped("both/a", b"other's"), Zipped("both/b", b"2"))
+    beneath = shelf.files(wheel_layer([demo], shelf, yields_to=[other]))
+    winner = shelf.files(wheel_layer([other], shelf, yields_to=[demo]))
+    assert not beneath.keys() & winner.keys()
+    assert f"{SITE}/both/mine" in beneath
+    assert {**beneath, **winner} == shelf.files(wheel_layer([demo, other], shelf))
+    assert winner == shelf.files(wheel_layer([other], shelf))
+
+
+def test_bytecode_that_a_wheel_brings_is_left_out(shelf: Shelf, tmp_path: Path) -> None:
+    stale = Zipped("demo/__pycache__/x.cpython-311.pyc", b"stale")
+    held = built(shelf, tmp_path, stale, Zipped("demo/old.pyc", b"x"))
+    assert f"{SITE}/demo/old.pyc" in held
+    assert not [path for path in held if "__pycache__" in path]
+    assert b"__pycache__" not in held[f"{SITE}/{INFO}/RECORD"][1]
 
 
 def test_one_package_in_two_versions_is_refused(shelf: Shelf, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from packaging.pylock import Pylock
 
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
+from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
 from tiffin.packages.debian.pins import BasePins
@@ -105,6 +107,9 @@ SIZE = st.integers(0, 1 << 40)
 WHEEL = st.builds(WheelPin, name=TEXT, version=TEXT, filename=NAME, sha256=DIGEST, size=SIZE)
 DEB = st.builds(DebPin, name=TEXT, version=TEXT, architecture=TEXT, path=TEXT, sha256=DIGEST, size=SIZE)
 LAYER = st.builds(LayerRecord, digest=DIGEST, diff_id=DIGEST, size=SIZE, unpacked_size=SIZE)
+OVERLAP = st.builds(
+    Overlap, wheels=st.lists(TEXT, min_size=2, max_size=3).map(tuple), paths=SIZE, first=st.tuples(TEXT)
+)
 SOME_INPUTS = st.builds(
     Inputs,
     requirements=st.lists(TEXT, max_size=3).map(tuple),
@@ -120,13 +125,14 @@ SOME_INPUTS = st.builds(
     SOME_INPUTS,
     st.lists(WHEEL, max_size=3),
     st.lists(DEB, max_size=3),
-    st.dictionaries(DIGEST, LAYER, max_size=3),
+    st.tuples(st.dictionaries(DIGEST, LAYER, max_size=3), st.none() | st.lists(OVERLAP, max_size=2).map(tuple)),
 )
 def test_any_lock_reads_back_as_it_was_written(
-    inputs: Inputs, wheels: list[WheelPin], debs: list[DebPin], layers: dict[Digest, LayerRecord]
+    inputs: Inputs, wheels: list[WheelPin], debs: list[DebPin], learnt: tuple[dict[Digest, LayerRecord], Any]
 ) -> None:
     base = msgspec.structs.replace(BASE, base=tuple(debs), interpreter=tuple(debs[:1]), packages=tuple(debs[1:]))
-    lock = with_layers(Lock.make(inputs, wheels, base), layers)
+    layers, overlaps = learnt
+    lock = msgspec.structs.replace(with_layers(Lock.make(inputs, wheels, base), layers), overlaps=overlaps)
     assert loads(dumps(lock)) == lock
     assert dumps(loads(dumps(lock))) == dumps(lock)
 
