@@ -207,7 +207,7 @@ def test_while_the_model_loads_the_server_lives_and_is_not_ready(predictor: Own)
             3,
             "tiffin: the worker cannot be started: [Errno 2] No such file or directory",
         ),
-        ({"nmae": "x"}, 2, "Object contains unknown field `nmae`"),
+        ({"nmae": "x", "worker": ["/bin/sleep", "60"]}, 2, "Object contains unknown field `nmae`"),
         ({"arguments": ["front"]}, 2, "need TIFFIN_WORKER_SOCKET"),
         ({"arguments": ["front"], "environment": {"TIFFIN_WORKER_SOCKET": "/tmp/x"}}, 2, "needs TIFFIN_WORKER_TOKEN"),
         ({"arguments": ["back"]}, 2, "invalid choice: 'back'"),
