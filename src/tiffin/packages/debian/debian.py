@@ -12,6 +12,7 @@ import pysequoia
 
 from tiffin.durable import lock, renamed
 from tiffin.errors import IntegrityError, NotFoundError, UnavailableError, UnsupportedError
+from tiffin.network import shown
 from tiffin.oci.digest import Digest
 from tiffin.packages.debian.archive import Archive, first
 from tiffin.packages.debian.closure import Universe, close
@@ -22,7 +23,6 @@ from tiffin.packages.debian.selection import selection
 from tiffin.packages.debian.sources import Mirrors
 from tiffin.packages.index import DOWNLOADS
 from tiffin.packages.pins import DebPin
-from tiffin.packages.web import shown
 from tiffin.progress import note, parallel, step
 
 ARCHITECTURES = ("amd64", "arm64")
