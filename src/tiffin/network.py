@@ -138,9 +138,9 @@ class Connections:
             return self._pools[proxy]
 
 
-def refusal(response: urllib3.BaseHTTPResponse, where: str, hints: Hints) -> TiffinError:
-    """Return the error that an answer other than the expected means; `where` begins its message."""
-    message = f"{where}: {response.status} {response.reason or ''}".rstrip()
+def refusal(response: urllib3.BaseHTTPResponse, where: str, hints: Hints, said: str = "") -> TiffinError:
+    """Return the error that an answer other than the expected means; `where` begins its message, `said` ends it."""
+    message = f"{where}: {response.status} {response.reason or ''}".rstrip() + (f" ({said})" if said else "")
     if response.status in _GONE:
         return NotFoundError(message, hints.absent)
     if response.status in _DENIED:
