@@ -15,6 +15,7 @@ from tiffin.api.imports import approve_weights
 from tiffin.api.lock_layers import LockedLayers, completed
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.fingerprint import Fingerprints
+from tiffin.build.foundation import foundation_of
 from tiffin.build.make import make
 from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
 from tiffin.build.server import server_files, server_wheels
@@ -42,7 +43,7 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bo
     home.sweep()
     checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home)
     reference = Reference.parse(tag or checkout.project.name)
-    image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)
+    image = make(plan, _without_network(checkout, home, lock, plan, workshop) if offline else workshop)
     if not locked:
         _complete(checkout, lock, completed(lock, plan, image, workshop.layers))
     home.store.tag(reference.tagged, image.descriptor)
@@ -67,11 +68,16 @@ def _complete(checkout: Checkout, lock: Lock, complete: Lock) -> None:
         note(f"the layers are not added to {checkout.lock_path}: {error.strerror}")
 
 
-def _without_network(checkout: Checkout, home: Home, plan: BuildPlan, workshop: Workshop) -> Workshop:
-    from tiffin.api.offline import offline
+def _without_network(checkout: Checkout, home: Home, lock: Lock, plan: BuildPlan, workshop: Workshop) -> Workshop:
+    from tiffin.api.bases import kept_build
+    from tiffin.api.offline import Caches, offline
 
-    index, debian = cache(partial(index_of, checkout, home)), cache(partial(debian_of, checkout, home))
-    return offline(workshop, plan, index, debian)
+    caches = Caches(
+        index=cache(partial(index_of, checkout, home, lock.base_image)),
+        debian=cache(partial(debian_of, checkout, home)),
+        archive=partial(kept_build, home),
+    )
+    return offline(workshop, plan, caches)
 
 
 def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, BuildPlan, Workshop]:
@@ -81,37 +87,28 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, 
     weights, code = weights_of(model), code_of(checkout.folder, checkout.project, model)
     server = server_files()
     lock = fresh_lock(checkout, home, locked=locked)
+    foundation = foundation_of(lock)
     seen = Fingerprints(home.records("files"), checkout.folder)
     packed = seen.files(weights)
     approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
     plan = plan_image(
         checkout.project,
-        _environment(checkout, lock),
+        Environment(foundation=foundation, platform=lock.platform, wheels=lock.wheels),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
         Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
     seen.save()
-    workshop = _workshop(checkout, home, {**weights, **code, **server})
+    workshop = _workshop(checkout, home, lock, foundation.program, {**weights, **code, **server})
     layers = LockedLayers(workshop.layers, lock.layers)
     return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
 
 
-def _environment(checkout: Checkout, lock: Lock) -> Environment:
-    return Environment(
-        suite=checkout.suite,
-        python=lock.python,
-        platform=lock.platform,
-        base=lock.base_debs,
-        interpreter=lock.python_debs,
-        packages=lock.package_debs,
-        wheels=lock.wheels,
-    )
+def _workshop(checkout: Checkout, home: Home, lock: Lock, program: str, sources: dict[str, Path]) -> Workshop:
+    """Wire the builder to this machine's store, caches and networks; `program` is the image's own interpreter."""
+    from tiffin.api.bases import bringing, fetch_build
 
-
-def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
-    """Wire the builder to this machine's store, caches and networks."""
     unpacking, asking = threading.Lock(), threading.Lock()
-    index = cache(partial(index_of, checkout, home))
+    index = cache(partial(index_of, checkout, home, lock.base_image))
 
     def wheels(pins: Sequence[WheelPin]) -> list[Path]:
         from tiffin.packages.index import fetch_all
@@ -135,7 +132,7 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
             unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
         folders = unpacked.folders([layer.diff_id for layer in layers])
         sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})
-        return ProcessCompiler([f"/usr/bin/python{checkout.project.python.version}"], sandbox=sandbox)
+        return ProcessCompiler([program], sandbox=sandbox)
 
     return Workshop(
         store=home.store,
@@ -144,6 +141,8 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
         bytecode=home.records("bytecode"),
         wheels=wheels,
         debs=debs,
+        bring=bringing(checkout, home),
+        archive=lambda _: fetch_build(checkout, home)[0],
         compiler=compiler,
         sources=sources,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tiffin.build.plan import CREATED, BuildPlan
-from tiffin.build.recipes import AnyRecipe, Base, Interpreter
+from tiffin.build.recipes import ROOTS, AnyRecipe
 from tiffin.build.workshop import Workshop
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import Descriptor, History, ImageConfig, RootFS
@@ -37,7 +37,7 @@ def _whole(known: Descriptor, workshop: Workshop) -> bool:
 
 def _layers(recipes: Sequence[AnyRecipe], workshop: Workshop) -> list[Layer]:
     """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
-    roots = [recipe for recipe in recipes if isinstance(recipe, Base | Interpreter)]
+    roots = [recipe for recipe in recipes if isinstance(recipe, ROOTS)]
     base = parallel(lambda recipe: _layer(recipe, workshop, ()), roots)
     return parallel(lambda recipe: _layer(recipe, workshop, base), recipes)
 

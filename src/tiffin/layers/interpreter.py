@@ -102,7 +102,7 @@ def _prefixes(tree: Tree) -> Iterator[str]:
 def _python(tree: Tree, path: str, machine: str) -> FoundPython | None:
     program = tree.resolve(path)
     node = tree.get(program)
-    if not node or not node.is_program or not _runs_on(node.data, machine):
+    if not node or not node.is_program or not runs_on(node.data, machine):
         return None
     prefix = posixpath.dirname(posixpath.dirname(program))
     named = _NAME.fullmatch(posixpath.basename(program))
@@ -114,5 +114,6 @@ def _python(tree: Tree, path: str, machine: str) -> FoundPython | None:
     return None
 
 
-def _runs_on(head: bytes, machine: str) -> bool:
+def runs_on(head: bytes, machine: str) -> bool:
+    """Say whether a program that begins like this is for a machine, by the kernel's name of it."""
     return head.startswith(_ELF) and _MACHINES.get(int.from_bytes(head[18:20], "little")) == machine

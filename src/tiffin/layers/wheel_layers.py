@@ -19,7 +19,7 @@ from tiffin.layers.entry import Entry
 from tiffin.layers.layer import Layer
 from tiffin.layers.wheel import Wheel, WheelMember, WheelSource
 from tiffin.layers.wheel_names import normal_name
-from tiffin.layers.write import write_layer
+from tiffin.layers.write import Links, write_layer
 from tiffin.oci.store import Ingests
 
 
@@ -31,7 +31,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     same: bool
 
 
-def wheel_layer(wheels: Sequence[WheelSource], store: Ingests) -> Layer:
+def wheel_layer(wheels: Sequence[WheelSource], store: Ingests, links: Links = ()) -> Layer:
     """Write the layer of one wheel, or of a bucket of several in whatever order they come.
 
     Wheels that bring the same path must share a layer (`conflicts` finds them), so that layers stay disjoint: there
@@ -42,7 +42,7 @@ def wheel_layer(wheels: Sequence[WheelSource], store: Ingests) -> Layer:
         for source in _in_order(wheels):
             wheel = stack.enter_context(Wheel.opened(source))
             entries |= {entry.path: entry for entry in wheel.entries()}
-        return write_layer(entries.values(), store)
+        return write_layer(entries.values(), store, links=links)
 
 
 def conflicts(wheels: Sequence[WheelSource]) -> list[Conflict]:

@@ -53,17 +53,13 @@ class WritableStore(Store, Ingests, Protocol):
     """A store that a builder can write layers into."""
 
 
-class Resolves(Protocol):
-    """A store that knows which name means which descriptor."""
+@runtime_checkable
+class Names(Protocol):
+    """A store that remembers which name means which descriptor."""
 
     def resolve(self, name: str) -> Descriptor:
         """Return what the name means; raises NotFoundError."""
         ...
-
-
-@runtime_checkable
-class Names(Resolves, Protocol):
-    """A store whose names can be listed, given and taken away."""
 
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let the name mean this descriptor from now on."""

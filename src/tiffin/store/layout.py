@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tiffin.durable import lock, renamed, room_in, sweep, sync_directory
-from tiffin.errors import IntegrityError, NotFoundError
+from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import CHUNK, Digest
-from tiffin.oci.documents import Descriptor, Index, decode, encode
+from tiffin.oci.documents import Descriptor, Index, decode_foreign, encode
 
 REF_NAME = "org.opencontainers.image.ref.name"
 
@@ -98,12 +98,22 @@ class LayoutStore:
 
     def names(self) -> dict[str, Descriptor]:
         """Every name and what it means."""
+        return {d.annotations[REF_NAME]: d for d in self._manifests() if REF_NAME in d.annotations}
+
+    def only(self) -> Descriptor:
+        """Return the one image that is here, named or not; raises UnsupportedError where there is not one."""
+        found = {image.digest: image for image in self._manifests()}
+        if len(found) != 1:
+            there = ", ".join(sorted(self.names())) or f"{len(found)} without names"
+            raise UnsupportedError(f"{self.root} has not one image: {there}", "say which: put `:NAME` after the path")
+        return next(iter(found.values()))
+
+    def _manifests(self) -> list[Descriptor]:
         try:
             data = (self.root / "index.json").read_bytes()
         except FileNotFoundError:
-            return {}
-        manifests = decode(Index, data, str(self.root / "index.json")).manifests
-        return {d.annotations[REF_NAME]: d for d in manifests if REF_NAME in d.annotations}
+            return []
+        return decode_foreign(Index, data, str(self.root / "index.json")).manifests
 
     def sweep(self) -> int:
         """Delete what processes that died left half-written; returns how many files."""

@@ -58,7 +58,8 @@ class Debian:
             universe = self._universe(wanted)
             chosen = selection()
             base = close(universe, chosen.base_roots(), chosen.follows)
-            python = close(universe, chosen.interpreter_roots(wanted.python), chosen.follows, base)
+            roots = chosen.interpreter_roots(wanted.python) if wanted.python else ()
+            python = close(universe, roots, chosen.follows, base)
             packages = close(universe, wanted.packages, chosen.follows, (*base, *python))
         return BasePins(
             suite=wanted.suite,
@@ -180,11 +181,9 @@ def _check(wanted: Wanted) -> None:
     have = ", ".join(f"`debian:{suite}` with Python {python}" for suite, python in PYTHONS.items())
     if wanted.suite not in PYTHONS:
         raise UnsupportedError(f"debian:{wanted.suite} is not a base that is known", f"there are {have}")
-    if wanted.python != PYTHONS[wanted.suite]:
-        raise UnsupportedError(
-            f"debian:{wanted.suite} has no Python {wanted.python}",
-            f"there are {have}",
-        )
+    if wanted.python not in {"", PYTHONS[wanted.suite]}:
+        others = f'a registry has others, such as `base = "python:{wanted.python}-slim"`, or `[python] build` names one'
+        raise UnsupportedError(f"debian:{wanted.suite} has no Python {wanted.python}", f"there are {have}; {others}")
     if wanted.architecture not in ARCHITECTURES:
         raise UnsupportedError(
             f"no base is made for the architecture {wanted.architecture}", f"there are {', '.join(ARCHITECTURES)}"
