@@ -35,6 +35,7 @@ MEDIA_TYPES = {
 }
 """What a layer may be in the base -> what OCI calls the same bytes."""
 _REPLACED = re.compile(r"/(?:pyvenv\.cfg|bin/python|lib/python3\.\d+/site-packages)")
+_OFFICIAL = "docker.io/library/"
 FOLDERS = ("opt", "opt/venv", "opt/tiffin", "models", "app")
 """Folders of ours, parents first."""
 OWN = ("/opt/venv", "/opt/tiffin", "/models")
@@ -143,7 +144,8 @@ def base_source(checkout: Checkout) -> Source:
     from tiffin.store.archive import ArchiveStore
 
     archive = ArchiveStore(path)
-    return archive, partial(archive.resolve, name) if name else archive.only
+    official = {known.removeprefix(_OFFICIAL): known for known in archive.names()}  # docker and skopeo spell them so
+    return archive, partial(archive.resolve, official.get(name, name)) if name else archive.only
 
 
 def _image(source: Store, descriptor: Descriptor, checkout: Checkout) -> Image:

@@ -90,7 +90,7 @@ def on_debian(suite: str, lock: Lock) -> Foundation:
 
 
 def on_archive(suite: str, lock: Lock, archive: PythonBuild) -> Foundation:
-    """Stand on Debian's packages, and on a Python that brings what it needs."""
+    """Stand on Debian's packages, and on a Python that brings what it needs, or finds it among the packages."""
     installed = PythonArchive(python=lock.python, machine=lock.platform.machine, archive=archive)
     return Foundation(
         name=f"debian:{suite}",
@@ -98,8 +98,7 @@ def on_archive(suite: str, lock: Lock, archive: PythonBuild) -> Foundation:
         python=lock.python,
         program=f"/{ARCHIVED_PYTHON}/bin/python{lock.python}",
         interpreter=installed.key,
-        roots=(Base(suite=suite, packages=lock.base_debs), installed),
-        above=_packages(lock.package_debs),
+        roots=(Base(suite=suite, packages=lock.base_debs), *_packages(lock.package_debs), installed),
         library=LibraryBytecode(
             interpreter=installed.key, python=lock.python, library=f"/{ARCHIVED_PYTHON}/lib/python{lock.python}"
         ),

@@ -37,7 +37,8 @@ def _whole(known: Descriptor, workshop: Workshop) -> bool:
 
 def _layers(recipes: Sequence[AnyRecipe], workshop: Workshop) -> list[Layer]:
     """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
-    roots = [recipe for recipe in recipes if isinstance(recipe, ROOTS)]
+    last = max((number for number, recipe in enumerate(recipes) if isinstance(recipe, ROOTS)), default=-1)
+    roots = recipes[: last + 1]
     base = parallel(lambda recipe: _layer(recipe, workshop, ()), roots)
     return parallel(lambda recipe: _layer(recipe, workshop, base), recipes)
 

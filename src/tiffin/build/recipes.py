@@ -235,4 +235,4 @@ AnyRecipe = (
     | Metadata
 )
 ROOTS = (Base, BaseLayer, Interpreter, PythonArchive)
-"""What an image's own interpreter runs from."""
+"""What an image's own interpreter runs from, with all that lies below."""
