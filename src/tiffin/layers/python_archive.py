@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -66,7 +67,7 @@ def _spool(archive: Path, spool: BinaryIO) -> None:
                 if size > LIMIT:
                     raise IntegrityError(f"{archive.name} unpacks to more than {LIMIT} bytes", "is it an interpreter?")
                 spool.write(piece)
-    except (EOFError, cast("type[Exception]", isal_zlib.error)) as error:
+    except (BadGzipFile, EOFError, cast("type[Exception]", isal_zlib.error)) as error:
         raise IntegrityError(f"{archive.name} is damaged: {error}", "get it anew") from error
     spool.flush()
     spool.seek(0)

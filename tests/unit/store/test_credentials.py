@@ -312,3 +312,14 @@ def test_a_registry_elsewhere_is_asked_without_tls_only_when_named(registry: Fau
     named = Registry(address, {HTTP_REGISTRIES: "a.test, registry.test:5000"})
     assert named._address() == "http://registry.test:5000/v2/"
     assert remote(registry, {"HOME": "/nonexistent"}).resolve("1"), "this machine's own may speak plainly"
+
+
+def test_a_registry_elsewhere_is_asked_by_way_of_the_proxy_and_our_own_is_not(
+    registry: FaultyRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{registry.host}")
+    named = {"HOME": "/nonexistent", HTTP_REGISTRIES: "registry.test:5000"}
+    assert RemoteStore.of(Reference.parse("registry.test:5000/team/iris"), named, PATIENCE).resolve("1")
+    assert registry.asked[-1].path.startswith("http://registry.test:5000/v2/")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert remote(registry, {"HOME": "/nonexistent"}).resolve("1")
