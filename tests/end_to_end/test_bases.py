@@ -16,6 +16,8 @@ from end_to_end.small import Downloads, layers_of, manifest_of, run_tiffin, tiff
 from programs.base_image import Files, push, write_base
 from programs.process import run
 from programs.registry import registry
+from tiffin.engine.embedded.machine import Machine
+from tiffin.engine.embedded.tool import tool_argv
 from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.documents import LAYER
 from tiffin.oci.image import Image, read_image
@@ -188,6 +190,14 @@ def test_what_a_base_took_away_stays_away_and_its_links_stay_links(
     accounts = (seen / "etc/passwd").read_text().splitlines()
     assert [line.split(":")[0] for line in accounts] == ["root", "tiffin"]
     assert json.loads(tiffin(home, "sbom", digest))["bomFormat"] == "CycloneDX"
+    looked = "import os; print(*map(os.path.lexists, ['/etc/hostname', '/usr/share/zoneinfo/UTC', '/opt/venv']))"
+    assert inside(home, digest, "/usr/bin/python3.11", "-c", looked) == "False False True"
+
+
+def inside(home: Path, digest: str, *argv: str) -> str:
+    """Run a program of an image that was run before, in its layers as the kernel stacks them."""
+    folders = [home / "data" / "unpacked" / text[7:] for text in config_of(home, digest)["rootfs"]["diff_ids"]]
+    return run(*tool_argv(folders, argv, machine=Machine.here()))
 
 
 def stacked(home: Path, digest: str, root: Path) -> Path:
