@@ -6,20 +6,23 @@ import gzip
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from faulty_registry import faulty_registry
 from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
 from tiffin.oci.copy import copy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER, LAYER_GZIP, Descriptor, ImageConfig, Index, RootFS, decode, encode
 from tiffin.oci.image import Image, read_image
+from tiffin.oci.reference import Reference
 from tiffin.store.archive import ArchiveStore
 from tiffin.store.layout import REF_NAME, LayoutStore
 from tiffin.store.memory import MemoryStore
+from tiffin.store.remote.store import RemoteStore
 
 BLOB = b"layer" * 1000
 DESCRIPTOR = Descriptor.of(BLOB, LAYER)
@@ -126,41 +129,58 @@ NAMED = msgspec.structs.replace(IMAGE.descriptor, annotations={REF_NAME: "iris:1
 LAYOUT = layout_files([BLOB, IMAGE.manifest_bytes, IMAGE.config_bytes], NAMED)
 
 
-@pytest.fixture(params=["memory", "layout", "oci-archive", "docker-archive"])
-def held(request: pytest.FixtureRequest, tmp_path: Path) -> type_of_store | ArchiveStore:
-    """A store that holds IMAGE as iris:1."""
+type_of_held = type_of_store | ArchiveStore | RemoteStore
+
+
+@pytest.fixture(params=["memory", "layout", "oci-archive", "docker-archive", "registry"])
+def held(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[type_of_held]:
+    """A store that holds IMAGE as iris:1, a registry under the tag 1."""
     if request.param.endswith("archive"):
         files = LAYOUT if request.param == "oci-archive" else docker_files()
-        return ArchiveStore(write_tar(tmp_path / "image.tar", files))
+        yield ArchiveStore(write_tar(tmp_path / "image.tar", files))
+        return
     store = MemoryStore() if request.param == "memory" else LayoutStore(tmp_path / "store")
     store.put(DESCRIPTOR, io.BytesIO(BLOB))
     IMAGE.write(store)
     store.tag("iris:1", IMAGE.descriptor)
-    return store
+    if request.param != "registry":
+        yield store
+        return
+    with faulty_registry() as running:
+        running.hold(IMAGE, store, "1")
+        yield RemoteStore.of(Reference.parse(f"{running.host}/iris"), {})
+
+
+@pytest.fixture
+def name(held: type_of_held) -> str:
+    return "1" if isinstance(held, RemoteStore) else "iris:1"
 
 
 class TestReading:
-    def test_what_is_held_is_read(self, held: type_of_store | ArchiveStore) -> None:
+    def test_what_is_held_is_read(self, held: type_of_held) -> None:
         assert held.exists(DESCRIPTOR)
         with held.open(DESCRIPTOR) as stream:
             assert stream.read() == BLOB
 
-    def test_what_is_not_held_is_not_found(self, held: type_of_store | ArchiveStore) -> None:
+    def test_what_is_not_held_is_not_found(self, held: type_of_held) -> None:
         other = Descriptor.of(b"other", LAYER)
         assert not held.exists(other)
         with pytest.raises(NotFoundError, match=other.digest.hex):
             held.open(other)
 
-    def test_a_name_leads_to_the_image_and_its_exact_bytes(self, held: type_of_store | ArchiveStore) -> None:
-        assert held.names().keys() == {"iris:1"}
-        image = read_image(held, held.resolve("iris:1"))
+    def test_a_name_leads_to_the_image_and_its_exact_bytes(self, held: type_of_held, name: str) -> None:
+        image = read_image(held, held.resolve(name))
         assert (image.manifest_bytes, image.config_bytes) == (IMAGE.manifest_bytes, IMAGE.config_bytes)
-        with pytest.raises(NotFoundError, match="iris:2"):
-            held.resolve("iris:2")
+        with pytest.raises(NotFoundError, match=f"{name[:-1]}2"):
+            held.resolve(f"{name[:-1]}2")
 
-    def test_an_image_is_copied_whole(self, held: type_of_store | ArchiveStore, tmp_path: Path) -> None:
+    def test_names_are_listed(self, held: type_of_held, name: str) -> None:
+        if not isinstance(held, RemoteStore):
+            assert held.names().keys() == {name}
+
+    def test_an_image_is_copied_whole(self, held: type_of_held, name: str, tmp_path: Path) -> None:
         elsewhere = LayoutStore(tmp_path / "elsewhere")
-        copy(held, elsewhere, held.resolve("iris:1"))
+        copy(held, elsewhere, held.resolve(name))
         assert read_image(elsewhere, IMAGE.descriptor) == IMAGE
         with elsewhere.open(DESCRIPTOR) as stream:
             assert stream.read() == BLOB

@@ -17,6 +17,7 @@ from tiffin.api.overlaps import kept_wheels, with_overlaps
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.carried import lock_text
 from tiffin.build.fingerprint import Fingerprints
+from tiffin.build.foundation import Foundation, foundation_of
 from tiffin.build.make import make
 from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
 from tiffin.build.prove import Archive, prove
@@ -45,7 +46,7 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bo
     home.sweep()
     checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home, offline=offline)
     reference = Reference.parse(tag or checkout.project.name)
-    image = make(plan, _without_network(checkout, home, plan, workshop) if offline else workshop)
+    image = make(plan, _without_network(checkout, home, lock, plan, workshop) if offline else workshop)
     archive = Archive(store=home.store, libraries=workshop.libraries, proofs=home.records("proofs"))
     prove(plan, image, archive, checkout.project.image.allow_missing)
     if not locked:
@@ -72,11 +73,16 @@ def _complete(checkout: Checkout, lock: Lock, complete: Lock) -> None:
         note(f"the layers are not added to {checkout.lock_path}: {error.strerror}")
 
 
-def _without_network(checkout: Checkout, home: Home, plan: BuildPlan, workshop: Workshop) -> Workshop:
-    from tiffin.api.offline import offline
+def _without_network(checkout: Checkout, home: Home, lock: Lock, plan: BuildPlan, workshop: Workshop) -> Workshop:
+    from tiffin.api.bases import kept_build
+    from tiffin.api.offline import Caches, offline
 
-    index, debian = cache(partial(index_of, checkout, home)), cache(partial(debian_of, checkout, home))
-    return offline(workshop, plan, index, debian)
+    caches = Caches(
+        index=cache(partial(index_of, checkout, home, lock.base_image)),
+        debian=cache(partial(debian_of, checkout, home)),
+        archive=partial(kept_build, home),
+    )
+    return offline(workshop, plan, caches)
 
 
 def prepare(
@@ -88,15 +94,16 @@ def prepare(
     weights, code = weights_of(model), code_of(checkout.folder, checkout.project, model)
     server = server_files()
     lock = fresh_lock(checkout, home, locked=locked)
-    workshop = workshop_of(checkout, home, {**weights, **code, **server})
-    fetch = partial(kept_wheels, partial(index_of, checkout, home)) if offline else workshop.wheels
+    foundation = foundation_of(lock)
+    workshop = workshop_of(checkout, home, lock, foundation.program, {**weights, **code, **server})
+    fetch = partial(kept_wheels, partial(index_of, checkout, home, lock.base_image)) if offline else workshop.wheels
     lock = with_overlaps(lock, home.records("overlaps"), fetch)
     seen = Fingerprints(home.records("files"), checkout.folder)
     packed = seen.files(weights)
     approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
     plan = plan_image(
         checkout.project,
-        environment_of(checkout, lock),
+        environment_of(lock, foundation),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
         Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
@@ -105,31 +112,29 @@ def prepare(
     return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
 
 
-def environment_of(checkout: Checkout, lock: Lock) -> Environment:
-    """The packages of a project's image, as its lock pins them."""
+def environment_of(lock: Lock, foundation: Foundation) -> Environment:
+    """What a project's image stands on and its packages, as its lock pins them."""
     return Environment(
         lock=lock_text(lock),
-        suite=checkout.suite,
-        python=lock.python,
+        foundation=foundation,
         platform=lock.platform,
-        base=lock.base_debs,
-        interpreter=lock.python_debs,
-        packages=lock.package_debs,
         wheels=lock.wheels,
         overlaps=lock.overlaps or (),
     )
 
 
-def workshop_of(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
-    """Wire the builder to this machine's store, caches and networks."""
+def workshop_of(checkout: Checkout, home: Home, lock: Lock, program: str, sources: dict[str, Path]) -> Workshop:
+    """Wire the builder to this machine's store, caches and networks; `program` is the image's own interpreter."""
+    from tiffin.api.bases import bringing, fetch_build
+
     unpacking, asking = threading.Lock(), threading.Lock()
-    index = cache(partial(index_of, checkout, home))
+    index = cache(partial(index_of, checkout, home, lock.base_image))
 
     def wheels(pins: Sequence[WheelPin]) -> list[Path]:
         from tiffin.packages.index import fetch_all
         from tiffin.packages.pypi.wheels import refuse_misfits
 
-        refuse_misfits((pin.filename for pin in pins), checkout.image_python())
+        refuse_misfits((pin.filename for pin in pins), checkout.image_python(lock.base_image))
         with asking:  # several layers are made at once; they share one index and its connections
             packages = index()
         return fetch_all(packages, pins)
@@ -149,7 +154,7 @@ def workshop_of(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Wor
             unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
         folders = unpacked.folders([layer.diff_id for layer in layers])
         sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})
-        return ProcessCompiler([f"/usr/bin/python{checkout.project.python.version}"], sandbox=sandbox)
+        return ProcessCompiler([program], sandbox=sandbox)
 
     return Workshop(
         store=home.store,
@@ -159,6 +164,8 @@ def workshop_of(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Wor
         libraries=home.records("libraries"),
         wheels=wheels,
         debs=debs,
+        bring=bringing(checkout, home),
+        archive=lambda _: fetch_build(checkout, home)[0],
         compiler=compiler,
         sources=sources,
     )

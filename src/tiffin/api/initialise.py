@@ -117,7 +117,8 @@ def propose(folder: Path, model: Model, environment: Trained, name: str = "") ->
     if environment.python not in BASES:
         raise UnsupportedError(
             f"Python {environment.python} trained the model, and no Debian base here brings it",
-            f"train with Python {' or '.join(BASES)}",
+            f"train with Python {' or '.join(BASES)}; or write the tiffin.toml with a base that has it, such as"
+            f' `base = "python:{environment.python}-slim"`, or with an archive of it as `[python] build`',
         )
     if model.named is None:
         raise ConfigError("a class of your own needs no init", "write `[model] predictor` in tiffin.toml")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from tiffin.build.plan import BuildPlan
-from tiffin.build.recipes import Code, Metadata, Weights
+from tiffin.build.recipes import BaseLayer, Code, Metadata, Weights
 from tiffin.layers.layer import Layer
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER_GZIP, Descriptor
@@ -15,8 +15,8 @@ from tiffin.packages.lock import LayerRecord, Lock, with_layers
 from tiffin.store.records import Records
 
 T = TypeVar("T")
-_OF_THE_USER = (Weights, Code, Metadata)
-"""Layers that no lock decides."""
+_NOT_RECORDED = (BaseLayer, Weights, Code, Metadata)
+"""Layers that the lock pins as they are, and those that no lock decides."""
 
 
 class LockedLayers(Records):
@@ -45,7 +45,7 @@ def completed(lock: Lock, plan: BuildPlan, image: Image, layers: Records) -> Loc
     made = [
         (recipe, blob)
         for recipe, blob in zip(plan.recipes, image.manifest.layers, strict=True)
-        if not isinstance(recipe, _OF_THE_USER)
+        if not isinstance(recipe, _NOT_RECORDED)
     ]
     if {blob.digest for _, blob in made} == {record.digest for record in lock.layers.values()}:
         return lock

@@ -19,7 +19,8 @@ from tiffin.api.sbom import document
 from tiffin.build.carried import LOCK, PROJECT, read_lock_text, read_project_text
 from tiffin.build.contents import titles
 from tiffin.build.fingerprint import Fingerprints
-from tiffin.build.plan import BuildPlan, Payload, ServerParts, plan_image
+from tiffin.build.foundation import foundation_of
+from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
 from tiffin.build.reproduce import VERSION, Reproduction, without_gone
 from tiffin.build.reproduce import reproduce as reproduce_plan
 from tiffin.build.server import server_files, server_wheels
@@ -46,9 +47,11 @@ def reproduce(name: str, home: Home | None = None) -> Reproduction:
         checkout, lock = _carried(name, image, home.store, Path(folder))
         scratch = Home(data=checkout.folder / "data", cache=checkout.folder / "cache")
         own = _own_files(image, home.store, checkout.folder)
-        plan = _plan(checkout, lock, image, own, scratch)
+        foundation = foundation_of(lock)
+        plan = _plan(checkout, environment_of(lock, foundation), image, own, scratch)
         sources = {**own[WEIGHTS], **own[CODE], **server_files()}
-        workshop = without_gone(workshop_of(_on_its_platform(checkout, lock), scratch, sources))
+        checkout = _on_its_platform(checkout, lock)
+        workshop = without_gone(workshop_of(checkout, scratch, lock, foundation.program, sources))
         return reproduce_plan(name, image, home.store, plan, workshop)
 
 
@@ -66,14 +69,19 @@ def _carried(name: str, image: Image, store: Store, folder: Path) -> tuple[Check
         raise UnsupportedError(message, f"use that version: `uvx tiffin@{made_by} reproduce {name}`") from error
 
 
-def _plan(checkout: Checkout, lock: Lock, image: Image, own: dict[str, dict[str, Path]], scratch: Home) -> BuildPlan:
+def _plan(
+    checkout: Checkout, environment: Environment, image: Image, own: dict[str, dict[str, Path]], scratch: Home
+) -> BuildPlan:
     """Plan the image as its build did, with the server of this tiffin."""
     seen = Fingerprints(scratch.records("files"), checkout.folder)
     format_ = image.config.config.labels.get("dev.tiffin.format", "")
     return plan_image(
         checkout.project,
-        environment_of(checkout, lock),
-        ServerParts(files=seen.files(server_files()), wheels=server_wheels(lock.python, lock.platform)),
+        environment,
+        ServerParts(
+            files=seen.files(server_files()),
+            wheels=server_wheels(environment.foundation.python, environment.platform),
+        ),
         Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE])),
     )
 

@@ -17,8 +17,8 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.packages.pins import WheelPin
 
-_NOT_IMPORTED = {"test", "tests", "idle_test", "lib2to3"}
-"""Folders of the standard library that nothing at run time imports."""
+_NOT_IMPORTED = {"test", "tests", "idle_test", "lib2to3", "site-packages", "dist-packages"}
+"""Folders below the standard library that are none of it, or that nothing at run time imports."""
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -52,10 +52,9 @@ def _entries(compiled: Mapping[WheelPin, Sequence[Piece]], recipe: WheelBytecode
     return entries
 
 
-def compiled_library(entries: Iterable[Entry], python: str, compiler: Compiler) -> list[Entry]:
-    """The bytecode of the standard library among these entries."""
-    root = f"usr/lib/python{python}/"
-    modules = [e for e in entries if e.path.startswith(root) and not _NOT_IMPORTED & set(e.path.split("/"))]
+def compiled_library(entries: Iterable[Entry], library: str, python: str, compiler: Compiler) -> list[Entry]:
+    """The bytecode of those of these entries that are the standard library in a folder."""
+    modules = [e for e in entries if e.path.startswith(f"{library}/") and not _NOT_IMPORTED & set(e.path.split("/"))]
     return compiled_files(modules, python, compiler)
 
 

@@ -15,9 +15,10 @@ LOCK = "opt/tiffin/pylock.tiffin.toml"
 
 
 def project_text(project: Project) -> str:
-    """Write a project as JSON with every key; the mirror is left out, since it says where and not what."""
+    """Write a project as JSON with every key, without what says where and not what: a mirror, a folder."""
     image = msgspec.structs.replace(project.image, mirror="")
-    return msgspec.json.format(encode(msgspec.structs.replace(project, image=image))).decode() + "\n"
+    python = msgspec.structs.replace(project.python, build=project.python.build.rpartition("/")[2])
+    return msgspec.json.format(encode(msgspec.structs.replace(project, image=image, python=python))).decode() + "\n"
 
 
 def lock_text(lock: Lock) -> str:

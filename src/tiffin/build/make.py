@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tiffin.build.plan import CREATED, BuildPlan
-from tiffin.build.recipes import AnyRecipe, Base, Interpreter
+from tiffin.build.recipes import ROOTS, AnyRecipe
 from tiffin.build.workshop import Workshop
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import Descriptor, History, ImageConfig, RootFS
@@ -57,7 +57,8 @@ def make_layer(recipe: AnyRecipe, workshop: Workshop, base: Sequence[Layer]) -> 
 
 def make_layers(recipes: Sequence[AnyRecipe], workshop: Workshop, make_one: MakesLayer = make_layer) -> list[Layer]:
     """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
-    roots = [recipe for recipe in recipes if isinstance(recipe, Base | Interpreter)]
+    last = max((number for number, recipe in enumerate(recipes) if isinstance(recipe, ROOTS)), default=-1)
+    roots = recipes[: last + 1]
     base = parallel(lambda recipe: make_one(recipe, workshop, ()), roots)
     return parallel(lambda recipe: make_one(recipe, workshop, base), recipes)
 

@@ -7,6 +7,7 @@ import msgspec
 from tiffin import __version__
 from tiffin.build.carried import LOCK, PROJECT, project_text
 from tiffin.build.cuda import cuda_labels
+from tiffin.build.foundation import Foundation
 from tiffin.build.group import (
     BYTECODE_BUCKETS,
     buckets,
@@ -15,26 +16,14 @@ from tiffin.build.group import (
     refuse_beyond,
     yields_to,
 )
-from tiffin.build.recipes import (
-    AnyRecipe,
-    Base,
-    Code,
-    Interpreter,
-    Metadata,
-    Packages,
-    Server,
-    SourceFile,
-    StandardBytecode,
-    WheelBytecode,
-    Wheels,
-)
-from tiffin.build.sbom import CYCLONEDX, SPDX, Contents, cyclonedx, spdx
+from tiffin.build.recipes import AnyRecipe, Code, Metadata, Server, SourceFile, WheelBytecode, Wheels
+from tiffin.build.sbom import CYCLONEDX, SPDX, BaseRef, Contents, cyclonedx, spdx
 from tiffin.config.project import Project
 from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import RunConfig, encode
 from tiffin.oci.platform import Platform
-from tiffin.packages.pins import DebPin, WheelPin
+from tiffin.packages.pins import WheelPin
 
 USER = 65532
 PORTS = {"http": 8080, "grpc": 8081, "metrics": 8082}
@@ -45,15 +34,11 @@ CREATED = "1980-01-01T00:00:00Z"
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """The packages of an image, as the lock pins them; `lock` is its text, as the image carries it."""
+    """What an image stands on and its packages, as the lock pins them; `lock` is its text, as the image carries it."""
 
     lock: str
-    suite: str
-    python: str
+    foundation: Foundation
     platform: Platform
-    base: tuple[DebPin, ...]
-    interpreter: tuple[DebPin, ...]
-    packages: tuple[DebPin, ...] = ()
     wheels: tuple[WheelPin, ...]
     overlaps: tuple[Overlap, ...] = ()
 
@@ -90,23 +75,20 @@ class BuildPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 def plan_image(project: Project, environment: Environment, server: ServerParts, payload: Payload) -> BuildPlan:
     """Plan the image of a project."""
-    interpreter = Interpreter(python=environment.python, packages=environment.interpreter)
-    built = interpreter.key if project.image.bytecode else None
-    below: list[AnyRecipe] = [
-        Base(suite=environment.suite, packages=environment.base),
-        interpreter,
-        *([Packages(packages=environment.packages)] if environment.packages else []),
-        *([StandardBytecode(python=environment.python, packages=environment.interpreter)] if built else []),
-    ]
+    foundation = environment.foundation
+    built = foundation.interpreter if project.image.bytecode else None
+    below = [*foundation.roots, *foundation.above]
+    library = [foundation.library] if built else []
     above: list[AnyRecipe] = [
         *(_bytecode(environment, built) if built else []),
-        Server(python=environment.python, files=server.files, wheels=server.wheels, interpreter=built),
+        Server(python=foundation.python, files=server.files, wheels=server.wheels, interpreter=built),
         *group_weights(payload.weights),
         *([Code(files=payload.code)] if payload.code else []),
         Metadata(texts=_texts(project, environment, server, payload)),
     ]
-    room = project.image.layers - len(below) - len(above)
-    recipes = [*below, *_wheels(environment, room, slim=project.image.slim), *above]
+    room = project.image.layers - len(below) - len(library) - len(above)
+    own = [*library, *_wheels(environment, room, slim=project.image.slim), *above]
+    recipes = [*below, *(msgspec.structs.replace(recipe, links=foundation.links) for recipe in own)]
     refuse_beyond(project.image.layers, recipes)
     return BuildPlan(
         name=project.name,
@@ -126,7 +108,7 @@ def _wheels(environment: Environment, room: int, *, slim: bool) -> list[Wheels]:
 
 
 def _bytecode(environment: Environment, built: Digest) -> list[WheelBytecode]:
-    wheels, overlaps, python = environment.wheels, environment.overlaps, environment.python
+    wheels, overlaps, python = environment.wheels, environment.overlaps, environment.foundation.python
     return [
         WheelBytecode(interpreter=built, python=python, wheels=group, yields_to=yields_to(group, wheels, overlaps))
         for group in buckets(wheels, BYTECODE_BUCKETS)
@@ -138,10 +120,12 @@ def _texts(project: Project, environment: Environment, server: ServerParts, payl
     contents = Contents(
         name=project.name,
         version=project.model.version,
-        python=environment.python,
-        suite=environment.suite,
+        python=environment.foundation.python,
+        program="" if environment.foundation.is_packaged else environment.foundation.program,
+        suite=environment.foundation.suite,
+        base=_base(environment.foundation),
         created=CREATED,
-        debs=environment.base + environment.interpreter + environment.packages,
+        debs=environment.foundation.debs,
         wheels=environment.wheels,
         server=server.wheels,
         models=(),  # the manifest names the weights by digest; here they would let every retrain move this layer too
@@ -191,19 +175,13 @@ def _run(project: Project, environment: Environment, payload: Payload) -> RunCon
     return RunConfig(
         user=f"{USER}:{USER}",
         exposed_ports={f"{port}/tcp": {} for port in PORTS.values()},
-        env=[
-            "PATH=/opt/venv/bin:/usr/bin:/bin",
-            "LANG=C.UTF-8",
-            "HOME=/tmp",
-            "PYTHONDONTWRITEBYTECODE=1",
-            "PYTHONUNBUFFERED=1",
-        ],
-        entrypoint=[f"/usr/bin/python{environment.python}", "-I", "-S", "/opt/tiffin/front"],
+        env=_env(environment.foundation),
+        entrypoint=[environment.foundation.program, "-I", "-S", "/opt/tiffin/front"],
         cmd=["all"],
         working_dir="/app",
         labels={
             "dev.tiffin.format": payload.format,
-            "dev.tiffin.python": environment.python,
+            "dev.tiffin.python": environment.foundation.python,
             "dev.tiffin.sockets": ",".join(f"{name}={port}" for name, port in PORTS.items()),
             "dev.tiffin.version": __version__,
             **cuda_labels(environment.wheels),
@@ -213,10 +191,33 @@ def _run(project: Project, environment: Environment, payload: Payload) -> RunCon
     )
 
 
+def _env(foundation: Foundation) -> list[str]:
+    """What a container is started with: what the base sets, and above it what is the same in every image."""
+    own = {
+        "PATH": ":".join(["/opt/venv/bin", *foundation.path]),
+        "LANG": "C.UTF-8",
+        "HOME": "/tmp",  # noqa: S108 - the container's own
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    inherited = [text for text in foundation.env if text.partition("=")[0] not in own]
+    return inherited + [f"{name}={value}" for name, value in own.items()]
+
+
+def _base(foundation: Foundation) -> BaseRef | None:
+    return BaseRef(name=foundation.name, digest=foundation.digest) if foundation.digest else None
+
+
 def _annotations(project: Project, environment: Environment) -> dict[str, str]:
     """Predefined annotation keys of the image-spec (annotations.md)."""
     return {
         "org.opencontainers.image.title": project.name,
         "org.opencontainers.image.version": project.model.version,
-        "org.opencontainers.image.base.name": f"debian:{environment.suite}",
+        **_base_annotations(environment.foundation),
     }
+
+
+def _base_annotations(foundation: Foundation) -> dict[str, str]:
+    """Say which image this one stands on; one that lies in files here has a name for nobody else."""
+    said = {"name": foundation.name, "digest": foundation.digest or ""}
+    return {f"org.opencontainers.image.base.{key}": value for key, value in said.items() if value}

@@ -9,17 +9,22 @@ from functools import partial, singledispatch
 import msgspec
 
 from tiffin.build.bytecode import compiled_files, compiled_library, compiled_wheels
+from tiffin.build.environment import account_entries, library_sources, venv_entries
 from tiffin.build.prove import libraries_key
 from tiffin.build.recipes import (
     Base,
+    BaseLayer,
     Code,
     Interpreter,
+    LibraryBytecode,
     Metadata,
     Packages,
+    PythonArchive,
     Recipe,
     Server,
     SourceFile,
     StandardBytecode,
+    Venv,
     Weights,
     WheelBytecode,
     Wheels,
@@ -33,12 +38,11 @@ from tiffin.layers.debian_root import base_entries, package_entries
 from tiffin.layers.entry import Entry
 from tiffin.layers.layer import Layer
 from tiffin.layers.libraries import Gathering, watched
+from tiffin.layers.python_archive import archived_python
 from tiffin.layers.wheel import Wheel
 from tiffin.layers.wheel_layers import wheel_layer
-from tiffin.layers.wheel_names import SITE
-from tiffin.layers.write import write_layer
-
-VENV = "opt/venv"
+from tiffin.layers.wheel_names import ARCHIVED_PYTHON, SITE
+from tiffin.layers.write import Links, moved, write_layer
 
 
 @singledispatch
@@ -62,13 +66,43 @@ def _packages(recipe: Packages, workshop: Workshop, _: Sequence[Layer]) -> Layer
 @produce.register
 def _interpreter(recipe: Interpreter, workshop: Workshop, _: Sequence[Layer]) -> Layer:
     with opened(workshop.debs(recipe.packages)) as debs:
-        return _linkable([*package_entries(debs), *_environment(recipe.python)], workshop)
+        entries = [*package_entries(debs), *venv_entries(f"/usr/bin/python{recipe.python}", recipe.python)]
+        return _linkable(entries, workshop)
+
+
+@produce.register
+def _base_layer(recipe: BaseLayer, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    given = recipe.layer
+    if not workshop.store.exists(given.descriptor):
+        workshop.bring(given.descriptor)
+    return Layer(descriptor=given.descriptor, diff_id=given.diff_id, unpacked_size=given.unpacked_size)
+
+
+@produce.register
+def _venv(recipe: Venv, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+    entries = [*venv_entries(recipe.program, recipe.python), *account_entries(base, workshop.store)]
+    return write_layer(entries, workshop.store, links=recipe.links)
+
+
+@produce.register
+def _python_archive(recipe: PythonArchive, workshop: Workshop, _: Sequence[Layer]) -> Layer:
+    with archived_python(workshop.archive(recipe.archive), recipe.python, recipe.machine) as entries:
+        venv = venv_entries(f"/{ARCHIVED_PYTHON}/bin/python{recipe.python}", recipe.python)
+        return _linkable([*entries, *venv], workshop)
+
+
+@produce.register
+def _library_bytecode(recipe: LibraryBytecode, workshop: Workshop, base: Sequence[Layer]) -> Layer:
+    modules = library_sources(base, recipe.library, workshop.store)
+    entries = compiled_library(modules, recipe.library.lstrip("/"), recipe.python, workshop.compiler(base))
+    return write_layer(entries, workshop.store, links=recipe.links)
 
 
 @produce.register
 def _standard_bytecode(recipe: StandardBytecode, workshop: Workshop, base: Sequence[Layer]) -> Layer:
     with opened(workshop.debs(recipe.packages)) as debs:
-        entries = compiled_library(package_entries(debs), recipe.python, workshop.compiler(base))
+        library = f"usr/lib/python{recipe.python}"
+        entries = compiled_library(package_entries(debs), library, recipe.python, workshop.compiler(base))
     return write_layer(entries, workshop.store)
 
 
@@ -76,14 +110,17 @@ def _standard_bytecode(recipe: StandardBytecode, workshop: Workshop, base: Seque
 def _wheels(recipe: Wheels, workshop: Workshop, _: Sequence[Layer]) -> Layer:
     wheels, yields_to = (wheel_sources(pins, workshop) for pins in (recipe.wheels, recipe.yields_to))
     gathering = Gathering()
-    layer = wheel_layer(wheels, workshop.store, yields_to=yields_to, slim=recipe.slim, gathering=gathering)
+    layer = wheel_layer(
+        wheels, workshop.store, yields_to=yields_to, slim=recipe.slim, links=recipe.links, gathering=gathering
+    )
     workshop.libraries.put(libraries_key(layer.diff_id), gathering.libraries())
     return layer
 
 
 @produce.register
 def _wheel_bytecode(recipe: WheelBytecode, workshop: Workshop, base: Sequence[Layer]) -> Layer:
-    return write_layer(compiled_wheels(recipe, workshop, partial(workshop.compiler, base)), workshop.store)
+    entries = compiled_wheels(recipe, workshop, partial(workshop.compiler, base))
+    return write_layer(entries, workshop.store, links=recipe.links)
 
 
 @produce.register
@@ -94,42 +131,32 @@ def _server(recipe: Server, workshop: Workshop, base: Sequence[Layer]) -> Layer:
         entries = [*_files(recipe.files, workshop), *packages]
         if recipe.interpreter:
             entries += compiled_files(entries, recipe.python, workshop.compiler(base))
-        return _linkable(entries, workshop)
+        return _linkable(entries, workshop, recipe.links)
 
 
 @produce.register
 def _weights(recipe: Weights, workshop: Workshop, _: Sequence[Layer]) -> Layer:
-    return write_layer(_files(recipe.files, workshop), workshop.store, compress=recipe.packed)
+    return write_layer(_files(recipe.files, workshop), workshop.store, compress=recipe.packed, links=recipe.links)
 
 
 @produce.register
 def _code(recipe: Code, workshop: Workshop, _: Sequence[Layer]) -> Layer:
-    return write_layer(_files(recipe.files, workshop), workshop.store)
+    return write_layer(_files(recipe.files, workshop), workshop.store, links=recipe.links)
 
 
 @produce.register
 def _metadata(recipe: Metadata, workshop: Workshop, _: Sequence[Layer]) -> Layer:
     texts = [Entry.of(path, text.encode()) for path, text in recipe.texts.items()]
-    return write_layer([Entry.directory("app"), Entry.directory("models"), *texts], workshop.store)
+    entries = [Entry.directory("app"), Entry.directory("models"), *texts]
+    return write_layer(entries, workshop.store, links=recipe.links)
 
 
-def _linkable(entries: Iterable[Entry], workshop: Workshop) -> Layer:
+def _linkable(entries: Iterable[Entry], workshop: Workshop, links: Links = ()) -> Layer:
     """Write a layer, and remember what it holds for the dynamic linker."""
     gathering = Gathering()
-    layer = write_layer(watched(entries, gathering), workshop.store)
+    layer = write_layer(watched((moved(entry, links) for entry in entries), gathering), workshop.store)
     workshop.libraries.put(libraries_key(layer.diff_id), gathering.libraries())
     return layer
-
-
-def _environment(python: str) -> list[Entry]:
-    """Make the environment of the user's code (PEP 405): wheels lie beside it, free of the interpreter's version."""
-    config = f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {python}\n"
-    return [
-        Entry.of(f"{VENV}/pyvenv.cfg", config.encode()),
-        Entry.symlink(f"{VENV}/bin/python", f"/usr/bin/python{python}"),
-        Entry.symlink(f"{VENV}/lib/python{python}/site-packages", "../site-packages"),
-        Entry.directory(SITE),
-    ]
 
 
 def _in_front(entry: Entry) -> Entry:

@@ -14,9 +14,11 @@ from tiffin.build.plan import BuildPlan
 from tiffin.build.recipes import (
     AnyRecipe,
     Code,
+    LibraryBytecode,
     Metadata,
     Server,
     StandardBytecode,
+    Venv,
     Weights,
     WheelBytecode,
     Wheels,
@@ -32,7 +34,7 @@ PROOF = 1
 """Raised whenever the same layers would be read or judged otherwise."""
 PYTHON = "dev.tiffin.python"
 """The label that says which Python an image has."""
-_WITHOUT_ELF = (StandardBytecode, WheelBytecode, Weights, Metadata)
+_WITHOUT_ELF = (Venv, StandardBytecode, LibraryBytecode, WheelBytecode, Weights, Metadata)
 
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True):

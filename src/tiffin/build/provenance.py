@@ -20,13 +20,17 @@ from tiffin.build.recipes import (
     LAYOUT,
     AnyRecipe,
     Base,
+    BaseLayer,
     Code,
     Interpreter,
+    LibraryBytecode,
     Metadata,
     Packages,
+    PythonArchive,
     Server,
     SourceFile,
     StandardBytecode,
+    Venv,
     Weights,
     WheelBytecode,
     Wheels,
@@ -104,7 +108,11 @@ def _parts(recipe: AnyRecipe, suite: str) -> Iterator[dict[str, Any]]:
             yield from map(_wheel, recipe.wheels)
         case Weights() | Code():
             yield from _files(recipe.files)
-        case Metadata():
+        case BaseLayer(layer=layer):
+            yield {"name": "layer of the base image", "digest": {"sha256": layer.digest.hex}}
+        case PythonArchive(archive=archive):
+            yield {"name": archive.filename, "digest": {"sha256": archive.sha256.hex}}
+        case Venv() | LibraryBytecode() | Metadata():
             pass
         case _:
             assert_never(recipe)

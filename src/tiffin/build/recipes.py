@@ -10,13 +10,21 @@ import msgspec
 
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
+from tiffin.packages.base_image import BaseLayer as BaseImageLayer
+from tiffin.packages.base_image import PythonBuild
 from tiffin.packages.pins import DebPin, WheelPin
 
 LAYOUT = 2
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind"):
-    """One layer, before it is made."""
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kind", omit_defaults=True):
+    """One layer, before it is made.
+
+    `links` are folders of its paths that are links in a base image, with where they lead: the layer's files go there,
+    since a folder in a link's place would take away all that is behind it.
+    """
+
+    links: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> Digest:
@@ -62,6 +70,59 @@ class Interpreter(Recipe, frozen=True, kw_only=True, tag="interpreter"):
     def title(self) -> str:
         """What people call the layer."""
         return "python"
+
+
+class BaseLayer(Recipe, frozen=True, kw_only=True, tag="base-layer"):
+    """A layer of a base image, as it is."""
+
+    layer: BaseImageLayer
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "base"
+
+
+class PythonArchive(Recipe, frozen=True, kw_only=True, tag="python-archive"):
+    """Python from an archive with all that it needs, and the environment `/opt/venv` that user code runs in."""
+
+    python: str
+    machine: str
+    archive: PythonBuild
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "python"
+
+
+class Venv(Recipe, frozen=True, kw_only=True, tag="venv"):
+    """The environment `/opt/venv` that user code runs in, and its user, on an interpreter of the base image.
+
+    `layers` are the diff IDs of the base.
+    """
+
+    python: str
+    program: str
+    layers: tuple[Digest, ...]
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "environment"
+
+
+class LibraryBytecode(Recipe, frozen=True, kw_only=True, tag="library-bytecode"):
+    """The bytecode of the standard library in `library`, a folder of the layers that `interpreter` stands for."""
+
+    interpreter: Digest
+    python: str
+    library: str
+
+    @property
+    def title(self) -> str:
+        """What people call the layer."""
+        return "python bytecode"
 
 
 class StandardBytecode(Recipe, frozen=True, kw_only=True, tag="standard-bytecode"):
@@ -165,5 +226,20 @@ class Metadata(Recipe, frozen=True, kw_only=True, tag="metadata"):
 
 
 AnyRecipe = (
-    Base | Packages | Interpreter | StandardBytecode | Wheels | WheelBytecode | Server | Weights | Code | Metadata
+    Base
+    | BaseLayer
+    | Packages
+    | Interpreter
+    | PythonArchive
+    | Venv
+    | StandardBytecode
+    | LibraryBytecode
+    | Wheels
+    | WheelBytecode
+    | Server
+    | Weights
+    | Code
+    | Metadata
 )
+ROOTS = (Base, BaseLayer, Interpreter, PythonArchive)
+"""What an image's own interpreter runs from, with all that lies below."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,7 +25,6 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor, encode
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
-from tiffin.packages.pins import DebPin, WheelPin
 from tiffin.progress import parallel
 
 IDENTICAL = "identical"
@@ -37,7 +35,8 @@ VERSION = "dev.tiffin.version"
 _PLACES = re.compile(r"^the lock\[\d+\](?:, the lock\[\d+\])*: ")
 """Lines of the lock, which is in the image: nobody can look them up."""
 
-PinT = TypeVar("PinT", DebPin, WheelPin)
+WantedT = TypeVar("WantedT")
+FoundT = TypeVar("FoundT")
 Slot = tuple[str, int]
 """A layer's title, and how many below it have the same: what pairs a recipe with a layer of the image."""
 
@@ -100,16 +99,22 @@ def reproduce(name: str, image: Image, store: Store, plan: BuildPlan, workshop: 
 def without_gone(workshop: Workshop) -> Workshop:
     """Return the workshop with GoneError for packages that its indexes have no more, or have other bytes for."""
 
-    def watched(fetch: Callable[[Sequence[PinT]], list[Path]]) -> Callable[[Sequence[PinT]], list[Path]]:
-        def fetched(pins: Sequence[PinT]) -> list[Path]:
+    def watched(fetch: Callable[[WantedT], FoundT]) -> Callable[[WantedT], FoundT]:
+        def fetched(wanted: WantedT) -> FoundT:
             try:
-                return fetch(pins)
+                return fetch(wanted)
             except (NotFoundError, IntegrityError, UnsupportedError) as error:
                 raise GoneError(_PLACES.sub("", error.message.splitlines()[0]), error.hint) from error
 
         return fetched
 
-    return msgspec.structs.replace(workshop, wheels=watched(workshop.wheels), debs=watched(workshop.debs))
+    return msgspec.structs.replace(
+        workshop,
+        wheels=watched(workshop.wheels),
+        debs=watched(workshop.debs),
+        bring=watched(workshop.bring),
+        archive=watched(workshop.archive),
+    )
 
 
 class _Bench:

@@ -25,11 +25,26 @@ RELEASES = {"bookworm": "debian-12", "trixie": "debian-13"}
 """Debian's suites, as package URLs name them."""
 
 _NOTHING_SAID = "NOASSERTION"
-_SPDX_PURPOSE = {"library": "LIBRARY", "application": "APPLICATION", "machine-learning-model": "FILE"}
+_SPDX_PURPOSE = {
+    "container": "CONTAINER",
+    "library": "LIBRARY",
+    "application": "APPLICATION",
+    "machine-learning-model": "FILE",
+}
 
 
-class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What an image holds but the user's code; `created` is when all say that they were made."""
+class BaseRef(msgspec.Struct, frozen=True, kw_only=True):
+    """The image that an image stands on."""
+
+    name: str
+    digest: Digest
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an image holds but the user's code; `created` is when all say that they were made.
+
+    `program` is where Python lies when no Debian package brings it, and `base` the image that has it.
+    """
 
     name: str
     version: str
@@ -40,6 +55,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     wheels: tuple[WheelPin, ...]
     server: tuple[WheelPin, ...]
     models: tuple[SourceFile, ...]
+    program: str = ""
+    base: BaseRef | None = None
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +78,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 def components(contents: Contents) -> list[Component]:
     """Every part of the image, the interpreter first."""
     return [
+        *([_base(contents.base)] if contents.base else []),
         *_interpreter(contents),
         *(_deb(pin, contents.suite) for pin in sorted(contents.debs)),
         *(_wheel(pin, "opt/venv/lib/site-packages") for pin in sorted(contents.wheels)),
@@ -139,7 +157,17 @@ def _interpreter(contents: Contents) -> list[Component]:
             place = f"usr/bin/python{contents.python}"
             purl = f"pkg:generic/python@{_quoted(version)}"
             return [Component(kind="application", name="python", version=version, purl=purl, place=place)]
-    return []
+    place = contents.program.lstrip("/")
+    return [Component(kind="application", name="python", version=contents.python, place=place)] if place else []
+
+
+def _base(base: BaseRef) -> Component:
+    """Name a base image as package URLs do, type `oci`: by digest, and by where it is where that is a registry."""
+    name = base.name.rpartition("/")[2].partition("@")[0].partition(":")[0] or "base"
+    place = base.name.partition("@")[0].removesuffix(f":{base.name.rpartition(':')[2]}")
+    purl = f"pkg:oci/{_quoted(name)}@{quote(base.digest, safe='')}"
+    purl += f"?repository_url={quote(place, safe='')}" if "/" in place else ""
+    return Component(kind="container", name=name, version=base.digest, purl=purl, sha256=base.digest, place="")
 
 
 def deb_url(pin: DebPin, suite: str) -> str:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tiffin.layers.layer import Layer
+from tiffin.oci.documents import Descriptor
 from tiffin.oci.store import WritableStore
+from tiffin.packages.base_image import PythonBuild
 from tiffin.packages.pins import DebPin, WheelPin
 from tiffin.store.records import Records
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """The rim of a build, made by whoever asks for it.
 
+    `bring` lets the store have a blob of the base image, `archive` gives the file that an interpreter comes in.
     `sources` maps paths in the image to files here; `compiler` runs the interpreter that some layers hold, and
     `bytecode` remembers what was compiled; `libraries` remembers what layers hold for the dynamic linker.
     """
@@ -29,6 +32,8 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     images: Records
     wheels: Callable[[Sequence[WheelPin]], list[Path]]
     debs: Callable[[Sequence[DebPin]], list[Path]]
+    bring: Callable[[Descriptor], None]
+    archive: Callable[[PythonBuild], Path]
     compiler: Callable[[Sequence[Layer]], Compiler]
     bytecode: Records
     libraries: Records

@@ -29,6 +29,8 @@ class PythonSection(Section, frozen=True, kw_only=True):
     version: str = "3.11"
     requirements: str = ""
     dependencies: tuple[str, ...] = ()
+    build: str = ""
+    sha256: str = ""
 
 
 class ImageSection(Section, frozen=True, kw_only=True):

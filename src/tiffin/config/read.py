@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from tiffin.config.base import DEBIAN, parse_base
 from tiffin.config.project import Project
 from tiffin.errors import ConfigError, NotFoundError
 
 FILE = "tiffin.toml"
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<section>\w*)`)?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
@@ -60,15 +62,21 @@ def _hint(error: str) -> str:
 
 def _mistakes(project: Project) -> list[str]:
     """What the types cannot say."""
-    serve = project.serve
+    python, serve, base = project.python, project.serve, parse_base(project.image.base)
     found = {
         "`name` takes lower-case letters, digits and . _ - - at `$.name`": not _NAME.fullmatch(project.name),
         "give `path` or `predictor` - at `$.model`": not (project.model.path or project.model.predictor),
         "`predictor` is `module:Class` - at `$.model.predictor`": bool(project.model.predictor)
         and not re.fullmatch(r"[\w.]+:\w+", project.model.predictor),
-        '`version` is like "3.11" - at `$.python.version`': not _PYTHON.fullmatch(project.python.version),
-        "give `requirements` or `dependencies`, not both - at `$.python`": bool(project.python.requirements)
-        and bool(project.python.dependencies),
+        '`version` is like "3.11" - at `$.python.version`': not _PYTHON.fullmatch(python.version),
+        "give `requirements` or `dependencies`, not both - at `$.python`": bool(python.requirements)
+        and bool(python.dependencies),
+        "`build` and its `sha256` go together - at `$.python`": bool(python.build) != bool(python.sha256),
+        "`sha256` has 64 hex digits - at `$.python.sha256`": bool(python.sha256)
+        and not _SHA256.fullmatch(python.sha256),
+        "`build` goes onto Debian's packages - at `$.image.base`": bool(python.build) and base.kind != DEBIAN,
+        "`packages` are Debian's, and a base image brings its own - at `$.image.packages`": base.kind != DEBIAN
+        and bool(project.image.packages),
         "`max-batch` is at least 1 - at `$.serve.max-batch`": serve.max_batch < 1,
         "`max-body-bytes` is at least 1 - at `$.serve.max-body-bytes`": serve.max_body_bytes < 1,
         "seconds are not negative - at `$.serve`": min(serve.drain_seconds, serve.load_seconds, serve.max_delay_ms) < 0,

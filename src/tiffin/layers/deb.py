@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import msgspec
 
@@ -24,6 +23,7 @@ from tiffin.errors import IntegrityError
 from tiffin.layers.deb_archive import expand, find_parts
 from tiffin.layers.deb_tar import Member, read_members
 from tiffin.layers.entry import Entry, Kind
+from tiffin.layers.slice import open_slice
 from tiffin.progress import parallel
 
 MERGED = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
@@ -145,7 +145,9 @@ def _entry(member: Member, spool: BinaryIO, earlier: dict[str, Entry], where: st
     if member.type == "2":
         return Entry.symlink(path, member.link)
     if member.type == "0":
-        return Entry.file(path, member.size, partial(_open, spool, member), executable=member.executable)
+        return Entry.file(
+            path, member.size, partial(open_slice, spool, member.offset, member.size), executable=member.executable
+        )
     first = earlier.get(merged(member.link))
     if first is None or first.kind is not Kind.FILE:
         raise IntegrityError(f"{where}: {path!r} is a hard link to {member.link!r}, which is no earlier file")
@@ -157,24 +159,3 @@ def _check_parents(path: str, entry: Entry, found: dict[str, Entry], where: str)
         parent = found.get(path[: end - 1])
         if parent is not None and parent.kind is not Kind.DIRECTORY:
             raise IntegrityError(f"{where}: {entry.path!r} lies below {parent.path!r}, which is no directory")
-
-
-def _open(spool: BinaryIO, member: Member) -> BinaryIO:
-    return cast("BinaryIO", io.BufferedReader(_Slice(spool, member.offset, member.size)))
-
-
-class _Slice(io.RawIOBase):
-    """Some bytes of a file, as a file; several may be read at once, since none moves the file's own position."""
-
-    def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
-        super().__init__()
-        self._file, self._offset, self._end = file, offset, offset + size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer is not indexable
-        view = memoryview(buffer)[: self._end - self._offset]
-        count = os.preadv(self._file.fileno(), [view], self._offset)
-        self._offset += count
-        return count

@@ -17,14 +17,15 @@ LIMIT = 64 << 20
 def pick(blob: BinaryIO, diff_id: Digest, path: str) -> bytes | None:
     """Return a file of a gzip layer, or None where it has none; the whole layer is checked against its diff ID.
 
+    The file is known by its folder and name: above a base whose folders are links, what is above those is another.
     Raises IntegrityError for bytes that are damaged, hostile, too many, or not the diff ID's.
     """
-    found = None
+    found, wanted = None, path.encode().split(b"/")[-2:]
     try:
         with gzip.GzipFile(fileobj=blob) as stream:
             tar = Tar(cast("BinaryIO", stream), LIMIT)
             for member in tar.members():
-                if member.kind == FILE and member.path == path.encode():
+                if member.kind == FILE and member.path.split(b"/")[-2:] == wanted:
                     found = b"".join(map(bytes, tar.content()))
             digest = tar.finish()
     except (OSError, EOFError, zlib.error) as error:

@@ -3,6 +3,9 @@
 Nothing outside the folder can be reached: every parent is walked from the folder's own descriptor, one component at a
 time, and a link on the way is an error, never followed. Owners, setuid bits, extended attributes and times mean nothing
 in a container with one user and are dropped. Nothing is synced: the caller renames the finished folder into place.
+
+What a layer takes away of those below (image-spec, layer.md, "Whiteouts") is marked as overlay marks it: a character
+device 0:0 in the place of a path, which anybody may make, and an attribute of a folder that hides what is below it.
 """
 
 from __future__ import annotations
@@ -33,6 +36,10 @@ ENTRIES = 2_000_000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHITEOUT = b".wh."
+_OPAQUE = b".wh..wh..opq"
+_OPAQUE_ATTRIBUTE = "user.overlay.opaque"
+_YES = b"y"
+_TAKEN_AWAY = stat.S_IFCHR | 0o600
 _LONGEST_PATH = 4096
 _FOREIGN: tuple[type[Exception], ...] = (OSError, EOFError, cast("type[Exception]", isal_zlib.error))
 
@@ -42,8 +49,8 @@ def unpack_layer(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest,
 
     Files become 0644, or 0755 where anybody may execute them, and directories 0755. What was written stays behind when
     an error is raised, so the caller unpacks into a temporary folder. Raises IntegrityError for bytes that are damaged,
-    hostile or not the diff ID's, or that come to more than `limit` bytes; UnsupportedError for whiteouts, devices,
-    fifos and sparse files.
+    hostile or not the diff ID's, or that come to more than `limit` bytes; UnsupportedError for devices, fifos and
+    sparse files.
     """
     if any(target.iterdir()):
         raise ConflictError(f"{target} is not empty", "a layer is unpacked into a folder of its own")
@@ -125,7 +132,9 @@ class _Folder:
             return
         if parent != self._parent_path:
             self._enter(parent)
-        if member.kind == HARD_LINK:
+        if name.startswith(_WHITEOUT):
+            self._take_away(name)
+        elif member.kind == HARD_LINK:
             self._put_hard_link(member, name)
         else:
             self._puts[member.kind](member, name, tar)
@@ -170,9 +179,32 @@ class _Folder:
         try:
             _make_folder(name, self._parent)
         except FileExistsError:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=self._parent, follow_symlinks=False).st_mode):
+            there = os.stat(name, dir_fd=self._parent, follow_symlinks=False)
+            if not stat.S_ISDIR(there.st_mode):
                 self._remove(name)
                 _make_folder(name, self._parent)
+                if _marks(there):
+                    self._hide(name)
+
+    def _take_away(self, whiteout: bytes) -> None:
+        """Hide a path of the layers below, or all that is in this folder there; what this layer itself has stays."""
+        if whiteout == _OPAQUE:
+            self._hide(b".")
+            return
+        name = whiteout.removeprefix(_WHITEOUT)
+        try:
+            os.mknod(name, _TAKEN_AWAY, os.makedev(0, 0), dir_fd=self._parent)
+        except FileExistsError:
+            if stat.S_ISDIR(os.stat(name, dir_fd=self._parent, follow_symlinks=False).st_mode):
+                self._hide(name)
+
+    def _hide(self, name: bytes) -> None:
+        """Let a folder show nothing of the layers below."""
+        folder = os.open(name, _FOLDER, dir_fd=self._parent)
+        try:
+            os.setxattr(folder, _OPAQUE_ATTRIBUTE, _YES)
+        finally:
+            os.close(folder)
 
     def _put_symlink(self, member: Member, name: bytes, _: Tar) -> None:
         if not member.link:
@@ -213,6 +245,19 @@ class _Folder:
             os.unlink(name, dir_fd=self._parent)
 
 
+def is_opaque(folder: Path) -> bool:
+    """Say whether an unpacked folder hides what the layers below have in its place."""
+    try:
+        return os.getxattr(folder, _OPAQUE_ATTRIBUTE, follow_symlinks=False) == _YES
+    except OSError:
+        return False
+
+
+def _marks(found: os.stat_result) -> bool:
+    """Say whether this is overlay's mark of a path that a layer takes away."""
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
 def _make_folder(name: bytes, parent: int) -> None:
     os.mkdir(name, dir_fd=parent)
     os.chmod(name, 0o755, dir_fd=parent)  # noqa: S103 - readable by the container's user, whatever the umask
@@ -235,9 +280,8 @@ def _split(member: Member) -> tuple[bytes, bytes]:
     if member.kind == DIRECTORY and name in {b"", b"."} and parent in {b"", b"."}:
         return b"", b""
     _check(path, parent, name)
-    if name.startswith(_WHITEOUT):
-        hint = "squash the image, or run it with docker or podman"
-        raise UnsupportedError(f"{member.shown} is a whiteout: it deletes a path of the layers below", hint)
+    if name.startswith(_WHITEOUT) and (member.kind != FILE or name.removeprefix(_WHITEOUT) in {b"", b".", b".."}):
+        raise IntegrityError(f"{member.shown} is a whiteout of no path")
     return parent, name
 
 

@@ -19,7 +19,7 @@ from tiffin.layers.libraries import Gathering, watched
 from tiffin.layers.overlap import Overlap
 from tiffin.layers.wheel import Wheel, WheelMember, WheelSource
 from tiffin.layers.wheel_names import SITE, normal_name
-from tiffin.layers.write import write_layer
+from tiffin.layers.write import Links, moved, write_layer
 from tiffin.oci.store import Ingests
 
 _SHOWN = 3
@@ -32,6 +32,7 @@ def wheel_layer(
     *,
     yields_to: Sequence[WheelSource] = (),
     slim: bool = False,
+    links: Links = (),
     gathering: Gathering | None = None,
 ) -> Layer:
     """Write the layer of one wheel, or of a bucket of several in whatever order they come.
@@ -50,7 +51,8 @@ def wheel_layer(
                 entries.pop(entry.path, None)
             if normal_name(source.name) not in elsewhere:
                 entries |= {entry.path: entry for entry in brought}
-        return write_layer(watched(entries.values(), gathering or Gathering()), store)
+        placed = (moved(entry, links) for entry in entries.values())
+        return write_layer(watched(placed, gathering or Gathering()), store)
 
 
 def overlaps(wheels: Sequence[WheelSource]) -> tuple[Overlap, ...]:

@@ -16,6 +16,8 @@ PREFIX = "opt/venv"
 BIN = f"{PREFIX}/bin"
 SITE = f"{PREFIX}/lib/site-packages"
 """Where every wheel's modules are: a path without the interpreter's version, so that a layer serves all of them."""
+ARCHIVED_PYTHON = "opt/python"
+"""Where an interpreter from an archive lies."""
 PYTHON = f"/{BIN}/python"
 """The interpreter that scripts name in their first line."""
 

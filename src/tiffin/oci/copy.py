@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from tiffin.oci.documents import INDEX, MANIFEST, Descriptor, Index, Manifest, decode
+from tiffin.oci.documents import DOCUMENTS, INDEXES, Descriptor, Index, Manifest, decode_foreign
 from tiffin.oci.image import read_document
 from tiffin.oci.store import Store
 from tiffin.progress import parallel, step
-
-DOCUMENTS = {
-    INDEX,
-    MANIFEST,
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-}
 
 
 def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
@@ -20,9 +13,9 @@ def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
     if descriptor.media_type not in DOCUMENTS:
         return []
     data, where = read_document(store, descriptor), str(descriptor.digest)
-    if "index" in descriptor.media_type or "list" in descriptor.media_type:
-        return decode(Index, data, where).manifests
-    manifest = decode(Manifest, data, where)
+    if descriptor.media_type in INDEXES:
+        return decode_foreign(Index, data, where).manifests
+    manifest = decode_foreign(Manifest, data, where)
     return [manifest.config, *manifest.layers]
 
 

@@ -23,6 +23,12 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 
+DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEXES = frozenset({INDEX, DOCKER_INDEX})
+DOCUMENTS = frozenset({INDEX, MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST})
+"""What is kept as a manifest, and points to other content; anything else is a blob."""
+
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """What every OCI document shares: camel-case keys, absent where empty."""

@@ -9,7 +9,7 @@ import msgspec
 from tiffin.errors import IntegrityError, UnsupportedError
 from tiffin.oci.documents import (
     CONFIG,
-    INDEX,
+    INDEXES,
     MANIFEST,
     Descriptor,
     ImageConfig,
@@ -79,7 +79,7 @@ def read_document(store: Store, descriptor: Descriptor, limit: int = DOCUMENT_LI
 def read_image(store: Store, descriptor: Descriptor, platform: Platform | None = None) -> Image:
     """Read the image a descriptor means; an index is searched for the platform (this machine's by default)."""
     data = read_document(store, descriptor)
-    if descriptor.media_type == INDEX:
+    if descriptor.media_type in INDEXES:
         return read_image(
             store, _choose(decode_foreign(Index, data, str(descriptor.digest)), platform or Platform.here())
         )
@@ -95,7 +95,7 @@ def read_image(store: Store, descriptor: Descriptor, platform: Platform | None =
 
 def _choose(index: Index, platform: Platform) -> Descriptor:
     for descriptor in index.manifests:
-        if descriptor.platform == platform and descriptor.media_type != INDEX:
+        if descriptor.platform and descriptor.platform.suits(platform) and descriptor.media_type not in INDEXES:
             return descriptor
     there = ", ".join(sorted(str(d.platform) for d in index.manifests if d.platform)) or "none"
     raise UnsupportedError(f"no image for {platform} in the index", f"it has: {there}")

@@ -45,5 +45,13 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether programs for this platform run here."""
         return sys.platform == "linux" and self == Platform.here()
 
+    def suits(self, wanted: Platform) -> bool:
+        """Whether what is made for this platform is meant by the wanted one: arm64 is another name of arm64/v8."""
+        return self._plain() == wanted._plain()
+
+    def _plain(self) -> Platform:
+        usual = self.architecture == "arm64" and self.variant == "v8"
+        return Platform(os=self.os, architecture=self.architecture, variant="" if usual else self.variant)
+
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)

@@ -10,8 +10,9 @@ import msgspec
 
 from tiffin.durable import renamed
 from tiffin.errors import IntegrityError, TiffinError
+from tiffin.network import shown
 from tiffin.oci.digest import Digest
-from tiffin.packages.web import Web, shown
+from tiffin.packages.web import Web
 from tiffin.progress import step
 
 

@@ -20,6 +20,7 @@ from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode, read_digest
 from tiffin.oci.platform import Platform
+from tiffin.packages.base_image import BaseImage, PythonBuild
 from tiffin.packages.debian.pins import BasePins
 from tiffin.packages.pins import DebPin, WheelPin
 
@@ -29,7 +30,10 @@ _ANEW = "write it anew with `tiffin lock`"
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a lock was made from: requirement lines, constraints, interpreter and base with its extra packages."""
+    """What a lock was made from: requirement lines, constraints, interpreter and base with its extra packages.
+
+    `build` is the sha256 of the interpreter's archive where it comes from one.
+    """
 
     requirements: tuple[str, ...]
     constraints: tuple[str, ...] = ()
@@ -37,6 +41,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     platform: Platform
     base: str
     packages: tuple[str, ...] = ()
+    build: str = ""
 
     @property
     def digest(self) -> Digest:
@@ -45,7 +50,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
             encode(
                 [
                     *map(sorted, (set(self.requirements), set(self.constraints), set(self.packages))),
-                    [self.python, str(self.platform), self.base],
+                    [self.python, str(self.platform), self.base, *([self.build] if self.build else [])],
                 ]
             )
         )
@@ -84,6 +89,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     base_debs: tuple[DebPin, ...] = ()
     python_debs: tuple[DebPin, ...] = ()
     package_debs: tuple[DebPin, ...] = ()
+    base_image: BaseImage | None = None
+    python_build: PythonBuild | None = None
     overlaps: tuple[Overlap, ...] | None = None
     layers: dict[Digest, LayerRecord] = {}
 
@@ -93,6 +100,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
         inputs: Inputs,
         wheels: Sequence[WheelPin] = (),
         debs: BasePins | None = None,
+        base_image: BaseImage | None = None,
+        python_build: PythonBuild | None = None,
     ) -> Lock:
         """Make a lock of what was asked for and what it came to."""
         return cls(
@@ -106,6 +115,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
             base_debs=debs.base if debs else (),
             python_debs=debs.interpreter if debs else (),
             package_debs=debs.packages if debs else (),
+            base_image=base_image,
+            python_build=python_build,
         )
 
 
@@ -127,6 +138,8 @@ def is_stale(lock: Lock, inputs: Inputs) -> str | None:
         if old != new:
             said = [f"{name} was added" for name in sorted(new - old)]
             return f"{what}: " + ", ".join(said + [f"{name} was removed" for name in sorted(old - new)])
+    if inputs.build != (lock.python_build.sha256.hex if lock.python_build else ""):
+        return "the archive of the interpreter changed"
     return "constraints or hashes changed"
 
 
@@ -142,7 +155,9 @@ def dumps(lock: Lock) -> str:
         f"requires-python = {_inline('==' + '.'.join(lock.python.split('.')[:2]) + '.*')}",
         'created-by = "tiffin"',
     ]
-    blocks = [head, *map(_package, lock.wheels), _own(lock)] + ([_layers(lock)] if lock.layers else [])
+    blocks = [head, *map(_package, lock.wheels), _own(lock)]
+    blocks += [_base_image(lock.base_image)] if lock.base_image else []
+    blocks += [_layers(lock)] if lock.layers else []
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
@@ -163,7 +178,15 @@ def _own(lock: Lock) -> list[str]:
     lines += _list("requirements", lock.requirements) + _list("packages", lock.packages)
     for key, debs in (("base", lock.base_debs), ("python", lock.python_debs), ("package", lock.package_debs)):
         lines += _list(f"{key}-debs", debs)
+    if lock.python_build:
+        lines.append(f"python-build = {_inline(msgspec.to_builtins(lock.python_build, enc_hook=str))}")
     return lines + (_list("overlaps", lock.overlaps) if lock.overlaps is not None else [])
+
+
+def _base_image(image: BaseImage) -> list[str]:
+    known = msgspec.to_builtins(image, enc_hook=str)
+    lines = [f"{key} = {_inline(value)}" for key, value in known.items() if key != "layers"]
+    return ["[tool.tiffin.base-image]", *lines, *_list("layers", image.layers)]
 
 
 def _list(key: str, items: Sequence[object]) -> list[str]:
@@ -181,7 +204,7 @@ def _inline(value: Any) -> str:
     """Write a TOML value on one line; JSON's strings are TOML's, but for DEL, which TOML wants escaped."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_inline(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_inline, value)) + "]"
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
@@ -220,6 +243,8 @@ class _Own(_Strict, frozen=True, kw_only=True):
     base_debs: tuple[DebPin, ...]
     python_debs: tuple[DebPin, ...]
     package_debs: tuple[DebPin, ...]
+    base_image: BaseImage | None = None
+    python_build: PythonBuild | None = None
     overlaps: tuple[Overlap, ...] | None = None
     layers: dict[Digest, LayerRecord] = {}
 
@@ -264,6 +289,8 @@ def _lock(document: _Document) -> Lock:
         base_debs=own.base_debs,
         python_debs=own.python_debs,
         package_debs=own.package_debs,
+        base_image=own.base_image,
+        python_build=own.python_build,
         overlaps=own.overlaps,
         layers=own.layers,
     )

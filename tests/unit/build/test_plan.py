@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tiffin.build.foundation import foundation_of
 from tiffin.build.group import BIG_WHEEL, buckets, group_weights, group_wheels
 from tiffin.build.plan import Environment, Payload, ServerParts, plan_image, service_text
 from tiffin.build.recipes import AnyRecipe, Code, Metadata, SourceFile, Weights, WheelBytecode, Wheels
 from tiffin.config.project import ImageSection, ModelSection, Project, ServeSection
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
+from tiffin.packages.lock import Lock
 from tiffin.packages.pins import DebPin, WheelPin
 
 
@@ -37,15 +39,27 @@ def source(path: str, text: str = "", size: int = 10) -> SourceFile:
 
 
 PROJECT = Project(name="iris", model=ModelSection(path="model.joblib"))
-ENVIRONMENT = Environment(
-    lock="# what the lock says\n",
-    suite="bookworm",
+LOCK = Lock(
+    inputs=digest("inputs"),
+    requirements=(),
     python="3.11",
     platform=Platform(os="linux", architecture="amd64"),
-    base=(deb("libc6"),),
-    interpreter=(deb("python3.11"),),
+    base="debian:bookworm",
+    base_debs=(deb("libc6"),),
+    python_debs=(deb("python3.11"),),
     wheels=(wheel("numpy", BIG_WHEEL), wheel("joblib"), wheel("scipy", 2 * BIG_WHEEL), wheel("six")),
 )
+
+
+def environment(**changed: Any) -> Environment:
+    """What an image is made of, by a lock that says this instead."""
+    lock = msgspec.structs.replace(LOCK, **changed)
+    return Environment(
+        lock="# what the lock says\n", foundation=foundation_of(lock), platform=lock.platform, wheels=lock.wheels
+    )
+
+
+ENVIRONMENT = environment()
 SERVER = ServerParts(files=(source("opt/tiffin/front/__main__.py"),), wheels=(wheel("uvloop"),))
 PAYLOAD = Payload(format="sklearn-joblib", weights=(source("models/model.joblib"),), code=(source("app/a.py"),))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tiffin.config.base import Base, parse_base, split_name
 from tiffin.config.project import Project
 from tiffin.config.read import parse_project, read_project
 from tiffin.config.write import Proposal, project_text
@@ -40,6 +41,14 @@ def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
         (GOOD + "[image]\npackages = [1]", "Expected `str`, got `int` - at `$.image.packages[0]`"),
         (GOOD + '[python]\nversion = "three"', "at `$.python.version`"),
         (GOOD + '[python]\nrequirements = "r.txt"\ndependencies = ["a"]', "not both - at `$.python`"),
+        (GOOD + '[python]\nbuild = "p.tar.gz"', "`build` and its `sha256` go together - at `$.python`"),
+        (GOOD + f'[python]\nsha256 = "{"0" * 64}"', "`build` and its `sha256` go together - at `$.python`"),
+        (GOOD + '[python]\nbuild = "p.tar.gz"\nsha256 = "0"', "64 hex digits - at `$.python.sha256`"),
+        (
+            GOOD + f'[python]\nbuild = "p.tar.gz"\nsha256 = "{"0" * 64}"\n[image]\nbase = "python:3.12"',
+            "at `$.image.base`",
+        ),
+        (GOOD + '[image]\nbase = "python:3.12"\npackages = ["x"]', "at `$.image.packages`"),
         ('name = "Iris!"\n[model]\npath = "m.pkl"', "at `$.name`"),
         ('name = "iris"\n[model]\npredictor = "predict"', "at `$.model.predictor`"),
         ("name = ]", "line 1"),
@@ -64,6 +73,29 @@ def test_an_unknown_key_is_answered_with_the_keys_there_are(tmp_path: Path, text
     with pytest.raises(ConfigError) as caught:
         read_project(write(tmp_path, GOOD + text))
     assert str(caught.value.hint).startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "where"),
+    [
+        ("debian:bookworm", "debian", "bookworm"),
+        ("python:3.12-slim", "docker", "python:3.12-slim"),
+        ("debian", "docker", "debian"),
+        ("registry.test:5000/team/python@sha256:00", "docker", "registry.test:5000/team/python@sha256:00"),
+        ("oci:layout:1", "oci", "layout:1"),
+        ("oci-archive:/b.tar", "oci-archive", "/b.tar"),
+        ("docker-archive:b.tar:team/b:1", "docker-archive", "b.tar:team/b:1"),
+    ],
+)
+def test_a_base_is_read_in_skopeos_words(text: str, kind: str, where: str) -> None:
+    assert parse_base(text) == Base(kind=kind, where=where)
+
+
+@pytest.mark.parametrize(
+    ("where", "split"), [("a/b", ("a/b", "")), ("a/b:1", ("a/b", "1")), ("b.tar:team/b:1", ("b.tar", "team/b:1"))]
+)
+def test_a_path_may_name_one_of_several_images(where: str, split: tuple[str, str]) -> None:
+    assert split_name(where) == split
 
 
 def test_a_folder_without_a_project_is_told_how_to_get_one(tmp_path: Path) -> None:

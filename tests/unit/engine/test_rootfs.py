@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,19 @@ def test_the_top_layer_has_parents_first_and_keeps_permissions(layers: Layers) -
     made = top(layers, ["/a/b/c", "/"], {"/etc/hosts": "x"})
     assert made.folders == (("/a", 0o755), ("/a/b", 0o755), ("/a/b/c", 0o755), ("/etc", 0o711))
     assert made.files == {"/etc/hosts": "x"}
+
+
+def test_what_a_layer_takes_away_is_not_seen_with_all_that_was_in_it(tmp_path: Path) -> None:
+    low, middle, high = tmp_path / "low", tmp_path / "middle", tmp_path / "high"
+    for name in ("gone", "hidden", "replaced", "kept"):
+        (low / name).mkdir(parents=True)
+        (low / name / "file").write_text("low")
+    (middle / "hidden").mkdir(parents=True)
+    (middle / "kept").mkdir()
+    os.mknod(middle / "gone", stat.S_IFCHR, os.makedev(0, 0))
+    os.setxattr(middle / "hidden", "user.overlay.opaque", b"y")
+    (middle / "replaced").symlink_to("kept")
+    high.mkdir()
+    seen = Layers([low, middle, high])
+    assert [seen.text(f"/{name}/file") for name in ("gone", "hidden", "replaced", "kept")] == ["", "", "low", "low"]
+    assert seen.find("/gone") is None

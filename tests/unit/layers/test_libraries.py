@@ -73,7 +73,7 @@ def test_the_libraries_of_a_wheel_know_their_wheel(
     data = elf_file(needed=["libz.so.1"], symbols=["PyInit__speed"], padding=padding)
     wheel = save(tmp_path, zipped(parts(Zipped("speedy/_speed.abi3.so", data))))
     shelf, gathering = Shelf(), Gathering()
-    layer = wheel_layer([WheelSource.named(wheel)], shelf, gathering)
+    layer = wheel_layer([WheelSource.named(wheel)], shelf, gathering=gathering)
     (file,) = gathering.libraries().files
     assert (file.path, file.owner) == (f"{SITE}/speedy/_speed.abi3.so", "demo")
     assert file.elf

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from tiffin.errors import ConflictError, FullError, IntegrityError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.layers import unpack
-from tiffin.layers.unpack import unpack_layer
+from tiffin.layers.unpack import is_opaque, unpack_layer
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER, LAYER_GZIP, LAYER_ZSTD
 
@@ -144,9 +144,12 @@ HOSTILE: dict[str, tuple[bytes, type[TiffinError]]] = {
     "a GNU sparse file": (header(b"s", kind=b"S"), UnsupportedError),
     "a pax sparse file": (extended(record(b"GNU.sparse.major", b"1")) + file(b"s"), UnsupportedError),
     "an unknown type": (header(b"v", kind=b"V"), UnsupportedError),
-    "a whiteout": (file(b"d/.wh.x", b""), UnsupportedError),
-    "an opaque whiteout": (file(b"d/.wh..wh..opq", b""), UnsupportedError),
-    "a whiteout of dotdot": (file(b"d/.wh...", b""), UnsupportedError),
+    "a whiteout of dotdot": (file(b"d/.wh...", b""), IntegrityError),
+    "a whiteout of a folder itself": (file(b"d/.wh..", b""), IntegrityError),
+    "a whiteout of nothing": (file(b"d/.wh.", b""), IntegrityError),
+    "a folder named as a whiteout": (folder(b"d/.wh.x"), IntegrityError),
+    "a whiteout through a link": (symlink(b"l", b"../outside") + file(b"l/.wh.precious", b""), IntegrityError),
+    "an opaque whiteout through a link": (symlink(b"l", b"../outside") + file(b"l/.wh..wh..opq", b""), IntegrityError),
     "no name": (file(b""), IntegrityError),
     "a file named as the root": (file(b"."), IntegrityError),
     "a link named as the root": (symlink(b"./", b"../outside"), IntegrityError),
@@ -426,3 +429,24 @@ def test_any_change_to_a_tar_is_noticed_and_never_escapes(data: st.DataObject) -
             with pytest.raises((IntegrityError, UnsupportedError)):
                 unpack_layer(io.BytesIO(bytes(tar)), LAYER, inner, digest)
         assert [path.name for path in Path(made).iterdir()] == ["target"]
+
+
+def is_taken_away(path: Path) -> bool:
+    found = path.lstat()
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def test_what_a_layer_takes_away_is_marked_as_overlay_marks_it(target: Path) -> None:
+    unpacked(file(b"d/.wh.gone", b"") + folder(b"o") + file(b"o/.wh..wh..opq", b"") + file(b"o/new") + END, target)
+    assert is_taken_away(target / "d" / "gone")
+    assert [is_opaque(target / name) for name in ("d", "o", "absent")] == [False, True, False]
+    assert (target / "o" / "new").read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_whiteout_leaves_what_its_own_layer_has(target: Path, order: int) -> None:
+    whiteouts = [file(b".wh.f", b""), file(b".wh.d", b""), file(b".wh.l", b"")]
+    own = [file(b"f"), folder(b"d") + file(b"d/f"), symlink(b"l", b"f")]
+    unpacked(b"".join(part for pair in zip(whiteouts, own, strict=True) for part in pair[::order]) + END, target)
+    assert (target / "f").read_bytes() == (target / "d" / "f").read_bytes() == (target / "l").read_bytes() == b"data"
+    assert is_opaque(target / "d"), "what is below the folder's place is gone all the same"

@@ -212,3 +212,11 @@ def test_the_systems_programs_read_a_layer(shelf: Shelf, tmp_path: Path, program
     assert (tmp_path / "s").readlink() == Path("t" * 150)
     assert (tmp_path / "app/main.py").stat().st_mtime == MTIME
     assert hashlib.sha256((tmp_path / "app/link").read_bytes()).digest() == hashlib.sha256(b"print('hello')\n").digest()
+
+
+def test_what_goes_through_a_link_of_the_base_is_put_where_it_leads() -> None:
+    entries = [Entry.of("opt/venv/a", b"a"), Entry.of("opt/b", b"b"), Entry.of("option", b"c"), Entry.directory("app")]
+    links = [("app", "srv/app"), ("opt/venv", "v"), ("opt", "var/opt")]
+    shelf = Shelf()
+    with shelf.open(write_layer(entries, shelf, links=links)) as tar:
+        assert tar.getnames() == ["option", "srv", "srv/app", "v", "v/a", "var", "var/opt", "var/opt/b"]

@@ -17,6 +17,7 @@ from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
+from tiffin.packages.base_image import BaseImage, BaseLayer, PythonBuild
 from tiffin.packages.debian.pins import BasePins
 from tiffin.packages.lock import (
     Inputs,
@@ -110,6 +111,18 @@ LAYER = st.builds(LayerRecord, digest=DIGEST, diff_id=DIGEST, size=SIZE, unpacke
 OVERLAP = st.builds(
     Overlap, wheels=st.lists(TEXT, min_size=2, max_size=3).map(tuple), paths=SIZE, first=st.tuples(TEXT)
 )
+BASE_LAYER = st.builds(BaseLayer, media_type=TEXT, digest=DIGEST, diff_id=DIGEST, size=SIZE, unpacked_size=SIZE)
+BASE_IMAGE = st.builds(
+    BaseImage,
+    digest=DIGEST,
+    layers=st.lists(BASE_LAYER, max_size=2).map(tuple),
+    program=TEXT,
+    library=TEXT,
+    glibc=st.tuples(st.just(2), st.integers(0, 99)),
+    env=st.lists(TEXT, max_size=2).map(tuple),
+    links=st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
+)
+BUILD = st.builds(PythonBuild, filename=TEXT, sha256=DIGEST, size=SIZE)
 SOME_INPUTS = st.builds(
     Inputs,
     requirements=st.lists(TEXT, max_size=3).map(tuple),
@@ -135,6 +148,20 @@ def test_any_lock_reads_back_as_it_was_written(
     lock = msgspec.structs.replace(with_layers(Lock.make(inputs, wheels, base), layers), overlaps=overlaps)
     assert loads(dumps(lock)) == lock
     assert dumps(loads(dumps(lock))) == dumps(lock)
+
+
+@given(SOME_INPUTS, BASE_IMAGE, BUILD)
+def test_a_lock_on_another_base_reads_back_too(inputs: Inputs, image: BaseImage, build: PythonBuild) -> None:
+    for lock in (Lock.make(inputs, base_image=image), Lock.make(inputs, python_build=build)):
+        assert loads(dumps(lock)) == lock
+
+
+def test_another_archive_of_the_interpreter_makes_a_lock_stale() -> None:
+    build = PythonBuild(filename="cpython.tar.gz", sha256=Digest.of(b"cpython"), size=1)
+    inputs = msgspec.structs.replace(INPUTS, build=build.sha256.hex)
+    lock = Lock.make(inputs, python_build=build)
+    assert is_stale(lock, inputs) is None
+    assert is_stale(lock, INPUTS) == "the archive of the interpreter changed"
 
 
 @given(SOME_INPUTS, st.randoms(use_true_random=False))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnavailableError
-from tiffin.packages.web import BusyError, Hints, Patience, Web, choose_proxy, shown
+from tiffin.network import BusyError, Hints, Patience, choose_proxy, shown
+from tiffin.packages.web import Web
 from wheelhouse import Fault, Index, served, wheel
 
 pytestmark = pytest.mark.usefixtures("_no_proxies")

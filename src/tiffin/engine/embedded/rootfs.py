@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from tiffin.errors import ConfigError
+from tiffin.layers.links import follow
+from tiffin.layers.unpack import is_opaque
 
-_MOST_LINKS = 40
-"""As many symbolic links as the kernel follows."""
 _KERNEL = {"proc", "sys", "dev"}
 
 
@@ -25,24 +25,7 @@ class Layers:
 
     def resolve(self, path: str) -> str:
         """Follow every symbolic link of an absolute path, inside the tree; what is absent is kept as it is."""
-        todo, done, links = list(reversed(PurePosixPath(path).parts[1:])), PurePosixPath("/"), 0
-        while todo:
-            part = todo.pop()
-            if part == "..":
-                done = done.parent
-                continue
-            there = self._topmost(str(done / part))
-            if there is None or not there.is_symlink():
-                done /= part
-                continue
-            links += 1
-            if links > _MOST_LINKS:
-                raise ConfigError(f"too many symbolic links in the image's {path}", "give the path they should lead to")
-            target = PurePosixPath(os.readlink(there))  # noqa: PTH115 - a link's text, which may be absolute
-            if target.is_absolute():
-                done = PurePosixPath("/")
-            todo += reversed([part for part in target.parts if part != "/"])
-        return str(done)
+        return follow(path, self._link)
 
     def find(self, path: str) -> Path | None:
         """Where on the host the file or folder lies that the path means, or None."""
@@ -63,17 +46,33 @@ class Layers:
         there = self._topmost(path)
         return stat.S_IMODE(there.stat().st_mode) if there and there.is_dir() else 0o755
 
+    def _link(self, path: str) -> str | None:
+        there = self._topmost(path)
+        return os.readlink(there) if there and there.is_symlink() else None  # noqa: PTH115 - its text, maybe absolute
+
     def _topmost(self, path: str) -> Path | None:
         """The entry of the topmost layer that has this path, whose links were resolved before."""
         if path not in self._known:
-            self._known[path] = next(filter(None, (_entry(folder, path) for folder in self._folders)), None)
-        found = self._known[path]
-        return None if found is None or _whiteout(found) else found
+            self._known[path] = self._look(path)
+        return self._known[path]
+
+    def _look(self, path: str) -> Path | None:
+        for folder in self._folders:
+            there = Path(f"{folder}{path}")
+            if os.path.lexists(there):
+                return None if _whiteout(there) else there
+            if _hides(folder, path):
+                return None
+        return None
 
 
-def _entry(folder: Path, path: str) -> Path | None:
-    there = Path(f"{folder}{path}")
-    return there if os.path.lexists(there) else None
+def _hides(folder: Path, path: str) -> bool:
+    """Say whether a layer without this path hides it in those below: by what it has in the place of a parent."""
+    for parent in map(str, PurePosixPath(path).parents):
+        there = Path(f"{folder}{parent}")
+        if os.path.lexists(there):
+            return there.is_symlink() or not there.is_dir() or is_opaque(there)
+    return False
 
 
 def _whiteout(path: Path) -> bool:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from tiffin.errors import TiffinError
+from tiffin.network import Hints, Patience, shown
 from tiffin.oci.digest import Digest
 from tiffin.packages.debian.sources import Mirrors
 from tiffin.packages.download import Wanted, read_small, receive
-from tiffin.packages.web import Hints, Patience, Web, shown
+from tiffin.packages.web import Web
 
 T = TypeVar("T")
 

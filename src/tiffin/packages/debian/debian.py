@@ -12,6 +12,7 @@ import pysequoia
 
 from tiffin.durable import lock, renamed
 from tiffin.errors import IntegrityError, NotFoundError, UnavailableError, UnsupportedError
+from tiffin.network import shown
 from tiffin.oci.digest import Digest
 from tiffin.packages.debian.archive import Archive, first
 from tiffin.packages.debian.closure import Universe, close
@@ -22,7 +23,6 @@ from tiffin.packages.debian.selection import selection
 from tiffin.packages.debian.sources import Mirrors
 from tiffin.packages.index import DOWNLOADS
 from tiffin.packages.pins import DebPin
-from tiffin.packages.web import shown
 from tiffin.progress import note, parallel, step
 
 ARCHITECTURES = ("amd64", "arm64")
@@ -58,7 +58,8 @@ class Debian:
             universe = self._universe(wanted)
             chosen = selection()
             base = close(universe, chosen.base_roots(), chosen.follows)
-            python = close(universe, chosen.interpreter_roots(wanted.python), chosen.follows, base)
+            roots = chosen.interpreter_roots(wanted.python) if wanted.python else ()
+            python = close(universe, roots, chosen.follows, base)
             packages = close(universe, wanted.packages, chosen.follows, (*base, *python))
         return BasePins(
             suite=wanted.suite,
@@ -180,11 +181,9 @@ def _check(wanted: Wanted) -> None:
     have = ", ".join(f"`debian:{suite}` with Python {python}" for suite, python in PYTHONS.items())
     if wanted.suite not in PYTHONS:
         raise UnsupportedError(f"debian:{wanted.suite} is not a base that is known", f"there are {have}")
-    if wanted.python != PYTHONS[wanted.suite]:
-        raise UnsupportedError(
-            f"debian:{wanted.suite} has no Python {wanted.python}",
-            f"there are {have}",
-        )
+    if wanted.python not in {"", PYTHONS[wanted.suite]}:
+        others = f'a registry has others, such as `base = "python:{wanted.python}-slim"`, or `[python] build` names one'
+        raise UnsupportedError(f"debian:{wanted.suite} has no Python {wanted.python}", f"there are {have}; {others}")
     if wanted.architecture not in ARCHITECTURES:
         raise UnsupportedError(
             f"no base is made for the architecture {wanted.architecture}", f"there are {', '.join(ARCHITECTURES)}"

@@ -11,7 +11,10 @@ PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: a suite, the version of its Python, an architecture in Debian's words, further packages."""
+    """What is asked for: a suite, the version of its Python, an architecture in Debian's words, further packages.
+
+    Without a version there is no Python: it comes from somewhere else.
+    """
 
     suite: str
     python: str

@@ -32,14 +32,15 @@ class ImagePython(msgspec.Struct, frozen=True, kw_only=True):
         """The N of Python 3.N."""
         return int(self.version.split(".")[1])
 
-    def suits(self, specifier: str) -> bool:
-        """Whether some release of this Python is one of those that a specifier means (PEP 440); raises ConfigError."""
-        try:
-            wanted = SpecifierSet(specifier)
-        except InvalidSpecifier as error:
-            raise ConfigError(f"not versions of Python: {specifier!r}", "write them as `>=3.11`") from error
-        releases = [self.version] if self.version.count(".") > 1 else [f"{self.version}.{n}" for n in range(_RELEASES)]
-        return any(wanted.contains(release) for release in releases)
-
     def __str__(self) -> str:
         return f"Python {self.version} on {self.platform} with glibc {self.glibc[0]}.{self.glibc[1]}"
+
+
+def suits(python: str, specifier: str) -> bool:
+    """Whether some release of a Python is one of those that a specifier means (PEP 440); raises ConfigError."""
+    try:
+        wanted = SpecifierSet(specifier)
+    except InvalidSpecifier as error:
+        raise ConfigError(f"not versions of Python: {specifier!r}", "write them as `>=3.11`") from error
+    releases = [python] if python.count(".") > 1 else [f"{python}.{n}" for n in range(_RELEASES)]
+    return any(wanted.contains(release) for release in releases)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tiffin.durable import room_in
 from tiffin.errors import DeniedError, IntegrityError, NotFoundError, TiffinError, UnavailableError
+from tiffin.network import PATIENCE, Hints, Patience
 from tiffin.oci.digest import Digest
 from tiffin.packages.download import Wanted, download
 from tiffin.packages.index import DOWNLOADS
@@ -18,7 +19,7 @@ from tiffin.packages.pypi.pip_settings import machine_settings
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.resolve import Resolver
 from tiffin.packages.pypi.settings import IndexSettings, without_credentials
-from tiffin.packages.web import PATIENCE, Hints, Patience, Web
+from tiffin.packages.web import Web
 from tiffin.progress import parallel, step
 
 HINTS = Hints(

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import IntegrityError, NotFoundError, UnavailableError
+from tiffin.network import Patience
 from tiffin.oci.digest import Digest
 from tiffin.packages.debian.archive import HINTS, Archive
 from tiffin.packages.debian.sources import Mirrors
-from tiffin.packages.web import Patience
 from unit.packages.debian.makers import serving
 
 pytestmark = pytest.mark.usefixtures("_no_proxies")

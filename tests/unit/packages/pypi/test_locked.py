@@ -10,13 +10,13 @@ import pytest
 import uv
 
 from tiffin.errors import ConfigError, TiffinError, UnsupportedError
+from tiffin.network import Patience
 from tiffin.packages.index import fetch_all
 from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.locked import locked_wheels
 from tiffin.packages.pypi.settings import IndexSettings
 from tiffin.packages.pypi.sources import read_requirements
 from tiffin.packages.pypi.uv_index import UvIndex
-from tiffin.packages.web import Patience
 from wheelhouse import Index, served, wheel
 
 LINUX = "cp311-cp311-manylinux_2_28_x86_64"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tiffin.errors import ConfigError, TiffinError, UnsupportedError
-from tiffin.packages.pypi.image_python import ImagePython
+from tiffin.packages.pypi.image_python import ImagePython, suits
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.sources import listed, read_requirements
 
@@ -94,7 +94,7 @@ def test_the_python_environment_of_mlflow_is_read(tmp_path: Path) -> None:
 )
 def test_conda_says_which_python_it_is_for(written_as: str, *, fits: bool, python: ImagePython, tmp_path: Path) -> None:
     path = written(tmp_path, "environment.yml", f"dependencies: ['{written_as}']\n")
-    assert python.suits(read_requirements(path).python) is fits
+    assert suits(python.version, read_requirements(path).python) is fits
 
 
 REFUSED: dict[str, tuple[str, str, type[TiffinError], str, str]] = {

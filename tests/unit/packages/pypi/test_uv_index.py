@@ -13,6 +13,7 @@ import pytest
 
 from tiffin import progress
 from tiffin.errors import DeniedError, IntegrityError, NotFoundError, UnavailableError
+from tiffin.network import Patience
 from tiffin.oci.digest import Digest
 from tiffin.packages.index import fetch_all
 from tiffin.packages.pins import WheelPin
@@ -20,7 +21,6 @@ from tiffin.packages.pypi.image_python import ImagePython
 from tiffin.packages.pypi.requirements import Requirements
 from tiffin.packages.pypi.settings import IndexSettings
 from tiffin.packages.pypi.uv_index import UvIndex
-from tiffin.packages.web import Patience
 from wheelhouse import Fault, Index, served, wheel
 
 DEMO = wheel("demo", padding=300_000)

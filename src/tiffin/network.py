@@ -1,0 +1,217 @@
+"""Asking servers over HTTP: this machine's certificates and proxies, patience, and errors as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import ssl
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ResponseError, SSLError
+
+from tiffin import __version__
+from tiffin.errors import ConfigError, DeniedError, NotFoundError, TiffinError, UnavailableError
+
+T = TypeVar("T")
+Body = bytes | Iterable[bytes] | None
+
+_TEMPORARY = {408, 425, 429, 500, 502, 503, 504, 522}
+_DENIED = {401, 403, 407}
+_GONE = {404, 410}
+_CONNECTIONS = 8
+_TIMEOUT = urllib3.Timeout(connect=10, read=60)
+_REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, redirect=10, status=0, other=0)
+_AS_IT_IS = urllib3.Retry(total=None, connect=0, read=0, redirect=False, status=0, other=0)
+_UNREACHABLE = (NewConnectionError, ConnectTimeoutError, ProxyError)
+_DISTRUST = "CERTIFICATE_VERIFY_FAILED"
+_BACKOFF = 0.5
+"""Seconds before the second attempt; doubled before each further one."""
+_LONGEST_PAUSE = 60.0
+"""Seconds for which a server's wish to be left alone is obeyed at most."""
+
+
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """What to advise, in the words for the kind of place that is asked."""
+
+    absent: str
+    """It has no such file."""
+    denied: str
+    """It does not give the file to us."""
+    busy: str
+    """It did not answer, or not now."""
+    refused: str
+    """It answered with what makes no sense there."""
+    changed: str
+    """It gave other bytes than those expected."""
+
+
+class BusyError(UnavailableError):
+    """The server did not answer now; `pause` is how many seconds it asks to be left alone, where it says so."""
+
+    def __init__(self, message: str, hint: str, pause: float | None = None) -> None:
+        """Keep what happened, what to do about it, and the pause asked for."""
+        super().__init__(message, hint)
+        self.pause = pause
+
+
+class UnreachableError(BusyError):
+    """No connection to the server or its proxy came about."""
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a server is asked in all, and what waits some seconds in between."""
+
+    attempts: int = 4
+    unreachable: int = 4
+    """How often where no connection comes about: less for who can ask somewhere else."""
+    pause: Callable[[float], object] = time.sleep
+
+    def tried(self, attempt: Callable[[], T]) -> T:
+        """Do it until the server is not busy; raises BusyError when the last attempt failed."""
+        failed = 0
+        while True:
+            try:
+                return attempt()
+            except BusyError as error:
+                failed += 1
+                self.wait(error, failed)
+
+    def wait(self, error: BusyError, failed: int) -> None:
+        """Wait after the attempt that was the `failed`-th in a row to fail; raises its error where it was the last."""
+        if failed >= (self.unreachable if isinstance(error, UnreachableError) else self.attempts):
+            raise error
+        self.pause(_BACKOFF * 2 ** (failed - 1) if error.pause is None else min(error.pause, _LONGEST_PAUSE))
+
+
+PATIENCE = Patience()
+
+
+class Connections:
+    """Connections to any server, by way of the machine's proxies; threads may share them."""
+
+    def __init__(self, hints: Hints, proxies: Mapping[str, str] = {}, certificates: str = "") -> None:
+        """Use these proxies: see `choose_proxy`. `certificates` is a file to trust in place of the system's."""
+        self.hints = hints
+        self._proxies = proxies
+        self._certificates = certificates
+        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._making = threading.Lock()
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body = None, *, follow: bool = True
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request and return the answer, whatever its status, before its content is read.
+
+        Where redirects are followed, credentials stay with their host. Read the content under `translated` too.
+        """
+        with self.translated(url):
+            return self._pool(url).request(
+                method,
+                url,
+                body=body,
+                headers={"Accept-Encoding": "identity", "User-Agent": f"tiffin/{__version__}", **headers},
+                preload_content=False,
+                retries=_REDIRECTS if follow else _AS_IT_IS,
+                timeout=_TIMEOUT,
+            )
+
+    @contextlib.contextmanager
+    def translated(self, url: str) -> Iterator[None]:
+        """Let what goes wrong between here and the server come out as an error of ours."""
+        try:
+            yield
+        except HTTPError as error:
+            raise _translate(error, shown(url), self.hints) from error
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        proxy = choose_proxy(url, self._proxies)
+        with self._making:
+            if proxy not in self._pools:
+                self._pools[proxy] = _connections(proxy, self._certificates)
+            return self._pools[proxy]
+
+
+def refusal(response: urllib3.BaseHTTPResponse, where: str, hints: Hints, said: str = "") -> TiffinError:
+    """Return the error that an answer other than the expected means; `where` begins its message, `said` ends it."""
+    message = f"{where}: {response.status} {response.reason or ''}".rstrip() + (f" ({said})" if said else "")
+    if response.status in _GONE:
+        return NotFoundError(message, hints.absent)
+    if response.status in _DENIED:
+        return DeniedError(message, hints.denied)
+    if response.status in _TEMPORARY:
+        return BusyError(message, hints.busy, _pause(response.headers.get("Retry-After", "")))
+    return UnavailableError(message, hints.refused)
+
+
+def choose_proxy(url: str, told: Mapping[str, str]) -> str:
+    """Return the proxy for an address, or nothing.
+
+    What is told for its scheme comes first, were it nothing; then the machine's http_proxy, all_proxy and no_proxy.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in told:
+        return told[parts.scheme]
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    proxies = urllib.request.getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all", "")
+
+
+def shown(url: str) -> str:
+    """Return an address for people: without credentials, query and fragment."""
+    return urlsplit(split_login(url)[0])._replace(query="", fragment="").geturl()
+
+
+def split_login(url: str) -> tuple[str, str]:
+    """Split an address into what may be sent on and `user:password`."""
+    parts = urlsplit(url)
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), login
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: the place that credentials are for."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port
+
+
+def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, SSLError) and _DISTRUST in str(reason):
+        hint = "let SSL_CERT_FILE name the file with your network's certificates"
+        return DeniedError(f"{where}: its certificate is not trusted: {reason}", hint)
+    message = f"{where} could not be read: {reason}"
+    if isinstance(reason, ResponseError):
+        return UnavailableError(message, hints.refused)
+    kind = UnreachableError if isinstance(reason, _UNREACHABLE) else BusyError
+    return kind(message, hints.busy)
+
+
+def _connections(proxy: str, certificates: str) -> urllib3.PoolManager:
+    """Make a pool; the default context trusts the system's certificates, or those of SSL_CERT_FILE."""
+    try:
+        trusted = ssl.create_default_context(cafile=certificates or None)
+    except OSError as error:
+        hint = "name a file with certificates in PEM, by PIP_CERT or SSL_CERT_FILE"
+        raise ConfigError(f"no certificates in {certificates}: {error.strerror}", hint) from error
+    if not proxy:
+        return urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS)
+    bare, login = split_login(proxy)
+    headers = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
+    return urllib3.ProxyManager(bare, ssl_context=trusted, proxy_headers=headers, maxsize=_CONNECTIONS)
+
+
+def _pause(text: str) -> float | None:
+    """Read a Retry-After: seconds, or a date (RFC 9110, 10.2.3)."""
+    if text.isdigit():
+        return float(text)
+    with contextlib.suppress(ValueError):
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    return None

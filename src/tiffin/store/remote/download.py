@@ -1,0 +1,117 @@
+"""A blob as a stream that goes on where it was cut off (distribution-spec, "Pulling blobs"; RFC 9110, 14: ranges)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import urllib3
+
+from tiffin.errors import IntegrityError
+from tiffin.network import BusyError, Connections, Patience
+from tiffin.oci.digest import CHUNK
+from tiffin.oci.documents import Descriptor
+
+PARTIAL = 206
+UNSATISFIABLE = 416
+
+
+class Download(io.RawIOBase):
+    """Reads a descriptor's content from wherever `begin(offset)` finds it; its digest is checked where it lands.
+
+    No more than one byte beyond the descriptor's size is ever read, whatever is sent.
+    """
+
+    def __init__(
+        self,
+        descriptor: Descriptor,
+        where: str,
+        begin: Callable[[int], urllib3.BaseHTTPResponse],
+        connections: Connections,
+        patience: Patience,
+    ) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._where = where
+        self._begin = begin
+        self._connections = connections
+        self._patience = patience
+        self._offset = 0
+        self._failed = 0
+        self._response = patience.tried(lambda: self._answer(0))
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer has no length
+        """Read what comes next, and ask for the rest where it is cut off; raises BusyError when patience ends."""
+        while True:
+            try:
+                return self._next(buffer)
+            except BusyError as error:
+                self._response.close()
+                self._failed += 1
+                self._patience.wait(error, self._failed)
+                self._resume()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._response.close()
+        super().close()
+
+    def _next(self, buffer: bytearray | memoryview) -> int:
+        most = min(len(buffer), self._descriptor.size + 1 - self._offset)
+        if most <= 0:
+            return 0
+        with self._connections.translated(self._where):
+            data = self._response.read(most)
+        if not data and self._offset < self._descriptor.size:
+            hint = self._connections.hints.busy
+            raise BusyError(f"{self._where} ended after {self._offset} of {self._descriptor.size} bytes", hint)
+        buffer[: len(data)] = data
+        self._offset += len(data)
+        self._failed = 0 if len(data) >= min(CHUNK, len(buffer)) else self._failed
+        return len(data)
+
+    def _resume(self) -> None:
+        """Ask for the rest; one more failure to get an answer counts like one to read it."""
+        while True:
+            try:
+                self._response = self._answer(self._offset)
+            except BusyError as error:
+                self._failed += 1
+                self._patience.wait(error, self._failed)
+            else:
+                return
+
+    def _answer(self, offset: int) -> urllib3.BaseHTTPResponse:
+        """Ask for the content from an offset; where all of it comes instead, what is known is read over."""
+        response = self._begin(offset)
+        try:
+            self._check(response, offset)
+            with self._connections.translated(self._where):
+                left = offset if response.status != PARTIAL else 0
+                while left:
+                    left -= len(response.read(min(CHUNK, left)) or self._fail(offset))
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _check(self, response: urllib3.BaseHTTPResponse, offset: int) -> None:
+        """Refuse an answer that says itself that it is not what was asked for."""
+        size, hint = self._descriptor.size, self._connections.hints.changed
+        if response.status == UNSATISFIABLE:
+            raise IntegrityError(f"{self._where} has no more than {offset} bytes, and should have {size}", hint)
+        if response.status == PARTIAL:
+            begins = response.headers.get("Content-Range", "")
+            if not begins.startswith(f"bytes {offset}-"):
+                raise IntegrityError(f"{self._where} was asked for byte {offset} on and gave {begins[:100]!r}", hint)
+            return
+        announced = response.headers.get("Content-Length", "")
+        if announced.isdigit() and int(announced) != size:
+            raise IntegrityError(f"{self._where} has {announced} bytes, and should have {size}", hint)
+
+    def _fail(self, offset: int) -> bytes:
+        raise BusyError(f"{self._where} ended before byte {offset}, where it broke off", self._connections.hints.busy)
