@@ -91,7 +91,7 @@ def prepare(folder: Path, *, locked: bool, home: Home) -> tuple[Checkout, Lock, 
         Payload(format=model.format, weights=packed, code=seen.files(code)),
     )
     seen.save()
-    workshop = _workshop(checkout, home, {**weights, **code, **server})
+    workshop = _workshop(checkout, home, lock, {**weights, **code, **server})
     layers = LockedLayers(workshop.layers, lock.layers)
     return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
 
@@ -108,7 +108,7 @@ def _environment(checkout: Checkout, lock: Lock) -> Environment:
     )
 
 
-def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Workshop:
+def _workshop(checkout: Checkout, home: Home, lock: Lock, sources: dict[str, Path]) -> Workshop:
     """Wire the builder to this machine's store, caches and networks."""
     unpacking, asking = threading.Lock(), threading.Lock()
     index = cache(partial(index_of, checkout, home))
@@ -118,22 +118,23 @@ def _workshop(checkout: Checkout, home: Home, sources: dict[str, Path]) -> Works
 
         with asking:  # several layers are made at once; they share one index and its connections
             packages = index()
+            if not lock.origins.keys().isdisjoint(pin.name for pin in pins):
+                from tiffin.api.workroom import build_again
+
+                build_again(checkout, home, lock, pins)
         return fetch_all(packages, pins)
 
     def debs(pins: Sequence[DebPin]) -> list[Path]:
         return debian_of(checkout, home).fetch_all(pins)
 
     def compiler(layers: Sequence[Layer]) -> Compiler:
+        from tiffin.api.workroom import unpacked_folders
         from tiffin.engine.embedded.machine import Machine
         from tiffin.engine.embedded.tool import tool_argv
-        from tiffin.engine.embedded.unpacked import Unpacked
         from tiffin.layers.compiler import ProcessCompiler
-        from tiffin.layers.unpack import unpack_layer
 
-        unpacked = Unpacked(home.data / "unpacked", unpack_layer)
         with unpacking:  # several layers are compiled at once; the first unpacks for all
-            unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
-        folders = unpacked.folders([layer.diff_id for layer in layers])
+            folders = unpacked_folders(home, layers)
         sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})
         return ProcessCompiler([f"/usr/bin/python{checkout.project.python.version}"], sandbox=sandbox)
 

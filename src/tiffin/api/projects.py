@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from tiffin.config.read import read_project
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.platform import Platform
 from tiffin.packages.lock import FILENAME, Inputs, Lock, is_stale, read_lock, write_lock
+from tiffin.packages.pins import Origin
 from tiffin.progress import note
 
 if TYPE_CHECKING:
@@ -63,6 +65,15 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
             )
         return suite
 
+    @property
+    def no_source(self) -> frozenset[Path]:
+        """The files of the project that no wheel is built from: they change without it, or it without them."""
+        model = self.project.model.path
+        own = {self.file} if self.file.name != "pyproject.toml" else set()
+        return frozenset(
+            {self.lock_path, *(path.resolve() for path in own)} | ({self.folder / model} if model else set())
+        )
+
     def inputs(self) -> Inputs:
         """What the lock must have been made from to be fresh."""
         requirements = self.requirements()
@@ -81,7 +92,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
         if not python.requirements:
             from tiffin.packages.pypi.requirements import Requirements
 
-            return Requirements.of(python.dependencies, f"{self.file}: $.python.dependencies")
+            return Requirements.of(python.dependencies, f"{self.file}: $.python.dependencies", self.folder)
         from tiffin.packages.pypi.sources import read_requirements
 
         read = read_requirements(self.folder / python.requirements)
@@ -107,19 +118,57 @@ def fresh_lock(checkout: Checkout, home: Home, *, locked: bool = False) -> Lock:
         return make_lock(checkout, home)
     lock = read_lock(checkout.lock_path)
     stale = is_stale(lock, checkout.inputs())
-    if not stale:
+    edited = [] if stale else edited_sources(checkout, lock)
+    if not stale and not edited:
         return lock
+    reason = stale or f"{', '.join(edited)} changed"
     if locked:
-        raise ConfigError(f"{checkout.lock_path} is stale: {stale}", f"`tiffin lock {checkout.folder}` renews it")
-    note(f"the lock is renewed: {stale}")
-    return make_lock(checkout, home)
+        raise ConfigError(f"{checkout.lock_path} is stale: {reason}", f"`tiffin lock {checkout.folder}` renews it")
+    note(f"the lock is renewed: {reason}")
+    renewed = None if stale else rebuilt(checkout, home, lock, edited)
+    return renewed or make_lock(checkout, home, lock.origins)
 
 
-def make_lock(checkout: Checkout, home: Home) -> Lock:
-    """Resolve everything the image is made of but model and code, and write the lock."""
+def edited_sources(checkout: Checkout, lock: Lock) -> list[str]:
+    """Return the paths whose content is not what the lock's wheels were built from."""
+    if not any(origin.path for origin in lock.origins.values()):
+        return []
+    from tiffin.packages.pypi.source import Source
+
+    def changed(origin: Origin) -> bool:
+        found = Source.local(checkout.folder / origin.path, origin.path, checkout.no_source)
+        return found.digest != origin.source
+
+    return [origin.path for origin in lock.origins.values() if origin.path and changed(origin)]
+
+
+def rebuilt(checkout: Checkout, home: Home, lock: Lock, edited: list[str]) -> Lock | None:
+    """Return the lock with the wheels of edited sources built anew; None where one of them needs other packages now."""
+    from tiffin.api.workroom import from_source, locked_debs
+
+    made = {}
+    builds = from_source(checkout, home, lambda: locked_debs(checkout, lock))
+    for name, origin in lock.origins.items():
+        if origin.path in edited:
+            made[name] = builds.renewed(origin.path, origin)
+    if any(one.pin.name != name or one.origin.needs != lock.origins[name].needs for name, one in made.items()):
+        return None
+    wheels = [made[pin.name].pin if pin.name in made else pin for pin in lock.wheels]
+    origins = lock.origins | {name: one.origin for name, one in made.items()}
+    renewed = msgspec.structs.replace(lock, wheels=tuple(sorted(wheels)), origins=origins)
+    write_lock(renewed, checkout.lock_path)
+    return renewed
+
+
+def make_lock(checkout: Checkout, home: Home, before: Mapping[str, Origin] = {}) -> Lock:
+    """Resolve everything the image is made of but model and code, and write the lock.
+
+    `before` is what the wheels of an earlier lock came from.
+    """
+    from tiffin.api.workroom import from_source
     from tiffin.packages.debian.pins import Wanted
 
-    inputs, debian, index = checkout.inputs(), debian_of(checkout, home), index_of(checkout, home)
+    inputs, debian = checkout.inputs(), debian_of(checkout, home)
     wanted = Wanted(
         suite=checkout.suite,
         python=inputs.python,
@@ -127,9 +176,9 @@ def make_lock(checkout: Checkout, home: Home) -> Lock:
         packages=inputs.packages,
     )
     with ThreadPoolExecutor(1) as pool:
-        wheels = pool.submit(contextvars.copy_context().run, index.resolve, checkout.requirements())
-        debs = debian.resolve(wanted)
-        lock = Lock.make(inputs, wheels.result(), debs)
+        debs = pool.submit(contextvars.copy_context().run, debian.resolve, wanted)
+        pinned = from_source(checkout, home, debs.result).resolve(checkout.requirements(), before)
+        lock = Lock.make(inputs, pinned.wheels, debs.result(), pinned.origins)
     write_lock(lock, checkout.lock_path)
     return lock
 

@@ -20,7 +20,7 @@ def make(plan: BuildPlan, workshop: Workshop) -> Image:
         if known and _whole(known, workshop):
             running.cached = True
             return read_image(workshop.store, known)
-        image = _assemble(plan, _layers(plan.recipes, workshop))
+        image = _assemble(plan, make_layers(plan.recipes, workshop))
         image.write(workshop.store)
         workshop.images.put(plan.digest, image.descriptor)
         return image
@@ -35,7 +35,7 @@ def _whole(known: Descriptor, workshop: Workshop) -> bool:
     return all(store.exists(part) for part in [manifest.config, *manifest.layers])
 
 
-def _layers(recipes: Sequence[AnyRecipe], workshop: Workshop) -> list[Layer]:
+def make_layers(recipes: Sequence[AnyRecipe], workshop: Workshop) -> list[Layer]:
     """Make every layer: first what the image's own interpreter is made of, then the rest, which may need it."""
     roots = [recipe for recipe in recipes if isinstance(recipe, Base | Interpreter)]
     base = parallel(lambda recipe: _layer(recipe, workshop, ()), roots)

@@ -20,7 +20,7 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode, read_digest
 from tiffin.oci.platform import Platform
 from tiffin.packages.debian.pins import BasePins
-from tiffin.packages.pins import DebPin, WheelPin
+from tiffin.packages.pins import DebPin, Origin, WheelPin
 
 FILENAME = "pylock.tiffin.toml"
 SCHEMA = 1
@@ -68,8 +68,9 @@ class LayerRecord(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an image is made of but the model and the code.
 
-    `layers` has what wheels became, by the key of the layer's recipe, once a build knows it: an image can then be
-    pushed where none of its wheels was ever downloaded.
+    `origins` says what those wheels came from that no index has, by name. `layers` has what wheels became, by the key
+    of the layer's recipe, once a build knows it: an image can then be pushed where none of its wheels was ever
+    downloaded.
     """
 
     inputs: Digest
@@ -79,6 +80,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     packages: tuple[str, ...] = ()
     wheels: tuple[WheelPin, ...]
+    origins: dict[str, Origin] = {}
     base_debs: tuple[DebPin, ...] = ()
     python_debs: tuple[DebPin, ...] = ()
     package_debs: tuple[DebPin, ...] = ()
@@ -90,6 +92,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
         inputs: Inputs,
         wheels: Sequence[WheelPin] = (),
         debs: BasePins | None = None,
+        origins: Mapping[str, Origin] = {},
     ) -> Lock:
         """Make a lock of what was asked for and what it came to."""
         return cls(
@@ -100,6 +103,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
             base=inputs.base,
             packages=tuple(sorted(set(inputs.packages))),
             wheels=tuple(sorted(wheels)),
+            origins=dict(sorted(origins.items())),
             base_debs=debs.base if debs else (),
             python_debs=debs.interpreter if debs else (),
             package_debs=debs.packages if debs else (),
@@ -139,7 +143,8 @@ def dumps(lock: Lock) -> str:
         f"requires-python = {_inline('==' + '.'.join(lock.python.split('.')[:2]) + '.*')}",
         'created-by = "tiffin"',
     ]
-    blocks = [head, *map(_package, lock.wheels), _own(lock)] + ([_layers(lock)] if lock.layers else [])
+    packages = [_package(wheel, lock.origins.get(wheel.name)) for wheel in lock.wheels]
+    blocks = [head, *packages, _own(lock)] + ([_layers(lock)] if lock.layers else [])
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
@@ -147,10 +152,20 @@ def _environment(lock: Lock) -> str:
     return f"sys_platform == '{lock.platform.os}' and platform_machine == '{lock.platform.machine}'"
 
 
-def _package(pin: WheelPin) -> list[str]:
+def _package(pin: WheelPin, origin: Origin | None) -> list[str]:
     wheel = {"path": pin.filename, "size": pin.size, "hashes": {"sha256": pin.sha256.hex}}
     named = [f"name = {_inline(pin.name)}", f"version = {_inline(pin.version)}"]
-    return ["[[packages]]", *named, f"wheels = {_inline([wheel])}"]
+    return ["[[packages]]", *named, f"wheels = {_inline([wheel])}", *(_origin(pin, origin) if origin else [])]
+
+
+def _origin(pin: WheelPin, origin: Origin) -> list[str]:
+    """Say what a wheel came from, in the words of PEP 751's `packages.tool`."""
+    said = {"built": origin.source != pin.sha256, "source": str(origin.source)}
+    said |= {key: value for key, value in (("path", origin.path), ("sdist", origin.sdist)) if value}
+    lines = [f"{key} = {_inline(value)}" for key, value in said.items()]
+    lines += _list("needs", origin.needs) if origin.needs else []
+    lines += _list("requires", origin.requires) if origin.requires else []
+    return ["[packages.tool.tiffin]", *lines]
 
 
 def _own(lock: Lock) -> list[str]:
@@ -200,10 +215,27 @@ class _Wheel(_Strict, frozen=True, kw_only=True):
     hashes: _Hashes
 
 
+class _Origin(_Strict, frozen=True, kw_only=True):
+    built: bool
+    source: Digest
+    path: str = ""
+    sdist: str = ""
+    needs: tuple[str, ...] = ()
+    requires: tuple[WheelPin, ...] = ()
+
+    def value(self) -> Origin:
+        return Origin(source=self.source, path=self.path, sdist=self.sdist, needs=self.needs, requires=self.requires)
+
+
+class _PackageTool(_Strict, frozen=True, kw_only=True):
+    tiffin: _Origin
+
+
 class _Package(_Strict, frozen=True, kw_only=True):
     name: str
     version: str
     wheels: tuple[_Wheel]
+    tool: _PackageTool | None = None
 
 
 class _Own(_Strict, frozen=True, kw_only=True):
@@ -257,6 +289,7 @@ def _lock(document: _Document) -> Lock:
         base=own.base,
         packages=own.packages,
         wheels=tuple(map(_pin, document.packages)),
+        origins={package.name: package.tool.tiffin.value() for package in document.packages if package.tool},
         base_debs=own.base_debs,
         python_debs=own.python_debs,
         package_debs=own.package_debs,
