@@ -25,6 +25,7 @@ def main() -> None:
     """Build the wheel, or say what is missing for it."""
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what the backend prints is for people
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # in order with what it says of errors
     sys.dont_write_bytecode = True
     told = json.loads(sys.argv[1])
     folder = unpacked(sys.stdin.buffer.read())

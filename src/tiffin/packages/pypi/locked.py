@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tomllib
@@ -97,7 +98,7 @@ def environment(python: ImagePython) -> Environment:
 
 def _package(path: Path, package: Package, source: object) -> Found | Unbuilt:
     if isinstance(source, PackageDirectory):
-        folder = path.parent.absolute() / source.path / (source.subdirectory or "")
+        folder = Path(os.path.normpath(path.parent.absolute() / source.path / (source.subdirectory or "")))
         return Unbuilt(name=package.name, shown=f"{package.name} of {source.path}", path=folder)
     if isinstance(source, PackageArchive) and source.path and not source.url:
         return Unbuilt(name=package.name, shown=f"{package.name} of {source.path}", path=path.parent / source.path)
@@ -142,10 +143,11 @@ def _exported(folder: Path) -> str:
     """Let uv write a project, where it is a package, and what it needs as a pylock, without groups of developers."""
     ended = subprocess.run(
         [
-            uv.find_uv_bin(), "export", "--project", str(folder), "--format", "pylock.toml",
+            uv.find_uv_bin(), "export", "--project", str(folder.absolute()), "--format", "pylock.toml",
             "--frozen", "--offline", "--no-editable", "--no-default-groups", "--no-header",
             "--no-python-downloads", "--quiet", "--color", "never",
         ],
+        cwd=folder,  # paths in it are relative to where uv runs
         capture_output=True,
         encoding="utf-8",
         errors="replace",

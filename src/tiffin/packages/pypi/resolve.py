@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import uv
 
-from tiffin.errors import CommandError, IntegrityError, NotFoundError, UnsupportedError
+from tiffin.errors import CommandError, ConfigError, IntegrityError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.packages.pins import WheelPin
 from tiffin.packages.pypi.found import Found
@@ -110,7 +110,7 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
         asked = Requirements(wanted=Requirements.of([requirement]).wanted, settings=settings)
         try:
             (package,) = self._ask(asked, "--no-deps", sources=True)
-        except NotFoundError:
+        except (NotFoundError, ConfigError, UnsupportedError):  # in uv's several words for that there is none
             return None
         fits = best([wheel.filename for wheel in package.wheels], self.python) is not None
         return (_found(package, package.sdist), fits) if package.sdist else None
