@@ -184,10 +184,12 @@ def make_lock(checkout: Checkout, home: Home, before: Mapping[str, Origin] = {})
 
 
 def index_of(checkout: Checkout, home: Home) -> UvIndex:
-    """The index of Python packages, for the image's interpreter."""
+    """The index of Python packages, for the image's interpreter: what the project says of indexes, then the machine."""
+    from tiffin.packages.pypi.pip_settings import machine_settings
     from tiffin.packages.pypi.uv_index import UvIndex
 
-    return UvIndex(checkout.image_python(), home.cache)
+    settings = checkout.requirements().settings.over(machine_settings(os.environ))
+    return UvIndex(checkout.image_python(), home.cache, settings)
 
 
 def debian_of(checkout: Checkout, home: Home) -> Debian:

@@ -111,7 +111,7 @@ class Builder(msgspec.Struct, frozen=True, kw_only=True):
                 with source.packed() as packed, Path(folder, "answer").open("wb") as out:
                     answer = ask(self.room, wheels, question, packed, out)
             except Failed as failed:
-                raise failure(source.shown, failed.log) from failed
+                raise failure(source, failed.log) from failed
             if not answer.wheel:
                 return Tried(requires=answer.requires)
             wheel = Path(folder, _bare(answer.wheel, source))
@@ -138,15 +138,18 @@ class Builder(msgspec.Struct, frozen=True, kw_only=True):
         return Made(pin=pin, origin=Origin(source=source.digest, needs=needs, requires=tuple(wheels)))
 
 
-def failure(shown: str, log: str) -> CommandError:
+def failure(source: Source, log: str) -> CommandError:
     """Say how a build ended, and what to do about the reasons that are common."""
-    hint = next((hint for words, hint in _REASONS.items() if re.search(words, log)), _BY_HAND)
+    hint = next((hint for words, hint in _REASONS.items() if re.search(words, log)), _MEND)
+    if source.tree is None and hint not in {_REASONS[_COMPILES], _REASONS[_ASKS]}:
+        hint = _OTHER  # nobody here can mend it
     end = log[-_LONGEST:].partition("\n")[2] if len(log) > _LONGEST else log
     told = "\n".join(f"  {line}" for line in end.splitlines()) or "  it said nothing"
-    return CommandError(f"{shown} could not be built into a wheel\n{told}", hint)
+    return CommandError(f"{source.shown} could not be built into a wheel\n{told}", hint)
 
 
-_BY_HAND = "mend what its log says, or build its wheel elsewhere and name that: `./wheels/NAME.whl`"
+_MEND = "mend what its log says, or build its wheel elsewhere and name that: `./wheels/NAME.whl`"
+_OTHER = "ask for a version that has a wheel, or name one that was built elsewhere: `./wheels/NAME.whl`"
 _COMPILES = r"""(?x)
     (gcc|g\+\+|clang|\bcc|gfortran|rustc|cargo|cmake|ninja)'?\ (failed|not\ found|is\ not\ installed)
     | Unknown\ compiler | C\+?\+?\ compiler | Python\.h:\ No\ such\ file | unable\ to\ execute

@@ -115,7 +115,7 @@ class FromSource:
                     one = self._built(sdist, hashes.get(sdist.name))
                     made[one.pin.sha256] = one
                     stand_ins.replace(stand_in, self._index.place(one.pin.sha256, one.pin.filename))
-                if found and not chosen:
+                if found is not None and not chosen:
                     others = [each for each in found if each.sha256 not in made]
                     return self._pinned(others, [made[each.sha256] for each in found if each.sha256 in made])
         raise CommandError("uv chose again and again what had yet to be built", "pin the packages that have no wheels")

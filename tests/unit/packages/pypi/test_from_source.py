@@ -312,3 +312,7 @@ def test_a_workspace_of_uv_comes_with_its_members(
     pinned = builds.resolve(read_requirements(tmp_path / "pyproject.toml"))
     assert [str(pin) for pin in pinned.wheels] == ["app==1.0", "member==1.0", "six==1.0"]
     assert pinned.origins["app"].path == "."
+
+
+def test_no_requirements_come_to_nothing(builds: FromSource) -> None:
+    assert builds.resolve(Requirements()).wheels == ()
