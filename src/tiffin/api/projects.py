@@ -188,7 +188,7 @@ def index_of(checkout: Checkout, home: Home) -> UvIndex:
     from tiffin.packages.pypi.pip_settings import machine_settings
     from tiffin.packages.pypi.uv_index import UvIndex
 
-    settings = checkout.requirements().settings.over(machine_settings(os.environ))
+    settings = checkout.requirements().settings.over(machine_settings(os.environ, checkout.folder))
     return UvIndex(checkout.image_python(), home.cache, settings)
 
 

@@ -120,15 +120,13 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
     ) -> tuple[_Package, ...]:
         settings = shelved(requirements.settings.over(self.settings), self.python, self.cache.with_name("shelves"))
         settings = msgspec.structs.replace(settings, find_links=(*links, *settings.find_links))
-        with tempfile.NamedTemporaryFile("w", prefix="tiffin-constraints-", suffix=".txt") as constraints:
-            constraints.writelines(f"{constraint.text}\n" for constraint in requirements.constraints)
-            constraints.flush()
-            options = (*options, "--constraints", constraints.name) if requirements.constraints else options
+        with tempfile.TemporaryDirectory(prefix="tiffin-asks-") as folder:
+            options = (*options, *_constraints(requirements, Path(folder)))
             options = (*options, "--prerelease", "allow") if requirements.prereleases else options
             options = (*options, "--no-index") if settings.no_index else options
             options = options if sources else (*options, "--only-binary", ":all:")
             ended = subprocess.run(
-                command(self.python, self.cache, *options),
+                command(self.python, self.cache, *options, asked=_asked(requirements, settings, Path(folder))),
                 input="".join(f"{requirement.text}\n" for requirement in requirements.wanted),
                 env=settings.environment(os.environ),
                 capture_output=True,
@@ -151,14 +149,43 @@ class Resolver(msgspec.Struct, frozen=True, kw_only=True):
         return _found(package, wheels[filename])
 
 
-def command(python: ImagePython, cache: Path, *options: str) -> list[str]:
-    """Return the arguments that let uv resolve standard input for an image and print a pylock.
+def _constraints(requirements: Requirements, folder: Path) -> list[str]:
+    if not requirements.constraints:
+        return []
+    path = folder / "constraints.txt"
+    path.write_text("".join(f"{constraint.text}\n" for constraint in requirements.constraints), "utf-8")
+    return ["--constraints", str(path)]
+
+
+def _asked(requirements: Requirements, settings: IndexSettings, folder: Path) -> str:
+    """Return what uv is to resolve: its input, or where a package has an index of its own a project that says so."""
+    pinned = settings.pinned(sorted({requirement.name for requirement in requirements.wanted}))
+    if not pinned:
+        return "-"
+    lines = ['[project]\nname = "what-is-asked"\nversion = "0"']
+    lines += [f"dependencies = {_quoted([each.text for each in requirements.wanted])}", "[tool.uv.sources]"]
+    lines += [f"{name} = {{ index = {_quoted(entry.partition('=')[0])} }}" for name, entry in pinned.items()]
+    for entry in sorted(set(pinned.values())):
+        name, _, url = entry.partition("=")
+        lines += ["[[tool.uv.index]]", f"name = {_quoted(name)}", f"url = {_quoted(url)}", "explicit = true"]
+    path = folder / "pyproject.toml"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return str(path)
+
+
+def _quoted(value: str | list[str]) -> str:
+    """Write strings as TOML, which takes JSON's."""
+    return msgspec.json.encode(value).decode()
+
+
+def command(python: ImagePython, cache: Path, *options: str, asked: str = "-") -> list[str]:
+    """Return the arguments that let uv resolve standard input, or what is `asked`, for an image and print a pylock.
 
     `--no-config`: a uv.toml nearby must not change a result silently; indexes come by environment. `--python` is ours,
     so that uv looks for no interpreter; `--python-version` and `--python-platform` put the image's in its place.
     """
     return [
-        uv.find_uv_bin(), "pip", "compile", "-", "--format", "pylock.toml",
+        uv.find_uv_bin(), "pip", "compile", asked, "--format", "pylock.toml",
         "--python", sys.executable, "--no-python-downloads",
         "--python-version", python.version, "--python-platform", python_platform(python),
         "--generate-hashes", "--no-header", "--no-config", "--system-certs",

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement as Parsed
+from packaging.utils import canonicalize_name
 
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.packages.pypi.environments import environment_requirements
 from tiffin.packages.pypi.requirements import Requirement, Requirements
+from tiffin.packages.pypi.settings import IndexSettings
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
 _OWN_LOCK = "pylock.tiffin.toml"
@@ -78,8 +80,12 @@ def _project(path: Path) -> Requirements:
     if "dependencies" in project.get("dynamic", []) and not own:
         raise UnsupportedError(f"{path}: its dependencies are dynamic", "`uv lock` in its folder writes them down")
     sources = table.get("tool", {}).get("uv", {}).get("sources", {})
-    wanted = [_from_source(each, sources[each.name], path) if each.name in sources else each for each in asked]
-    return Requirements(wanted=(*own, *wanted), python=python)
+    sources = {canonicalize_name(name): source for name, source in sources.items()}
+    pins = {name: source["index"] for name, source in sources.items() if isinstance(source, dict) and "index" in source}
+    wanted = [
+        _from_source(each, sources[each.name], path) if each.name in {*sources} - {*pins} else each for each in asked
+    ]
+    return Requirements(wanted=(*own, *wanted), python=python, settings=IndexSettings(pins=pins))
 
 
 def _itself(table: dict[str, Any], path: Path) -> tuple[Requirement, ...]:
