@@ -137,22 +137,23 @@ def workshop_of(checkout: Checkout, home: Home, lock: Lock, program: str, source
         refuse_misfits((pin.filename for pin in pins), checkout.image_python(lock.base_image))
         with asking:  # several layers are made at once; they share one index and its connections
             packages = index()
+            if not lock.origins.keys().isdisjoint(pin.name for pin in pins):
+                from tiffin.api.workroom import build_again
+
+                build_again(checkout, home, lock, pins)
         return fetch_all(packages, pins)
 
     def debs(pins: Sequence[DebPin]) -> list[Path]:
         return debian_of(checkout, home).fetch_all(pins)
 
     def compiler(layers: Sequence[Layer]) -> Compiler:
+        from tiffin.api.workroom import unpacked_folders
         from tiffin.engine.embedded.machine import Machine
         from tiffin.engine.embedded.tool import tool_argv
-        from tiffin.engine.embedded.unpacked import Unpacked
         from tiffin.layers.compiler import ProcessCompiler
-        from tiffin.layers.unpack import unpack_layer
 
-        unpacked = Unpacked(home.data / "unpacked", unpack_layer)
         with unpacking:  # several layers are compiled at once; the first unpacks for all
-            unpacked.add(home.store, {layer.diff_id: layer.descriptor for layer in layers})
-        folders = unpacked.folders([layer.diff_id for layer in layers])
+            folders = unpacked_folders(home, layers)
         sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})
         return ProcessCompiler([program], sandbox=sandbox)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ from tiffin.config.project import Project
 from tiffin.config.read import read_project
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.platform import Platform
-from tiffin.packages.lock import FILENAME, Inputs, Lock, is_stale, read_lock, write_lock
+from tiffin.packages.lock import FILENAME, Inputs, Lock, is_stale, read_lock, with_wheels, write_lock
+from tiffin.packages.pins import Origin
 from tiffin.progress import note
 
 if TYPE_CHECKING:
-    from tiffin.packages.base_image import BaseImage, PythonBuild
+    from tiffin.packages.base_image import BaseImage
     from tiffin.packages.debian.debian import Debian
     from tiffin.packages.pypi.image_python import ImagePython
     from tiffin.packages.pypi.requirements import Requirements
@@ -66,6 +68,15 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
             )
         return base
 
+    @property
+    def no_source(self) -> frozenset[Path]:
+        """The files of the project that no wheel is built from: they change without it, or it without them."""
+        model = self.project.model.path
+        own = {self.file} if self.file.name != "pyproject.toml" else set()
+        return frozenset(
+            {self.lock_path, *(path.resolve() for path in own)} | ({self.folder / model} if model else set())
+        )
+
     def inputs(self) -> Inputs:
         """What the lock must have been made from to be fresh."""
         requirements = self.requirements()
@@ -85,7 +96,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
         if not python.requirements:
             from tiffin.packages.pypi.requirements import Requirements
 
-            return Requirements.of(python.dependencies, f"{self.file}: $.python.dependencies")
+            return Requirements.of(python.dependencies, f"{self.file}: $.python.dependencies", self.folder)
         from tiffin.packages.pypi.image_python import suits
         from tiffin.packages.pypi.sources import read_requirements
 
@@ -113,59 +124,97 @@ def fresh_lock(checkout: Checkout, home: Home, *, locked: bool = False) -> Lock:
         return make_lock(checkout, home)
     lock = read_lock(checkout.lock_path)
     stale = is_stale(lock, checkout.inputs())
-    if not stale:
+    edited = [] if stale else edited_sources(checkout, lock)
+    if not stale and not edited:
         return lock
+    reason = stale or f"{', '.join(edited)} changed"
     if locked:
-        raise ConfigError(f"{checkout.lock_path} is stale: {stale}", f"`tiffin lock {checkout.folder}` renews it")
-    note(f"the lock is renewed: {stale}")
-    return make_lock(checkout, home)
+        raise ConfigError(f"{checkout.lock_path} is stale: {reason}", f"`tiffin lock {checkout.folder}` renews it")
+    note(f"the lock is renewed: {reason}")
+    renewed = None if stale else rebuilt(checkout, home, lock, edited)
+    return renewed or make_lock(checkout, home, lock.origins)
 
 
-def make_lock(checkout: Checkout, home: Home) -> Lock:
-    """Resolve everything the image is made of but model and code, and write the lock."""
-    lock = _debian_lock(checkout, home) if checkout.base.kind == DEBIAN else _image_lock(checkout, home)
+def edited_sources(checkout: Checkout, lock: Lock) -> list[str]:
+    """Return the paths whose content is not what the lock's wheels were built from."""
+    if not any(origin.path for origin in lock.origins.values()):
+        return []
+    from tiffin.packages.pypi.source import Source
+
+    def changed(origin: Origin) -> bool:
+        found = Source.local(checkout.folder / origin.path, origin.path, checkout.no_source)
+        return found.digest != origin.source
+
+    return [origin.path for origin in lock.origins.values() if origin.path and changed(origin)]
+
+
+def rebuilt(checkout: Checkout, home: Home, lock: Lock, edited: list[str]) -> Lock | None:
+    """Return the lock with the wheels of edited sources built anew; None where one of them needs other packages now."""
+    from tiffin.api.workroom import from_source
+
+    made = {}
+    builds = from_source(checkout, home, lambda: lock, lock.base_image)
+    for name, origin in lock.origins.items():
+        if origin.path in edited:
+            made[name] = builds.renewed(origin.path, origin)
+    if any(one.pin.name != name or one.origin.needs != lock.origins[name].needs for name, one in made.items()):
+        return None
+    wheels = [made[pin.name].pin if pin.name in made else pin for pin in lock.wheels]
+    renewed = with_wheels(lock, wheels, lock.origins | {name: one.origin for name, one in made.items()})
+    write_lock(renewed, checkout.lock_path)
+    return renewed
+
+
+def make_lock(checkout: Checkout, home: Home, before: Mapping[str, Origin] = {}) -> Lock:
+    """Resolve everything the image is made of but model and code, and write the lock.
+
+    A base image is pinned first, since it decides which wheels will do; Debian's packages at the same time as wheels.
+    `before` is what the wheels of an earlier lock came from.
+    """
+    from tiffin.api.workroom import from_source
+
+    base = _base_image(checkout, home)
+    with ThreadPoolExecutor(1) as pool:
+        bare = pool.submit(contextvars.copy_context().run, _without_wheels, checkout, home, base)
+        pinned = from_source(checkout, home, bare.result, base).resolve(checkout.requirements(), before)
+        lock = with_wheels(bare.result(), pinned.wheels, pinned.origins)
     write_lock(lock, checkout.lock_path)
     return lock
 
 
-def _debian_lock(checkout: Checkout, home: Home) -> Lock:
-    """Pin Debian's packages, and the Python packages at the same time; an interpreter may come in an archive."""
+def _base_image(checkout: Checkout, home: Home) -> BaseImage | None:
+    if checkout.base.kind == DEBIAN:
+        return None
+    from tiffin.api.bases import lock_base
+
+    return lock_base(checkout, home)
+
+
+def _without_wheels(checkout: Checkout, home: Home, base: BaseImage | None) -> Lock:
+    """Pin what the wheels of an image stand on; an interpreter may come in an archive."""
+    if base:
+        return Lock.make(checkout.inputs(), base_image=base)
+    from tiffin.api.bases import fetch_build
     from tiffin.packages.debian.pins import Wanted
 
-    inputs, debian, index = checkout.inputs(), debian_of(checkout, home), index_of(checkout, home)
+    inputs, debian = checkout.inputs(), debian_of(checkout, home)
     wanted = Wanted(
         suite=checkout.base.where,
         python="" if inputs.build else inputs.python,
         architecture=checkout.platform.architecture,
         packages=inputs.packages,
     )
-    with ThreadPoolExecutor(1) as pool:
-        wheels = pool.submit(contextvars.copy_context().run, index.resolve, checkout.requirements())
-        debs = debian.resolve(wanted)
-        build = _build(checkout, home) if inputs.build else None
-        return Lock.make(inputs, wheels.result(), debs, python_build=build)
-
-
-def _build(checkout: Checkout, home: Home) -> PythonBuild:
-    from tiffin.api.bases import fetch_build
-
-    return fetch_build(checkout, home)[1]
-
-
-def _image_lock(checkout: Checkout, home: Home) -> Lock:
-    """Pin a base image first, since it decides which wheels will do."""
-    from tiffin.api.bases import lock_base
-
-    inputs, base = checkout.inputs(), lock_base(checkout, home)
-    wheels = index_of(checkout, home, base).resolve(checkout.requirements())
-    return Lock.make(inputs, wheels, base_image=base)
+    build = fetch_build(checkout, home)[1] if inputs.build else None
+    return Lock.make(inputs, debs=debian.resolve(wanted), python_build=build)
 
 
 def index_of(checkout: Checkout, home: Home, base: BaseImage | None = None) -> UvIndex:
-    """The index of Python packages, for the image's interpreter."""
+    """The index of Python packages, for the image's interpreter: what the project says of indexes, then the machine."""
+    from tiffin.packages.pypi.pip_settings import machine_settings
     from tiffin.packages.pypi.uv_index import UvIndex
 
-    return UvIndex(checkout.image_python(base), home.cache)
+    settings = checkout.requirements().settings.over(machine_settings(os.environ, checkout.folder))
+    return UvIndex(checkout.image_python(base), home.cache, settings)
 
 
 def debian_of(checkout: Checkout, home: Home) -> Debian:

@@ -88,8 +88,11 @@ def _plan(
 
 def _on_its_platform(checkout: Checkout, lock: Lock) -> Checkout:
     """Say which platform the packages are for; where they are is this machine's to say, not the image's."""
-    section = msgspec.structs.replace(checkout.project.image, platform=str(lock.platform), mirror="")
-    return msgspec.structs.replace(checkout, project=msgspec.structs.replace(checkout.project, image=section))
+    image = msgspec.structs.replace(checkout.project.image, platform=str(lock.platform), mirror="")
+    python = msgspec.structs.replace(checkout.project.python, requirements="", dependencies=())
+    return msgspec.structs.replace(
+        checkout, project=msgspec.structs.replace(checkout.project, image=image, python=python)
+    )
 
 
 def _own_files(image: Image, store: Store, folder: Path) -> dict[str, dict[str, Path]]:

@@ -7,7 +7,7 @@ PEP 751 has no words for is in `[tool.tiffin]`. Written sorted, one block a pack
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tiffin.oci.documents import encode, read_digest
 from tiffin.oci.platform import Platform
 from tiffin.packages.base_image import BaseImage, PythonBuild
 from tiffin.packages.debian.pins import BasePins
-from tiffin.packages.pins import DebPin, WheelPin
+from tiffin.packages.pins import DebPin, Origin, WheelPin
 
 FILENAME = "pylock.tiffin.toml"
 SCHEMA = 1
@@ -74,9 +74,9 @@ class LayerRecord(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 class Lock(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an image is made of but the model and the code.
 
-    `layers` has what wheels became, by the key of the layer's recipe, once a build knows it: an image can then be
-    pushed where none of its wheels was ever downloaded. So does `overlaps` with the wheels that bring the same paths;
-    None says that nobody has looked yet.
+    `origins` says what those wheels came from that no index has, by name. `layers` has what wheels became, by the key
+    of the layer's recipe, once a build knows it: an image can then be pushed where none of its wheels was ever
+    downloaded. So does `overlaps` with the wheels that bring the same paths; None says that nobody has looked yet.
     """
 
     inputs: Digest
@@ -86,6 +86,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     packages: tuple[str, ...] = ()
     wheels: tuple[WheelPin, ...]
+    origins: dict[str, Origin] = {}
     base_debs: tuple[DebPin, ...] = ()
     python_debs: tuple[DebPin, ...] = ()
     package_debs: tuple[DebPin, ...] = ()
@@ -102,6 +103,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
         debs: BasePins | None = None,
         base_image: BaseImage | None = None,
         python_build: PythonBuild | None = None,
+        origins: Mapping[str, Origin] = {},
     ) -> Lock:
         """Make a lock of what was asked for and what it came to."""
         return cls(
@@ -112,12 +114,18 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
             base=inputs.base,
             packages=tuple(sorted(set(inputs.packages))),
             wheels=tuple(sorted(wheels)),
+            origins=dict(sorted(origins.items())),
             base_debs=debs.base if debs else (),
             python_debs=debs.interpreter if debs else (),
             package_debs=debs.packages if debs else (),
             base_image=base_image,
             python_build=python_build,
         )
+
+
+def with_wheels(lock: Lock, wheels: Iterable[WheelPin], origins: Mapping[str, Origin]) -> Lock:
+    """Return the lock with these wheels, and what some came from, in place of those it had."""
+    return msgspec.structs.replace(lock, wheels=tuple(sorted(wheels)), origins=dict(sorted(origins.items())))
 
 
 def with_layers(lock: Lock, layers: Mapping[Digest, LayerRecord]) -> Lock:
@@ -155,7 +163,8 @@ def dumps(lock: Lock) -> str:
         f"requires-python = {_inline('==' + '.'.join(lock.python.split('.')[:2]) + '.*')}",
         'created-by = "tiffin"',
     ]
-    blocks = [head, *map(_package, lock.wheels), _own(lock)]
+    packages = [_package(wheel, lock.origins.get(wheel.name)) for wheel in lock.wheels]
+    blocks = [head, *packages, _own(lock)]
     blocks += [_base_image(lock.base_image)] if lock.base_image else []
     blocks += [_layers(lock)] if lock.layers else []
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -165,10 +174,20 @@ def _environment(lock: Lock) -> str:
     return f"sys_platform == '{lock.platform.os}' and platform_machine == '{lock.platform.machine}'"
 
 
-def _package(pin: WheelPin) -> list[str]:
+def _package(pin: WheelPin, origin: Origin | None) -> list[str]:
     wheel = {"path": pin.filename, "size": pin.size, "hashes": {"sha256": pin.sha256.hex}}
     named = [f"name = {_inline(pin.name)}", f"version = {_inline(pin.version)}"]
-    return ["[[packages]]", *named, f"wheels = {_inline([wheel])}"]
+    return ["[[packages]]", *named, f"wheels = {_inline([wheel])}", *(_origin(pin, origin) if origin else [])]
+
+
+def _origin(pin: WheelPin, origin: Origin) -> list[str]:
+    """Say what a wheel came from, in the words of PEP 751's `packages.tool`."""
+    said = {"built": origin.source != pin.sha256, "source": str(origin.source)}
+    said |= {key: value for key, value in (("path", origin.path), ("sdist", origin.sdist)) if value}
+    lines = [f"{key} = {_inline(value)}" for key, value in said.items()]
+    lines += _list("needs", origin.needs) if origin.needs else []
+    lines += _list("requires", origin.requires) if origin.requires else []
+    return ["[packages.tool.tiffin]", *lines]
 
 
 def _own(lock: Lock) -> list[str]:
@@ -226,10 +245,27 @@ class _Wheel(_Strict, frozen=True, kw_only=True):
     hashes: _Hashes
 
 
+class _Origin(_Strict, frozen=True, kw_only=True):
+    built: bool
+    source: Digest
+    path: str = ""
+    sdist: str = ""
+    needs: tuple[str, ...] = ()
+    requires: tuple[WheelPin, ...] = ()
+
+    def value(self) -> Origin:
+        return Origin(source=self.source, path=self.path, sdist=self.sdist, needs=self.needs, requires=self.requires)
+
+
+class _PackageTool(_Strict, frozen=True, kw_only=True):
+    tiffin: _Origin
+
+
 class _Package(_Strict, frozen=True, kw_only=True):
     name: str
     version: str
     wheels: tuple[_Wheel]
+    tool: _PackageTool | None = None
 
 
 class _Own(_Strict, frozen=True, kw_only=True):
@@ -286,6 +322,7 @@ def _lock(document: _Document) -> Lock:
         base=own.base,
         packages=own.packages,
         wheels=tuple(map(_pin, document.packages)),
+        origins={package.name: package.tool.tiffin.value() for package in document.packages if package.tool},
         base_debs=own.base_debs,
         python_debs=own.python_debs,
         package_debs=own.package_debs,

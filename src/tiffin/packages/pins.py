@@ -20,6 +20,20 @@ class WheelPin(msgspec.Struct, frozen=True, kw_only=True, order=True):
         return f"{self.name}=={self.version}"
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a wheel that no index has came from, and what it was built with.
+
+    `source` is the digest of the sdist, folder or wheel; `path` is where that lies, relative to the lock, and empty for
+    an sdist of an index, which `sdist` names. `needs` are the wheel's own requirements.
+    """
+
+    source: Digest
+    path: str = ""
+    sdist: str = ""
+    needs: tuple[str, ...] = ()
+    requires: tuple[WheelPin, ...] = ()
+
+
 class DebPin(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A Debian package; `path` is relative to any mirror's root, `size` is in bytes."""
 

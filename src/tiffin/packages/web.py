@@ -85,7 +85,7 @@ def _read_file(path: Path) -> Iterator[bytes]:
 
 def _netrc(host: str) -> str:
     try:
-        known = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
+        known = netrc.netrc(os.environ.get("NETRC") or Path.home() / ".netrc").authenticators(host)
     except (OSError, netrc.NetrcParseError):
         return ""
     return f"{known[0]}:{known[2] or ''}" if known else ""

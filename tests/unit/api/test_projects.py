@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from sources import source_files, source_folder
 from tiffin.api.home import Home
-from tiffin.api.projects import Checkout, fresh_lock
+from tiffin.api.projects import Checkout, edited_sources, fresh_lock
 from tiffin.errors import ConfigError
 from tiffin.packages.lock import Lock, write_lock
+from tiffin.packages.pins import Origin, WheelPin
+from tiffin.packages.pypi.source import Source
 
 PROJECT = '[project]\nname = "mine"\nversion = "1"\ndependencies = ["scipy"]\n'
 FILES: dict[str, tuple[str, str, str, str]] = {
@@ -62,3 +65,40 @@ def test_packages_for_another_python_are_refused(name: str, text: str, tmp_path:
     with pytest.raises(ConfigError, match=r"is for Python .*, and the image has 3\.11") as caught:
         checkout.inputs()
     assert "[python] version" in (caught.value.hint or "")
+
+
+def local(folder: Path) -> Checkout:
+    source_folder(folder / "mylib", source_files("mylib"))
+    return write(folder, 'dependencies = ["./mylib"]')
+
+
+def locked(checkout: Checkout) -> Lock:
+    source = Source.local(checkout.folder / "mylib", "mylib")
+    pin = WheelPin(name="mylib", version="1.0", filename="mylib-1.0-py3-none-any.whl", sha256=source.digest, size=1)
+    return Lock.make(checkout.inputs(), [pin], origins={"mylib": Origin(source=source.digest, path="mylib")})
+
+
+def test_locked_refuses_a_source_that_was_edited(tmp_path: Path, home: Home) -> None:
+    checkout = local(tmp_path)
+    made = locked(checkout)
+    write_lock(made, checkout.lock_path)
+    assert fresh_lock(checkout, home, locked=True) == made
+    (tmp_path / "mylib" / "mylib" / "new.py").touch()
+    with pytest.raises(ConfigError, match="is stale: mylib changed"):
+        fresh_lock(checkout, home, locked=True)
+
+
+def test_a_project_that_is_its_own_package_is_not_made_stale_by_its_weights_and_lock(
+    tmp_path: Path, home: Home
+) -> None:
+    source_folder(tmp_path, source_files("mine"))
+    checkout = write(tmp_path, 'requirements = "pyproject.toml"')
+    source = Source.local(tmp_path, ".", checkout.no_source)
+    pin = WheelPin(name="mine", version="1.0", filename="mine-1.0-py3-none-any.whl", sha256=source.digest, size=1)
+    made = Lock.make(checkout.inputs(), [pin], origins={"mine": Origin(source=source.digest, path=".")})
+    write_lock(made, checkout.lock_path)
+    (tmp_path / "model.onnx").write_text("retrained")
+    (tmp_path / "tiffin.toml").write_text((tmp_path / "tiffin.toml").read_text() + "[serve]\nmax-batch = 8\n")
+    assert fresh_lock(Checkout.of(tmp_path), home, locked=True) == made
+    (tmp_path / "mine" / "__init__.py").write_text("edited = True\n")
+    assert edited_sources(checkout, made) == ["."]

@@ -12,8 +12,8 @@ from tiffin.oci.digest import Digest
 
 DIGEST = Digest.of(b"")
 GOLDEN = """
---unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try --die-with-parent --new-session
---cap-drop ALL --as-pid-1 --unshare-net --uid 65532 --gid 65532 --hostname iris-1
+--unshare-user --unshare-pid --as-pid-1 --unshare-ipc --unshare-uts --unshare-cgroup-try --die-with-parent --new-session
+--cap-drop ALL --unshare-net --uid 65532 --gid 65532 --hostname iris-1
 --overlay-src /tmp/0 --overlay-src /tmp/1 --overlay-src /tmp/top --ro-overlay /
 --proc /proc --dev-bind /dev/null /proc/kcore --tmpfs /proc/acpi --remount-ro /proc/acpi
 --dev /dev --perms 1777 --tmpfs /dev/shm --remount-ro /dev

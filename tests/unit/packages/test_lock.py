@@ -30,7 +30,7 @@ from tiffin.packages.lock import (
     with_layers,
     write_lock,
 )
-from tiffin.packages.pins import DebPin, WheelPin
+from tiffin.packages.pins import DebPin, Origin, WheelPin
 
 INPUTS = Inputs(
     requirements=("scikit-learn==1.9.1", "pandas"),
@@ -56,6 +56,8 @@ LIBC = DebPin(
 )
 BASE = BasePins(suite="bookworm", python="3.11", architecture="amd64", base=(LIBC,), interpreter=(LIBC,))
 RECORD = LayerRecord(digest=Digest.of(b"blob"), diff_id=Digest.of(b"tar"), size=5, unpacked_size=9)
+MINE = WheelPin(name="mine", version="1", filename="mine-1-py3-none-any.whl", sha256=Digest.of(b"mine"), size=5)
+ORIGIN = Origin(source=Digest.of(b"folder"), path="libs/mine", needs=("numpy>=2",), requires=(NUMPY,))
 LOCK = with_layers(Lock.make(INPUTS, [NUMPY], BASE), {Digest.of(b"recipe"): RECORD})
 
 WRITTEN = f"""\
@@ -255,3 +257,21 @@ def test_writing_the_same_lock_again_touches_nothing(tmp_path: Path) -> None:
     write_lock(with_layers(LOCK, {}), path)
     assert read_lock(path) == with_layers(LOCK, {})
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        ORIGIN,
+        Origin(source=Digest.of(b"sdist"), sdist="mine-1.tar.gz"),
+        Origin(source=MINE.sha256, path="mine-1-py3-none-any.whl"),
+    ],
+)
+def test_a_wheel_says_what_it_was_built_from_and_any_installer_still_reads_the_lock(origin: Origin) -> None:
+    lock = Lock.make(INPUTS, [NUMPY, MINE], BASE, origins={"mine": origin})
+    assert loads(dumps(lock)) == lock
+    document = tomllib.loads(dumps(lock))
+    Pylock.from_dict(document)
+    told = {each["name"]: each.get("tool", {}).get("tiffin", {}) for each in document["packages"]}
+    assert told["mine"]["built"] is (origin.source != MINE.sha256)
+    assert not told["numpy"]

@@ -10,6 +10,7 @@ from tiffin.engine.spec import ContainerSpec, Mount, Network
 ALONE = (
     "--unshare-user",
     "--unshare-pid",
+    "--as-pid-1",  # a first process of bubblewrap's own ties its life to ours only after the program has begun
     "--unshare-ipc",
     "--unshare-uts",
     "--unshare-cgroup-try",
@@ -28,7 +29,6 @@ def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str]) -> list[str
     """
     return [
         *ALONE,
-        "--as-pid-1",
         *([] if spec.network is Network.HOST else ["--unshare-net"]),
         *("--uid", str(spec.user[0]), "--gid", str(spec.user[1])),
         *("--hostname", hostname(spec.name)),

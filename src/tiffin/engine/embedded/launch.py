@@ -9,7 +9,7 @@ import msgspec
 
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, hostname, kernel, mount_name, root
-from tiffin.engine.embedded.machine import Bubblewrap, Machine
+from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.rootfs import Layers, inside, top
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.embedded.stage import STAGE
@@ -20,6 +20,8 @@ SOURCES = str(Path(__file__).parents[3])
 """Where the package `tiffin` lies; the keeper gets this folder last on its path."""
 _BOOT = "import sys; sys.path.append({sources!r}); from tiffin.engine.embedded.{module} import main; main()"
 _LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+_ANYBODY = ("--uid", str(CONTAINER_USER), "--gid", str(CONTAINER_USER), "--hostname", "container")
+"""Who a tool is, whoever runs it and wherever: what it makes may depend on it."""
 _FOLDERS = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - the container's own
 
 
@@ -68,7 +70,7 @@ def tool(folders: list[Path], argv: list[str], env: dict[str, str], machine: Mac
         **_stacked(folders, machine),
         "folders": list(above.folders),
         "arguments": [
-            *(*ALONE, "--unshare-net", *root(len(folders)), *kernel(machine.masked)),
+            *(*ALONE, "--unshare-net", *_ANYBODY, *root(len(folders)), *kernel(machine.masked)),
             *("--perms", "1777", "--tmpfs", "/tmp", "--chdir", "/", "--clearenv", *settings),  # noqa: S108 - its own
         ],
         "argv": argv,

@@ -17,19 +17,21 @@ import msgspec
 
 from tiffin.errors import ConfigError
 from tiffin.packages.pypi.settings import IndexSettings
+from tiffin.packages.pypi.uv_settings import uv_settings
 from tiffin.progress import note
 
 _KEYS = {"index-url", "extra-index-url", "find-links", "no-index", "cert"}
 _TRUE = {"1", "y", "yes", "t", "true", "on"}
 
 
-def machine_settings(environ: Mapping[str, str]) -> IndexSettings:
-    """Return what this machine says of indexes: in uv's variables, and where those are silent in pip's settings.
+def machine_settings(environ: Mapping[str, str], folder: Path | None = None) -> IndexSettings:
+    """Return what this machine says of indexes: to uv, for a project in `folder`, and where that is nothing to pip.
 
-    Where uv's variables say anything of indexes, they are obeyed as uv would: pip's indexes are not asked as well. Its
-    folders of wheels and its certificates are used either way. Pip takes indexes to be alike, so those of pip's are.
+    Where uv's variables or files say anything of indexes, they are obeyed as uv would: pip's indexes are not asked as
+    well. Its folders of wheels and its certificates are used either way. Pip takes indexes to be alike, so those of
+    pip's are.
     """
-    uvs, pips = IndexSettings.of(environ), pip_settings(environ)
+    uvs, pips = uv_settings(environ, folder), pip_settings(environ)
     if uvs.default_index or uvs.indexes or uvs.no_index:
         pips = IndexSettings(find_links=pips.find_links, certificates=pips.certificates)
     if environ.get("SSL_CERT_FILE"):

@@ -23,11 +23,22 @@ from tiffin.packages.pypi.settings import without_credentials
 _LONGEST = 900
 """Characters of uv's explanation that are passed on."""
 _NAME = r"`?(?P<name>[A-Za-z0-9][\w.-]*?)`?"
+_WITHOUT = (
+    rf"(?:{_NAME}(?:[<=>!~]=?\S+)? has no (?:usable wheels|wheels with a matching))|"
+    r"(?:Wheels are required for `(?P<hinted>[^`]+)`)"
+)
+"""How uv says of a package that it has no wheel for us."""
 _NOISE = re.compile(
     r"^(error: No solution found.*|hint: (Wheels are required for|The `--python-version` value|Packages were unav).*)$",
     re.MULTILINE,
 )
 """What uv says of its own options, which are ours here."""
+
+
+class NoWheelError(UnsupportedError):
+    """Packages have no wheel that the image could use; there may be sources of them. `names` are theirs."""
+
+    names: tuple[str, ...] = ()
 
 
 class _Refusal(NamedTuple):
@@ -77,14 +88,14 @@ _REFUSALS = [
         "ask for another version of it, or change `[python] version`",
     ),
     _Refusal(
-        rf"{_NAME}(==\S+)? has no usable wheels",
-        UnsupportedError,
+        rf"{_NAME}([<=>!~]=?\S+)? has no usable wheels",
+        NoWheelError,
         "{name} is there as source only, without a wheel",
         "build its wheel (`pip wheel --no-deps -w wheels {name}`) and add `--find-links wheels`",
     ),
     _Refusal(
-        rf"{_NAME}(==\S+)? has no wheels with a matching",
-        UnsupportedError,
+        rf"{_NAME}([<=>!~]=?\S+)? has no wheels with a matching",
+        NoWheelError,
         "{name} has no wheel for {python}",
         "ask for another version of it, or change `[python] version` or the base",
     ),
@@ -119,7 +130,12 @@ def refusal(words: str, asked: Iterable[Requirement], python: ImagePython) -> Ti
             groups = {key: value.rstrip(",") for key, value in found.groupdict().items() if value}
             places = _places(asked, groups.get("name"), explanation)
             message = known.message.format(**groups, python=python)
-            return known.error(f"{places}{message}\n{explanation}", known.hint.format(**groups))
+            error = known.error(f"{places}{message}\n{explanation}", known.hint.format(**groups))
+            if isinstance(error, NoWheelError):
+                error.names = tuple(
+                    sorted({each["name"] or each["hinted"] for each in re.finditer(_WITHOUT, unwrapped)})
+                )
+            return error
     return CommandError(f"uv could not resolve the requirements\n{explanation}")
 
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 from packaging.requirements import InvalidRequirement
@@ -25,23 +26,47 @@ _HASH = re.compile(r"\s--hash[=\s]\s*(\S+)")
 _SHA256 = re.compile(r"sha256:([0-9a-fA-F]{64})")
 _VCS = re.compile(r"(git|hg|svn|bzr)\+")
 _FILE = re.compile(r"\.(whl|zip|tar\.gz|tar\.bz2)$|^[./~\\]|://")
+_LOCAL = re.compile(
+    r"(?:(?P<name>[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?P<named>\[[^\]]*\])?\s*@\s*)?"
+    r"(?P<place>file:[^\s;\[]+|\.{1,2}(?:/[^\s;\[]*)?|/[^\s;\[]*|(?:[^\s:;@\[]+/)?[^\s:;@\[/]+(?:\.whl|\.tar\.gz|\.zip)|"
+    r"[^\s:;@\[]+/[^\s:;@\[]*)"
+    r"(?P<extras>\[[^\]]*\])?\s*(?:;\s*(?P<marker>.+))?"
+)
+"""A folder or file of this machine, with or without the name that it has as a package."""
 _MEANT_ALREADY = {"--only-binary", "--prefer-binary", "--require-hashes", "--use-pep517"}
 """Options of pip that say what is done here anyway."""
 _SHORT = {"-r": "--requirement", "-c": "--constraint", "-e": "--editable", "-i": "--index-url", "-f": "--find-links"}
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """One requirement in PEP 508's words, normalised, with the hashes it allows and the place where it was written."""
+    """One requirement in PEP 508's words, normalised, with the hashes it allows and the place where it was written.
+
+    What lies on this machine has a `path`, whose content the lock pins; its name may be empty until it is built, and
+    its extras and marker, which `text` has too, are kept for then.
+    """
 
     name: str
     text: str
     place: str
     hashes: frozenset[str] = frozenset()
+    path: Path | None = None
+    extras: str = ""
+    marker: str = ""
 
     @property
     def line(self) -> str:
         """The requirement with its hashes: what it means, wherever it was written."""
         return " ".join([self.text, *(f"--hash=sha256:{digits}" for digits in sorted(self.hashes))])
+
+    @property
+    def specifier(self) -> str:
+        """Which versions it means (PEP 440)."""
+        return "" if self.path else str(Parsed(self.text).specifier)
+
+    def met(self, name: str, url: str) -> Requirement:
+        """Return what uv is asked for in the place of what lies on this machine, now that it is a wheel."""
+        text = f"{name}{self.extras} @ {url}" + (f" ; {self.marker}" if self.marker else "")
+        return msgspec.structs.replace(self, name=name, text=text, path=None, hashes=frozenset())
 
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +84,12 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True):
     lock: Path | None = None
 
     @classmethod
-    def of(cls, lines: Sequence[str], where: str = "requirements") -> Requirements:
-        """Read requirement strings; raises ConfigError or UnsupportedError with the place of the mistake."""
-        return cls(wanted=tuple(_requirement(line.strip(), f"{where}[{at}]") for at, line in enumerate(lines)))
+    def of(cls, lines: Sequence[str], where: str = "requirements", folder: Path | None = None) -> Requirements:
+        """Read requirement strings; raises ConfigError or UnsupportedError with the place of the mistake.
+
+        Paths are relative to `folder`; without one there may be none.
+        """
+        return cls(wanted=tuple(_requirement(line.strip(), f"{where}[{at}]", folder) for at, line in enumerate(lines)))
 
     @classmethod
     def of_file(cls, path: Path) -> Requirements:
@@ -119,11 +147,14 @@ class _Reading:
         if line.startswith("-"):
             self._option(*_option(line), path=path, place=place)
         else:
-            (self.constraints if constraint else self.wanted).append(_requirement(line, place))
+            (self.constraints if constraint else self.wanted).append(
+                _requirement(line, place, None if constraint else path.parent)
+            )
 
     def _option(self, option: str, value: str, *, path: Path, place: str) -> None:
         if option == "--editable":
-            raise _not_a_wheel(place, f"the editable requirement {value!r}")
+            hint = f"write `{value}` without `-e`: a wheel is built from it and goes into the image"
+            raise UnsupportedError(f"{place}: {value!r} is editable, and an image has no folder to edit", hint)
         if option in {"--requirement", "--constraint"}:
             self.file(path.parent / value, place, constraint=option == "--constraint")
         elif option == "--pre":
@@ -166,9 +197,11 @@ def _index_option(option: str, value: str, folder: Path) -> IndexSettings | None
     return IndexSettings(no_index=True) if option == "--no-index" else None
 
 
-def _requirement(line: str, place: str) -> Requirement:
+def _requirement(line: str, place: str, folder: Path | None) -> Requirement:
     hashes = _HASH.findall(line)
     text = _HASH.sub("", line).strip()
+    if folder and (found := _LOCAL.fullmatch(text)):
+        return _local(found, _sha256s(hashes, place), place, folder)
     if _VCS.match(text) or (_FILE.search(text.partition(";")[0].strip()) and " @ " not in text):
         raise _not_a_wheel(place, f"the address or path {text!r}")
     try:
@@ -182,6 +215,20 @@ def _requirement(line: str, place: str) -> Requirement:
     return Requirement(name=parsed.name, text=str(parsed), place=place, hashes=_sha256s(hashes, place))
 
 
+def _local(found: re.Match[str], hashes: frozenset[str], place: str, folder: Path) -> Requirement:
+    """Read a requirement that is a folder or file of this machine; its text is the same wherever the project lies."""
+    name, extras, marker = found["name"] or "", found["named"] or found["extras"] or "", found["marker"] or ""
+    where = found["place"]
+    if where.startswith("file:"):
+        where = unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", where))
+    path = Path(os.path.normpath(folder.absolute() / where))
+    text = f"{canonicalize_name(name)} @ " if name else ""
+    text += f"{where}{extras}" + (f" ; {marker}" if marker else "")
+    return Requirement(
+        name=canonicalize_name(name), text=text, place=place, hashes=hashes, path=path, extras=extras, marker=marker
+    )
+
+
 def _sha256s(hashes: Iterable[str], place: str) -> frozenset[str]:
     """Keep the sha256 hashes; raises ConfigError where there are only others, since those could not be checked."""
     found = frozenset(match[1].lower() for text in hashes if (match := _SHA256.fullmatch(text)))
@@ -191,5 +238,5 @@ def _sha256s(hashes: Iterable[str], place: str) -> frozenset[str]:
 
 
 def _not_a_wheel(place: str, what: str) -> UnsupportedError:
-    hint = "build its wheel (`pip wheel --no-deps -w wheels …`), add `--find-links wheels` and require it by name"
-    return UnsupportedError(f"{place}: {what} cannot be locked: only wheels of an index or a folder can", hint)
+    hint = "get its source or wheel onto this machine, and require that: `NAME @ ./vendored/NAME`"
+    return UnsupportedError(f"{place}: {what} cannot be locked: only packages of an index or of this machine can", hint)

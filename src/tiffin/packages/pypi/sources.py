@@ -7,10 +7,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement as Parsed
+from packaging.utils import canonicalize_name
+
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.packages.pypi.environments import environment_requirements
 from tiffin.packages.pypi.requirements import Requirement, Requirements
+from tiffin.packages.pypi.settings import IndexSettings
 
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml")
 _OWN_LOCK = "pylock.tiffin.toml"
@@ -68,17 +72,40 @@ def _project(path: Path) -> Requirements:
     lines = project.get("dependencies", [])
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise ConfigError(f"{path}: not a list of strings - at `$.project.dependencies`", "see PEP 621")
-    asked = Requirements.of(lines, f"{path}: $.project.dependencies")
+    asked = Requirements.of(lines, f"{path}: $.project.dependencies", path.parent).wanted
+    own = _itself(table, path)
     lock, python = path.with_name("uv.lock"), str(project.get("requires-python", ""))
     if lock.is_file():
-        return Requirements(wanted=(_state(lock), *asked.wanted), lock=lock, python=python)
-    if "dependencies" in project.get("dynamic", []):
+        return Requirements(wanted=(_state(lock), *own, *asked), lock=lock, python=python)
+    if "dependencies" in project.get("dynamic", []) and not own:
         raise UnsupportedError(f"{path}: its dependencies are dynamic", "`uv lock` in its folder writes them down")
     sources = table.get("tool", {}).get("uv", {}).get("sources", {})
-    if named := sorted({each.name for each in asked.wanted} & set(sources)):
-        hint = "`uv lock` in its folder makes a uv.lock, which holds them"
-        raise UnsupportedError(f"{path}: [tool.uv.sources] names {', '.join(named)}, which only uv reads", hint)
-    return Requirements(wanted=asked.wanted, python=python)
+    sources = {canonicalize_name(name): source for name, source in sources.items()}
+    pins = {name: source["index"] for name, source in sources.items() if isinstance(source, dict) and "index" in source}
+    wanted = [
+        _from_source(each, sources[each.name], path) if each.name in {*sources} - {*pins} else each for each in asked
+    ]
+    return Requirements(wanted=(*own, *wanted), python=python, settings=IndexSettings(pins=pins))
+
+
+def _itself(table: dict[str, Any], path: Path) -> tuple[Requirement, ...]:
+    """Require the project itself where uv takes it to be a package: it says so, or what builds it."""
+    package = table.get("tool", {}).get("uv", {}).get("package")
+    if not ("build-system" in table if package is None else package):
+        return ()
+    return (Requirement(name="", text=".", place=f"{path}: $.build-system", path=path.parent),)
+
+
+def _from_source(asked: Requirement, source: Any, path: Path) -> Requirement:
+    """Require a folder or file in the place of a name, where [tool.uv.sources] has a path for it."""
+    place = f"{path}: $.tool.uv.sources.{asked.name}"
+    if isinstance(source, dict) and isinstance(source.get("path"), str):
+        parsed = Parsed(asked.text)
+        extras = f"[{','.join(sorted(parsed.extras))}]" if parsed.extras else ""
+        line = f"{asked.name}{extras} @ file:{source['path']}" + (f" ; {parsed.marker}" if parsed.marker else "")
+        return Requirements.of([line], place, path.parent).wanted[0]
+    hint = "`uv lock` in its folder makes a uv.lock, which holds it"
+    raise UnsupportedError(f"{place} has no path: only uv knows what it means", hint)
 
 
 def _state(lock: Path) -> Requirement:

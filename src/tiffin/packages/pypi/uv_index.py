@@ -43,23 +43,26 @@ class UvIndex:
     ) -> None:
         """Resolve for `python` over the indexes in `settings`, by default what this machine tells uv and pip."""
         settings = settings if settings is not None else machine_settings(os.environ)
-        self._resolver = Resolver(python=python, settings=settings, cache=cache / "uv")
-        self._cache = cache
+        self.resolver = Resolver(python=python, settings=settings, cache=cache / "uv")
+        self.cache = cache
         self._web = Web(HINTS, settings.urls, certificates=settings.certificates, patience=patience)
 
     def resolve(self, requirements: Requirements) -> list[WheelPin]:
         """Return the wheels that the requirements come to, by name; see `refusals` for what is raised."""
         with step("resolve", ", ".join(requirement.name for requirement in requirements.wanted)):
-            found = self._resolver.resolve(requirements)
-            self._remember(found)
-            return parallel(self._sized, found, workers=DOWNLOADS)
+            return self.pinned(self.resolver.resolve(requirements))
+
+    def pinned(self, found: Sequence[Found]) -> list[WheelPin]:
+        """Return the pins of wheels that were found, and remember where they are."""
+        self._remember(found)
+        return parallel(self._sized, found, workers=DOWNLOADS)
 
     def locate(self, pins: Sequence[WheelPin]) -> None:
         """Ask uv once where those pins are that are neither in the cache nor seen before."""
         unknown = [pin for pin in pins if self.kept(pin) is None and not self._seen(pin.sha256).exists()]
         if unknown:
             with step("locate", f"{len(unknown)} wheels"):
-                self._remember(self._resolver.find(unknown))
+                self._remember(self.resolver.find(unknown))
 
     def fetch(self, pin: WheelPin) -> Path:
         """Return the pinned wheel, downloading it where the cache lacks it.
@@ -71,13 +74,36 @@ class UvIndex:
 
     def kept(self, pin: WheelPin) -> Path | None:
         """Return the pinned wheel where the cache has it; no network is asked."""
-        path = self._wheel(pin.sha256, pin.filename)
+        path = self.place(pin.sha256, pin.filename)
         return path if path.exists() and path.stat().st_size == pin.size else None
+
+    def place(self, sha256: Digest, filename: str) -> Path:
+        """Where a file with this digest is kept."""
+        return self.cache / "wheels" / sha256.hex / filename
+
+    def bring(self, sdist: Found) -> Path:
+        """Return an sdist, from the cache, from where it was found or from where the index has it now."""
+        target = self.place(sdist.sha256, sdist.filename)
+        if target.exists():
+            return target
+        wanted = Wanted(name=sdist.filename, sha256=sdist.sha256, size=sdist.size)
+        try:
+            if sdist.url:
+                download(self._web, sdist.url, wanted, target)
+                return target
+        except (NotFoundError, DeniedError, UnavailableError):
+            pass  # another tool's lock may name a host that this network cannot reach
+        newest = self.resolver.newest(f"{sdist.name}==={sdist.version}", IndexSettings())
+        if newest is None or newest[0].sha256 != sdist.sha256:
+            message = f"{sdist.filename} with {sdist.sha256} is not on the index any more"
+            raise NotFoundError(message, "run `tiffin lock` to choose another")
+        download(self._web, newest[0].url, wanted, target)
+        return target
 
     def _bring(self, pin: WheelPin, size: int | None) -> Path:
         """Download a wheel from where it was seen last, and where that does not give it, from where it is now."""
         wanted = Wanted(name=pin.filename, sha256=pin.sha256, size=size)
-        target, url = self._wheel(pin.sha256, pin.filename), ""
+        target, url = self.place(pin.sha256, pin.filename), ""
         if seen := self._last_seen(pin):
             try:
                 download(self._web, seen, wanted, target)
@@ -99,7 +125,7 @@ class UvIndex:
             return ""
 
     def _find(self, pin: WheelPin) -> str:
-        found = self._resolver.find([pin], anew=True)
+        found = self.resolver.find([pin], anew=True)
         self._remember(found)
         for each in found:
             if each.sha256 == pin.sha256:
@@ -113,17 +139,14 @@ class UvIndex:
         """Make the pin; where neither the index's page nor its server tells the size, the file is fetched for it."""
         if found.size is not None:
             return found.pin(found.size)
-        target = self._wheel(found.sha256, found.filename)
+        target = self.place(found.sha256, found.filename)
         size = target.stat().st_size if target.exists() else self._web.size(found.url)
         if size is None:
             size = self._bring(found.pin(0), None).stat().st_size
         return found.pin(size)
 
-    def _wheel(self, sha256: Digest, filename: str) -> Path:
-        return self._cache / "wheels" / sha256.hex / filename
-
     def _seen(self, sha256: Digest) -> Path:
-        return self._cache / "urls" / sha256.hex
+        return self.cache / "urls" / sha256.hex
 
     def _last_seen(self, pin: WheelPin) -> str:
         try:
@@ -134,7 +157,7 @@ class UvIndex:
 
     def _remember(self, found: Sequence[Found]) -> None:
         """Keep addresses, without credentials: hints, so that one which is lost, cut off or stale costs a question."""
-        with room_in(self._cache):
-            (self._cache / "urls").mkdir(parents=True, exist_ok=True)
+        with room_in(self.cache):
+            (self.cache / "urls").mkdir(parents=True, exist_ok=True)
             for each in found:
                 self._seen(each.sha256).write_text(without_credentials(each.url) + "\n", "utf-8")

@@ -166,9 +166,9 @@ REFUSED: dict[str, tuple[str, str, type[TiffinError], str]] = {
         f'sdist = {{ url = "https://x.test/lib-1.0.tar.gz", hashes = {{ sha256 = "{A}" }} }}',
         "",
         UnsupportedError,
-        "lib is locked to a sdist",
+        "lib is locked to its source",
     ),
-    "a folder": ('directory = { path = "." }', "", UnsupportedError, "lib is locked to a directory"),
+    "a folder": ('directory = { path = "." }', "", UnsupportedError, "lib is locked to its source"),
     "a repository": (
         'vcs = { type = "git", url = "https://x.test/lib", commit-id = "abc" }',
         "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -84,12 +85,32 @@ REFUSED: dict[str, tuple[str, type[TiffinError], str]] = {
     "a named repository": ("x @ git+https://host.test/x.git", UnsupportedError, "address"),
     "an address": ("https://host.test/x-1-py3-none-any.whl", UnsupportedError, "address"),
     "a named address": ("x @ https://host.test/x-1-py3-none-any.whl", UnsupportedError, "address"),
-    "a folder": ("./x", UnsupportedError, "path"),
-    "the folder": (".", UnsupportedError, "path"),
-    "a wheel beside": ("x-1-py3-none-any.whl", UnsupportedError, "path"),
-    "a wheel with a marker": ("dir/x.whl ; python_version > '3'", UnsupportedError, "path"),
-    "an archive": ("/tmp/x.tar.gz", UnsupportedError, "path"),
+    "an archive that is no sdist": ("x.tar.bz2", UnsupportedError, "path"),
+    "a folder that is a constraint": ("-c constraints.txt", UnsupportedError, "path"),
 }
+LOCAL = {
+    "./x": ("x", "./x"),
+    ".": ("", "."),
+    "../x[a,b]": ("../x", "../x[a,b]"),
+    "x/": ("x", "x/"),
+    "file:x": ("x", "x"),
+    "X.y @ ./z%20z": ("z%20z", "x-y @ ./z%20z"),
+    "x[a] @ file:///srv/z%20z": ("/srv/z z", "x @ /srv/z z[a]"),
+    "x-1-py3-none-any.whl": ("x-1-py3-none-any.whl", "x-1-py3-none-any.whl"),
+    "dir/x.whl ; python_version > '3'": ("dir/x.whl", "dir/x.whl ; python_version > '3'"),
+    "/srv/x.tar.gz": ("/srv/x.tar.gz", "/srv/x.tar.gz"),
+}
+
+
+@pytest.mark.parametrize("line", LOCAL)
+def test_what_lies_on_this_machine_is_found_from_where_the_file_lies(line: str, tmp_path: Path) -> None:
+    where, text = LOCAL[line]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "requirements.txt").write_text(line)
+    (read,) = Requirements.of_file(tmp_path / "sub" / "requirements.txt").wanted
+    assert read.path == Path(os.path.normpath(tmp_path / "sub" / where))
+    assert read.text == text
+    assert str(tmp_path) not in read.line
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -97,9 +118,10 @@ def test_a_line_that_cannot_be_locked_is_refused_with_file_and_line(name: str, t
     line, error, words = REFUSED[name]
     main = tmp_path / "requirements.txt"
     main.write_text(f"# first\nscipy\n{line}\n")
+    (tmp_path / "constraints.txt").write_text("./x")
     with pytest.raises(error, match=words) as caught:
         Requirements.of_file(main)
-    assert caught.value.message.startswith(f"{main}:3: ")
+    assert caught.value.message.startswith((f"{main}:3: ", f"{tmp_path / 'constraints.txt'}:1: "))
     assert caught.value.hint
 
 

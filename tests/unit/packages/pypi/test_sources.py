@@ -55,6 +55,28 @@ def test_another_state_of_a_lock_is_another_input(name: str, tmp_path: Path) -> 
     assert read_requirements(path) == before
 
 
+@pytest.mark.parametrize(
+    ("more", "own"),
+    [
+        ("", False),
+        ("[build-system]", True),
+        ("[tool.uv]\npackage = true", True),
+        ("[build-system]\n[tool.uv]\npackage = false", False),
+    ],
+)
+def test_a_project_that_is_a_package_is_required_itself(more: str, *, own: bool, tmp_path: Path) -> None:
+    read = read_requirements(written(tmp_path, "pyproject.toml", PROJECT + more))
+    assert [each.path for each in read.wanted if each.path] == [tmp_path] * own
+
+
+def test_paths_that_uv_has_for_names_are_taken(tmp_path: Path) -> None:
+    table = '[project]\ndependencies = ["lib[a]>=1; os_name == \'posix\'", "b"]\n[tool.uv.sources]\n'
+    lib, _ = read_requirements(
+        written(tmp_path, "pyproject.toml", table + "lib = { path = 'x', editable = true }")
+    ).wanted
+    assert (lib.path, lib.text) == (tmp_path / "x", 'lib @ x[a] ; os_name == "posix"')
+
+
 def test_what_else_a_pyproject_says_is_no_input(tmp_path: Path) -> None:
     written(tmp_path, "uv.lock", "one")
     before = read_requirements(written(tmp_path, "pyproject.toml", PROJECT))
@@ -124,7 +146,7 @@ REFUSED: dict[str, tuple[str, str, type[TiffinError], str, str]] = {
         "conda.yaml",
         "dependencies: [{pip: [-e .]}]",
         UnsupportedError,
-        r"pip\[0\]: the editable",
+        r"pip\[0\]: '.' is editable",
         "wheel",
     ),
     "a number": ("conda.yaml", "dependencies: [[1]]", ConfigError, "not a package of conda", "name"),
@@ -148,9 +170,9 @@ REFUSED: dict[str, tuple[str, str, type[TiffinError], str, str]] = {
     ),
     "sources of uv": (
         "pyproject.toml",
-        PROJECT + "[tool.uv.sources]\nlib = { path = 'x' }",
+        PROJECT + "[tool.uv.sources]\nlib = { workspace = true }",
         UnsupportedError,
-        "names lib",
+        "sources.lib has no path",
         "uv lock",
     ),
     "dependencies that are a table": ("pyproject.toml", "[project.dependencies]", ConfigError, "not a list", "621"),
