@@ -121,8 +121,9 @@ def _long(size: int) -> Callable[[Source], Argument]:
 
 
 def _line_text(source: Source) -> Argument:
+    """A line of Python's "raw-unicode-escape", which is no UTF-8: what is beyond ASCII names nothing."""
     line = source.line()
-    return UNKNOWN if b"\\" in line else _decoded(line)
+    return UNKNOWN if b"\\" in line or not line.isascii() else line.decode("ascii")
 
 
 def _line_quoted(source: Source) -> Argument:

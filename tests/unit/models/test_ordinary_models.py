@@ -39,7 +39,7 @@ from sklearn.utils import all_estimators
 
 from tiffin.models import allowed_imports
 from tiffin.models.allowed_imports import AllowedImports, reason
-from tiffin.models.pickle_scan import approve
+from tiffin.models.approve import approve
 
 OURS = AllowedImports()
 X, Y = load_iris(return_X_y=True)
