@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from tiffin.errors import IntegrityError
+from tiffin.errors import IntegrityError, TiffinError
 from tiffin.layers.deb import opened
 from tiffin.layers.debian_root import package_entries
 from tiffin.layers.listing import list_layer
@@ -22,8 +22,11 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER, LAYER_GZIP
 from tiffin.store.archive import ArchiveStore
 from tiffin.store.layout import LayoutStore
+from tiffin.store.memory import MemoryStore
 
 _INFLATED = 64 << 20
+WHOLE: dict[Path, Digest] = {}
+"""Digests of layers before they were cut off."""
 
 
 def _wheel(path: Path, target: Path) -> None:
@@ -38,7 +41,7 @@ def _deb(path: Path, target: Path) -> None:
 def _layer(path: Path, target: Path) -> None:
     """Unpack it, and list it whatever became of that."""
     media_type = LAYER_GZIP if path.suffix == ".gz" else LAYER
-    diff_id = _diff_id(path)
+    diff_id = WHOLE.get(path) or _diff_id(path)
     with path.open("rb") as blob:
         try:
             unpack_layer(blob, media_type, target, diff_id)
@@ -70,6 +73,13 @@ def _archive(path: Path, target: Path) -> None:
     copy(store, LayoutStore(target), store.only())
 
 
+def _image(path: Path, target: Path) -> None:
+    """Read an archive into memory."""
+    del target
+    store = ArchiveStore(path)
+    copy(store, MemoryStore(), store.only())
+
+
 def _layout(path: Path, target: Path) -> None:
     store = LayoutStore(path)
     for descriptor in store.names().values():
@@ -94,7 +104,36 @@ READERS: dict[str, Callable[[Path, Path], None]] = {
     "deb": _deb,
     "layer": _layer,
     "archive": _archive,
+    "image": _image,
     "layout": _layout,
     "model": _model,
     "weights": _weights,
 }
+
+
+def every_cut(reader: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    """Read each beginning of a file, or of the one file in a folder that was named last; all must be refused."""
+
+    def read(path: Path, target: Path) -> None:
+        file = path if path.is_file() else path / ("index.json" if (path / "index.json").exists() else "saved_model.pb")
+        whole, wrong = file.read_bytes(), []
+        WHOLE[path] = _diff_id(file)
+        for end in range(len(whole)):
+            file.write_bytes(whole[:end])
+            place = target / str(end)
+            place.mkdir()
+            try:
+                reader(path, place)
+                wrong.append(f"{end} is taken")
+            except TiffinError as error:
+                if path.name not in error.message and "layer " not in error.message:
+                    wrong.append(f"{end} is not named: {error.message}")
+        file.write_bytes(whole)
+        if wrong:
+            raise AssertionError(wrong[:5])
+        raise IntegrityError("every cut was refused")
+
+    return read
+
+
+READERS |= {f"every cut: {name}": every_cut(reader) for name, reader in READERS.items()}

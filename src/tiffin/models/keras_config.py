@@ -35,14 +35,14 @@ def _node(node: dict[str, Any]) -> Iterator[Use]:
     vocabulary = node.get("vocabulary")
     if isinstance(vocabulary, str):
         yield Use(what=f"the vocabulary {vocabulary[:100]!r}, which is a file", named=False, opcode="vocabulary")
-    name = node.get("class_name")
-    if name is None or name in _VALUES:
+    if "class_name" not in node:
         return
-    module, registered = node.get("module"), node.get("registered_name")
+    name, module, registered = str(node["class_name"]), node.get("module"), node.get("registered_name")
     if name == _FUNCTION and module in ("builtins", None) and registered in (_FUNCTION, None):
-        name, module = node.get("config"), "keras"
-        if isinstance(name, str) and name.isidentifier():
+        name, module, registered = str(node.get("config")), None, None
+        if name.isidentifier():
             return  # one of Keras's own by its name: it is looked for nowhere else
     if registered not in (None, name):
         module, _, name = str(registered).rpartition(">")
-    yield Use(what=f"{module or 'keras'}:{name}", named=True, opcode="class_name")
+    if name not in _VALUES:
+        yield Use(what=f"{module or 'keras'}:{name}", named=True, opcode="class_name")

@@ -25,6 +25,8 @@ _TABLE = {
     _EXTERNAL: {},
 }
 _KEY, _VALUE = 1, 2
+_OPERATORS = 8
+"""A model's field that every exporter writes behind the graph."""
 _LONGEST = 4096
 
 
@@ -34,11 +36,16 @@ def external_files(path: Path) -> tuple[Path, ...]:
     Raises IntegrityError for a file that is cut off or damaged, and for names that lead elsewhere or to nothing.
     """
     found: set[str] = set()
+    parts: set[int] = set()
     with closing(Walk.of(path)) as walk:
         try:
             for kind, fields in walk.messages(_TABLE, "model"):
                 if kind == _EXTERNAL:
                     found.update(_location(walk, fields))
+                elif kind == "model":
+                    parts.update(field.number for field in fields)
+            if _OPERATORS not in parts:
+                raise IntegrityError("it does not say which operators it needs")  # noqa: TRY301 - named below, as all
         except IntegrityError as error:
             raise IntegrityError(f"{path} is no whole ONNX file: {error.message}", "export the model again") from None
     return tuple(_beside(path, name) for name in sorted(found))

@@ -103,6 +103,8 @@ def numpy_objects(stream: BinaryIO) -> BinaryIO | None:
     Only what certainly is plain counts as such: numpy also takes `'object'`, `'f8,O'` and texts with escapes for types.
     """
     head = stream.read(8)
+    if not head.startswith(NUMPY):
+        raise BrokenPickleError("it does not begin as an array of numpy does")
     width = 2 if head[6:7] == b"\x01" else 4
     size = int.from_bytes(stream.read(width), "little")
     if size > _MOST_HEADER:

@@ -26,6 +26,7 @@ _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _TORCH_PICKLES = 5
 _DEEPEST_ZIP = 3
 _INFLATES = 200
+_OTHERS = {**dict.fromkeys(TORCH, "torch"), ".npz": "zip", ".npy": "numpy"}
 _LOADED = {"sklearn-pickle": "pickle", "sklearn-joblib": "joblib"}
 """Formats whose loader is known -> how it reads."""
 
@@ -105,8 +106,8 @@ def _kind(path: Path, head: bytes, format_: str) -> tuple[str, bool]:
     if head.startswith(NUMPY):
         return "numpy", True
     suffix = path.suffix.lower()
-    if suffix in TORCH:
-        return "torch", True
+    if suffix in _OTHERS:
+        return _OTHERS[suffix], True
     return "joblib", suffix in PICKLES or (suffix == ".z" and is_compressed(head))
 
 

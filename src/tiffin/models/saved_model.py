@@ -46,13 +46,17 @@ _REFUSED = frozenset(
 def saved_model_uses(path: Path) -> list[Use]:
     """Operations of a saved_model.pb that touch files or run Python, each once; raises IntegrityError."""
     found: dict[str, Use] = {}
+    graphs = 0
     with closing(Walk.of(path)) as walk:
         try:
             for kind, fields in walk.messages(_TABLE, "saved"):
+                graphs += kind == "graph"
                 for field in fields if kind == "node" else ():
                     name = walk.text(field) if field.number == _OPERATION and field.is_bytes else ""
                     if name in _REFUSED:
                         found.setdefault(name, Use(what=f"tensorflow:{name}", named=True, opcode="operation"))
+            if not graphs:
+                raise IntegrityError("it has no graph")  # noqa: TRY301 - named below, as all
         except IntegrityError as error:
             raise IntegrityError(f"{path} is no whole SavedModel: {error.message}", "export the model again") from None
     return list(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tiffin.errors import IntegrityError
 from tiffin.oci.documents import INDEX, MANIFEST, Descriptor, Index, Manifest, decode
 from tiffin.oci.image import read_document
 from tiffin.oci.store import Store
@@ -15,6 +16,10 @@ DOCUMENTS = {
 }
 
 
+DEEPEST = 5
+"""Documents above a layer: an index, one within it, a manifest, and one to spare."""
+
+
 def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
     """What a descriptor points to, in order; a blob points to nothing."""
     if descriptor.media_type not in DOCUMENTS:
@@ -26,10 +31,17 @@ def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
     return [manifest.config, *manifest.layers]
 
 
-def copy(source: Store, target: Store, descriptor: Descriptor) -> None:
-    """Copy content and all it points to; what the target has is not moved."""
+def copy(source: Store, target: Store, descriptor: Descriptor, depth: int = DEEPEST) -> None:
+    """Copy content and all it points to; what the target has is not moved.
+
+    Raises IntegrityError for indexes within indexes within more of them than `depth`: listing one twice at each of
+    thirty depths would make a thousand million visits.
+    """
     if target.exists(descriptor):
         return
-    parallel(lambda child: copy(source, target, child), children(source, descriptor))
+    if not depth:
+        raise IntegrityError(f"{descriptor.digest} lies below {DEEPEST} documents", "copy one image of it alone")
+    below = {child.digest: child for child in children(source, descriptor)}
+    parallel(lambda child: copy(source, target, child, depth - 1), below.values())
     with step("copy", descriptor.digest.short, total=descriptor.size, unit="bytes"), source.open(descriptor) as stream:
         target.put(descriptor, stream)

@@ -6,7 +6,7 @@ Writing is canonical: sorted keys as declared here, no insignificant white space
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Descriptor(Document, frozen=True, kw_only=True):
 
     media_type: str
     digest: Digest
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     annotations: dict[str, str] = {}
     platform: Platform | None = None
     artifact_type: str | None = None
@@ -130,7 +130,7 @@ def decode(kind: type[T], data: bytes, where: str) -> T:
     """Read a document; raises IntegrityError that names `where` it came from and the place in it."""
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=read_digest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise IntegrityError(f"{where} is not a valid {getattr(kind, '__name__', kind)}: {error}") from error
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from tiffin.errors import IntegrityError, UnsupportedError
 from tiffin.models.distributions import ALTERNATIVES
 from tiffin.models.formats import lightgbm, onnx, sklearn, skops, xgboost
 from tiffin.models.formats.format import Format
@@ -23,6 +24,9 @@ _FLAVORS = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "
 
 _FILES = (*sklearn.FORMATS, *skops.FORMATS, *onnx.FORMATS, *xgboost.FORMATS, *lightgbm.FORMATS)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_PATHS = frozenset({"data", "code", "path", "python_model", "model_path", "model_data", "pickled_model"})
+"""Keys whose value is a path from the folder."""
+_INSIDE = re.compile(r"(?!/|.*\.\.)[\w ./@+=-]*")
 _HEAD = 4096
 _LONGEST = 4 << 20
 """Bytes that are read of a document; names of thousands of columns are a tenth of that."""
@@ -30,8 +34,11 @@ _LONGEST = 4 << 20
 
 def _read(path: Path, head: bytes) -> Model | None:
     flavors = _table(_document(path / _MARK), "flavors")
-    if b"flavors:" not in head and not flavors:
-        return None
+    if not flavors:
+        if b"flavors:" not in head:
+            return None
+        raise UnsupportedError(f"the flavors of {path / _MARK} cannot be read", "save the model again with MLflow")
+    _check_paths(path / _MARK, flavors)
     lines = _single(_requirements(path))
     inner = _wrapped(path, flavors)
     if inner is None:
@@ -48,6 +55,19 @@ def _read(path: Path, head: bytes) -> Model | None:
         requirements=kept,
         packages=inner.packages,
     )
+
+
+def _check_paths(mark: Path, flavors: dict[str, Value]) -> None:
+    """Refuse names of files that are not in the folder: MLflow joins them to it and opens what comes out."""
+    waiting: list[tuple[str, Value]] = list(flavors.items())
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += [(key, inner) for inner in value]
+        elif key in _PATHS and not _INSIDE.fullmatch(value):
+            raise IntegrityError(f"{mark}: `{key}` leads out of the folder: {value[:200]!r}", "save the model again")
 
 
 def _wrapped(path: Path, flavors: dict[str, Value]) -> Model | None:
