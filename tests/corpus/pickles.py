@@ -43,7 +43,7 @@ def _case(name: str, file: str, data: bytes, *says: str) -> Case:
 def _hidden() -> Iterator[Case]:
     """Under names that say nothing, and before something that stops a scanner but no unpickler."""
     for file in ("weights.bin", "model", "data.txt", "m.safetensor", "m.npy.bak", "MODEL.PKL", "m.pkl.gz"):
-        yield _case(f"in {file}", file, BAD, "os:system")
+        yield _case(f"a plain one in {file}", file, BAD, "os:system")
         yield _case(f"of protocol 0 in {file}", file, ZERO, "os:system")
     ruined = hostile.called(hostile.by_stack("os", "system")) + b"\xff"
     yield _case("code before something broken", "weights.bin", b"\x80\x04" + ruined, "os:system")
