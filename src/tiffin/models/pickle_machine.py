@@ -88,7 +88,7 @@ class Machine(Stack):
 
     def _stop(self) -> None:
         self.result = self.pop()
-        self.frame_left = max(self._frame_end - self._source.position, 0)
+        self.frame_left = max(self._source.frame_end - self._source.position, 0)
 
     def use(self, what: str, *, named: bool = False) -> None:
         """Report what the pickle does here, the first time it does it."""
@@ -172,7 +172,7 @@ class Machine(Stack):
 
     def _array(self, follows: ArrayBytes) -> None:
         source = self._source
-        if source.position < self._frame_end:
+        if source.position < source.frame_end:
             raise BrokenPickleError(f"the array at byte {self._at} is announced within a frame")
         if follows.objects:
             inner = Machine(source)

@@ -155,6 +155,8 @@ class _Scanner:
             finally:
                 self.calls += machine.calls
                 self._note(machine.uses.values(), part)
+            if machine.frame_left:
+                raise BrokenPickleError("it ends within a frame, and readers disagree about what comes next")
             if count == 1 and machine.result == _TORCH_MAGIC:
                 self._kind, most = "torch", _TORCH_PICKLES
             if count == most:

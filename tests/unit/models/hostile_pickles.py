@@ -299,6 +299,13 @@ UNFOLLOWED: dict[str, bytes] = {
     "an array within a frame": pickled(b"\x95" + struct.pack("<Q", 4096) + wrapper(announcement()) + bytes(16)),
     "a frame within a frame": pickled(b"\x95" + struct.pack("<Q", 100) + b"\x95" + struct.pack("<Q", 10) + b"N" * 100),
     "two kinds of memo": pickled(b"Nq\x01\x94N\x94"),
+    "a name across the end of a frame, of which C reads the second half": pickled(
+        b"\x95" + struct.pack("<Q", 14), b"csklearn.tree.", b"subprocess\nPopen\n"
+    ),
+    "a text across the end of a frame": pickled(b"\x95" + struct.pack("<Q", 3), text("os"), text("system"), b"\x93"),
+    "a number across the end of a frame": pickled(b"\x95" + struct.pack("<Q", 3), b"J\x01\x02\x03\x04"),
+    "a pickle that ends within a frame": pickled(b"\x95" + struct.pack("<Q", 9), b"N") + b"N" * 20,
+    "a memo of four thousand million": pickled(b"Nr\xff\xff\xff\xff"),
     "an unknown opcode": pickled(b"\xfe"),
     "a protocol to come": pickled(b"N", protocol=9),
     "nothing on the stack": pickled(b"R"),

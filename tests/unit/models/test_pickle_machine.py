@@ -104,9 +104,10 @@ def is_refused(scan: Scan) -> bool:
 
 def check(data: bytes) -> bool:
     """Hold what C asked for against what was seen; returns whether there was anything to hold."""
-    scan, asked = seen(data), asked_by_c(data)
+    scan = seen(data)
     if is_refused(scan):
         return False
+    asked = asked_by_c(data)
     names = {one.use.what for one in scan.found}
     for module, name in asked:
         renamed = _compat_pickle.NAME_MAPPING.get((module, name))
@@ -148,6 +149,13 @@ def test_names_of_python_2_are_renamed_by_the_protocol_that_renames_them(protoco
     scan = seen(hostile.pickled(hostile.by_global("__builtin__", "eval"), protocol=protocol))
     renamed = "builtins" if protocol < 3 else "__builtin__"
     assert [one.use.what for one in scan.found] == [f"{renamed}:eval"]
+
+
+def test_c_forgets_the_rest_of_a_frame_that_a_name_goes_beyond() -> None:
+    """So a name that seems to be a framework's is another's: such a stream is refused."""
+    data = hostile.UNFOLLOWED["a name across the end of a frame, of which C reads the second half"]
+    assert asked_by_c(data) == [("subprocess", "Popen")]
+    assert is_refused(seen(data))
 
 
 def test_a_line_beyond_ascii_is_read_as_no_name() -> None:
