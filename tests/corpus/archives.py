@@ -105,6 +105,8 @@ def _layouts() -> Iterator[Case]:
     for name, change, says in [
         ("a digest that is a path", {"digest": "sha256:../../../etc/passwd"}, "not a digest"),
         ("a digest that is too short", {"digest": "sha256:abc"}, "not a digest"),
+        ("a digest that is a number", {"digest": 7}, "not a digest"),
+        ("a digest that is a list", {"digest": []}, "not a digest"),
         ("a digest in capitals", {"digest": str(Digest.of(one)).upper()}, "not a digest"),
         ("a digest of an unknown kind", {"digest": "md5:" + "0" * 32}, "not a digest"),
         ("a digest with a line feed", {"digest": str(Digest.of(one)) + "\n"}, "not a digest"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 import io
 import pickle
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -70,13 +70,15 @@ SPECIMENS: dict[str, tuple[str, str, Callable[[], bytes]]] = {
 def cases() -> Iterator[Case]:
     """Each specimen whole, and each of its beginnings."""
     for name, (reader, file_, make) in SPECIMENS.items():
-        yield Case(f"{name}, whole", reader, file_, functools.partial(_made, file_, make()))
-        yield Case(
-            f"{name}, cut off", f"every cut: {reader}", file_, functools.partial(_made, file_, make()), ("every cut",)
-        )
+        yield Case(f"{name}, whole", reader, file_, _placing(file_, make()))
+        yield Case(f"{name}, cut off", f"every cut: {reader}", file_, _placing(file_, make()), ("every cut",))
 
 
-def _made(file_: str, data: bytes, _: object) -> Made:
+def _placing(file_: str, data: bytes) -> Callable[[Path], Made]:
+    return lambda _: placed(file_, data)
+
+
+def placed(file_: str, data: bytes) -> Made:
     """Put what is no file of its own where it belongs."""
     if file_ == "saved":
         return {"saved_model.pb": data}

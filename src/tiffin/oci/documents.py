@@ -113,9 +113,9 @@ def _to_json(value: object) -> str:
 
 def read_digest(kind: type, value: Any) -> Any:
     """Read a digest out of its text: the `dec_hook` for whatever msgspec is to read digests from."""
-    if kind is Digest and isinstance(value, str):
+    if kind is Digest:
         try:
-            return Digest.parse(value)
+            return Digest.parse(value if isinstance(value, str) else repr(value))
         except ConfigError as error:
             raise ValueError(error.message) from None
     raise NotImplementedError(kind.__name__)

@@ -54,19 +54,35 @@ class Inert:
     append = extend = add = __setstate__
 
 
-class Asking(pickle.Unpickler):
-    """CPython's unpickler in C, which tells what it asks for."""
+class Peekable(io.BufferedReader):
+    """A stream as `open` gives it."""
 
-    def __init__(self, data: io.BytesIO, asked: list[tuple[str, str]]) -> None:
-        super().__init__(data, buffers=[b"x"] * 9)
-        self._asked = asked
+    def __init__(self, data: bytes) -> None:
+        super().__init__(io.BytesIO(data))  # type: ignore[arg-type]  # it is as good as raw
+
+
+class Asking:
+    """Makes an unpickler tell what it asks for."""
+
+    asked: list[tuple[str, str]]
 
     def find_class(self, module: str, name: str) -> Any:
-        self._asked.append((module, name))
+        self.asked.append((module, name))
         return HARMLESS.get((module, name), Inert)
 
     def persistent_load(self, _: object) -> Any:
         return Inert()
+
+
+class InC(Asking, pickle.Unpickler):
+    """CPython's unpickler in C: in frames and lines it reads otherwise from what can be peeked into."""
+
+
+class InPython(Asking, pickle._Unpickler):  # type: ignore[name-defined,misc]  # typeshed does not have it
+    """CPython's unpickler in Python, which joblib builds upon."""
+
+
+READERS: list[tuple[type[Any], type[Any]]] = [(InC, io.BytesIO), (InC, Peekable), (InPython, io.BytesIO)]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -80,14 +96,16 @@ def _registered() -> Iterator[None]:
     copyreg.clear_extension_cache()
 
 
-def asked_by_c(data: bytes) -> list[tuple[str, str]]:
+def asked_by(data: bytes, unpickler: type[Any] = InC, stream_: type[Any] = io.BytesIO) -> list[tuple[str, str]]:
     """Load one pickle after the other, as far as CPython goes, and tell what it asked for."""
-    source, asked = io.BytesIO(data), list[tuple[str, str]]()
+    source, asked = stream_(data), list[tuple[str, str]]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             while source.tell() < len(data):
-                Asking(source, asked).load()
+                reader = unpickler(source, buffers=[b"x"] * 9)
+                reader.asked = asked
+                reader.load()
         except Exception:  # noqa: BLE001 - whatever ends it, what it asked before is what counts
             return asked
     return asked
@@ -107,7 +125,7 @@ def check(data: bytes) -> bool:
     scan = seen(data)
     if is_refused(scan):
         return False
-    asked = asked_by_c(data)
+    asked = [names for reader, stream_ in READERS for names in asked_by(data, reader, stream_)]
     names = {one.use.what for one in scan.found}
     for module, name in asked:
         renamed = _compat_pickle.NAME_MAPPING.get((module, name))
@@ -154,7 +172,7 @@ def test_names_of_python_2_are_renamed_by_the_protocol_that_renames_them(protoco
 def test_c_forgets_the_rest_of_a_frame_that_a_name_goes_beyond() -> None:
     """So a name that seems to be a framework's is another's: such a stream is refused."""
     data = hostile.UNFOLLOWED["a name across the end of a frame, of which C reads the second half"]
-    assert asked_by_c(data) == [("subprocess", "Popen")]
+    assert asked_by(data) == [("subprocess", "Popen")]
     assert is_refused(seen(data))
 
 
@@ -162,4 +180,4 @@ def test_a_line_beyond_ascii_is_read_as_no_name() -> None:
     """Python reads `V` as Latin-1 with escapes, not as UTF-8: what it would import has another name."""
     scan = seen("Vé\nVx\n\x93.".encode("latin-1"))
     assert is_refused(scan)
-    assert asked_by_c("Vé\nVx\n".encode() + b"\x93.") == [("Ã©", "x")]
+    assert asked_by("Vé\nVx\n".encode() + b"\x93.") == [("Ã©", "x")]

@@ -50,6 +50,7 @@ def _read(path: Path, head: bytes) -> Model | None:
         format=inner.format,
         path=inner.path,
         source=path,
+        beside=inner.beside,
         needs=needs,
         trained_with=inner.trained_with,
         requirements=kept,
