@@ -10,6 +10,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from corpus.case import Case, made
 from corpus.tars import END, HOSTILE, extended, file, folder, hard_link, header, record, symlink
 
@@ -223,8 +225,24 @@ def _bombs() -> Iterator[Case]:
     """A lot out of a little: as much as a disk may have, and as many as a file system."""
     yield Case("a third of a gibibyte of zeros", "layer", PACKED, lambda _: _zeros(300 << 20), ("would be larger",))
     yield Case("five thousand empty files", "layer", PACKED, _many, ())
+    yield Case("a million files", "listing", PACKED, lambda _: _million(), ("layer ", "not to its diff ID"))
     yield Case("a member of eight exabytes", "layer", PACKED, lambda _: gzip.compress(
         header(b"huge", size_field=b"\x80" + bytes(3) + b"\x7f" + b"\xff" * 7)), ("layer ", "huge"))  # fmt: skip
+
+
+def _million() -> bytes:
+    """A million members with a name each, made in blocks."""
+    packer, template = zlib.compressobj(1, zlib.DEFLATED, 31), np.frombuffer(header(b"0000000"), np.uint8)
+    parts, size = [], 20_000
+    for start in range(0, 1_000_000, size):
+        block = np.tile(template, (size, 1))
+        numbers = np.arange(start, start + size)
+        digits = numbers[:, None] // 10 ** np.arange(6, -1, -1) % 10
+        block[:, :7] = digits + ord("0")
+        sums = digits.sum(axis=1) + sum(header(b"0000000")) - sum(header(b"0000000")[148:156]) + 256
+        block[:, 148:154] = sums[:, None] // 8 ** np.arange(5, -1, -1) % 8 + ord("0")
+        parts.append(packer.compress(block.tobytes()))
+    return b"".join([*parts, packer.compress(END), packer.flush()])
 
 
 def _zeros(size: int) -> bytes:

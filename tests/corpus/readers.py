@@ -49,6 +49,13 @@ def _layer(path: Path, target: Path) -> None:
             _listed(path, media_type, diff_id)
 
 
+def _listing(path: Path, target: Path) -> None:
+    """List a layer without unpacking it."""
+    del target
+    with path.open("rb") as blob:
+        list_layer(blob, LAYER_GZIP, Digest.of(b"another"))
+
+
 def _listed(path: Path, media_type: str, diff_id: Digest) -> None:
     with path.open("rb") as blob:
         try:
@@ -103,6 +110,7 @@ READERS: dict[str, Callable[[Path, Path], None]] = {
     "wheel": _wheel,
     "deb": _deb,
     "layer": _layer,
+    "listing": _listing,
     "archive": _archive,
     "image": _image,
     "layout": _layout,

@@ -28,7 +28,7 @@ from corpus.case import Case, Made, Result
 from corpus.readers import READERS
 from tiffin.errors import TiffinError
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 """Seconds a case may take."""
 MEMORY = 768 << 20
 """Bytes of data a case may have at once, all of what the interpreter has already among them."""

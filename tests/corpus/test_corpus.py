@@ -19,7 +19,7 @@ import tiffin.errors
 from corpus.case import Case
 
 TESTS = Path(__file__).parent.parent
-MORE_MEMORY = 320 << 20
+MORE_MEMORY = 448 << 20
 """Bytes that reading a hostile file may take beside what the interpreter and its packages have."""
 CASES = {table: list(cases()) for table, cases in TABLES.items()}
 OURS = {name for name, thing in vars(tiffin.errors).items() if isinstance(thing, type)}
