@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from corpus.tables import TABLES
 
 import tiffin.errors
 from corpus.case import Case
+from corpus.tables import TABLES
 
 TESTS = Path(__file__).parent.parent
 MORE_MEMORY = 448 << 20
