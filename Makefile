@@ -33,7 +33,7 @@ test: setup  ## every test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-models: .venv-models/.ready  ## the tests of torch, TensorFlow, transformers and MLflow, in an environment of their own
-	$(MODELS)/python -m pytest -n 2 --durations 15 -m models tests/models
+	$(MODELS)/python -m pytest -n 2 --durations 15 -m models tests/models tests/unit/models/test_ordinary_models.py
 
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py

@@ -12,7 +12,7 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.progress import step
 
-SCAN = 1
+SCAN = 2
 """Raised whenever a scan could give another verdict, so that remembered ones are not believed."""
 
 
@@ -25,7 +25,7 @@ def approve_weights(
         path = paths[file.path]
         key = Digest.of(encode([SCAN, file.digest, path.suffix, format_, allowed.digest]))
         if records.get(key, str) is None:
-            from tiffin.models.pickle_scan import approve
+            from tiffin.models.approve import approve
 
             with step("scan", path.name):
                 approve(path, format_, allowed)

@@ -17,10 +17,10 @@ from tiffin.config.write import Proposal, project_text
 from tiffin.durable import renamed
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.models.allowed_imports import AllowedImports
+from tiffin.models.approve import approve
 from tiffin.models.detect import find_model, read_model
 from tiffin.models.distributions import chosen
 from tiffin.models.model import Model
-from tiffin.models.pickle_scan import approve
 from tiffin.packages.pypi.installed import installed
 from tiffin.packages.pypi.sources import listed
 from tiffin.progress import note

@@ -165,9 +165,10 @@ def service_text(project: Project, payload: Payload) -> str:
 
 
 def model_path(payload: Payload) -> str:
-    """Where the worker finds the model: the one file, or the folder of several."""
-    if len(payload.weights) == 1:
-        return "/" + payload.weights[0].path
+    """Where the worker finds the model: the one file, ONNX's graph among its data, or the folder of several."""
+    alone = [file for file in payload.weights if payload.format != "onnx" or file.path.endswith(".onnx")]
+    if len(alone) == 1:
+        return "/" + alone[0].path
     return "/models"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,9 @@ _MOVED = {**{name: f"usr/{name}" for name in MERGED}, "var/run": "run", "var/loc
 CONTROL_LIMIT = 64 << 20
 DATA_LIMIT = 16 << 30
 """Bytes that the two tars may unpack to; Debian's largest packages are under 5 GiB."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,200}")
+"""What packages are called (Debian Policy 5.6.7); it becomes a file's name."""
 
 SCRIPTS = ("preinst", "postinst")
 
@@ -81,8 +85,11 @@ def open_deb(path: Path, spool: BinaryIO) -> Deb:
         spool.flush()
     texts = _texts(control, f"{where}, control.tar")
     fields = read_stanza(texts.get("control", ""))
-    if "Package" not in fields:
-        raise IntegrityError(f"{where} does not say which package it is", "delete the file and get it anew")
+    if not _NAME.fullmatch(fields.get("Package", "")):
+        raise IntegrityError(
+            f"{where} does not say which package it is: {fields.get('Package', '')[:100]!r}",
+            "delete it and get it anew",
+        )
     return Deb(
         where=where,
         stanza=texts["control"],
@@ -118,6 +125,8 @@ def _texts(control: io.BytesIO, where: str) -> dict[str, str]:
     """Read the files of `control.tar`, by name."""
     end, texts = len(control.getbuffer()), dict[str, str]()
     for member in read_members(control, end, where):
+        if member.path in texts:
+            raise IntegrityError(f"{where} has {member.path!r} twice", "delete the file and get it anew")
         if member.type == "0":
             control.seek(member.offset)
             texts[member.path] = control.read(member.size).decode("utf-8", "replace")

@@ -20,6 +20,8 @@ _LONG_NAME, _LONG_LINK = "L", "K"
 _LONGEST = 4096
 """Bytes of the longest path (PATH_MAX on Linux)."""
 _LONGEST_PART = 255
+_MOST_MEMBERS = 200_000
+"""Debian's largest packages have 100,000 files."""
 _REFUSED = {"3": "a character device", "4": "a block device", "6": "a named pipe"}
 _USTAR = b"ustar\x00"
 
@@ -51,8 +53,11 @@ def read_members(file: BinaryIO, end: int, where: str) -> Iterator[Member]:
     Raises IntegrityError for what is damaged, truncated or would lie outside, and UnsupportedError for devices, pipes
     and tar's rarer types; each names `where` and the member.
     """
-    offset, long = 0, dict[str, bytes]()
+    offset, count, long = 0, 0, dict[str, bytes]()
     while header := _header(file, offset, where):
+        count += 1
+        if count > _MOST_MEMBERS:
+            raise IntegrityError(f"{where} has more than {_MOST_MEMBERS} members")
         content = offset + BLOCK
         offset = content + -(-header.size // BLOCK) * BLOCK
         if offset > end:

@@ -11,14 +11,13 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import msgspec
-from isal import isal_zlib
 
 from tiffin.errors import IntegrityError
 from tiffin.layers.members import DIRECTORY, FILE, HARD_LINK, Member, Tar
-from tiffin.layers.unpack import ENTRIES, LIMIT, uncompressed
+from tiffin.layers.unpack import ENTRIES, LIMIT, tar_of
 from tiffin.oci.digest import Digest
 
 WHEEL = "wheel"
@@ -70,16 +69,9 @@ def list_layer(
     Raises IntegrityError for bytes that are damaged, hostile or not the diff ID's.
     """
     reading = _Reading(frozenset(keep))
-    try:
-        with uncompressed(blob, media_type) as stream:
-            tar = Tar(stream, limit)
-            for member in tar.members():
-                reading.take(member, tar)
-            found = tar.finish()
-    except (OSError, EOFError, cast("type[Exception]", isal_zlib.error)) as error:
-        raise IntegrityError(f"the layer's compressed bytes are damaged: {error}", "pull or build it again") from error
-    if found != diff_id:
-        raise IntegrityError(f"the layer unpacks to {found}, not to its diff ID {diff_id}", "pull or build it again")
+    with tar_of(blob, media_type, diff_id, limit) as tar:
+        for member in tar.members():
+            reading.take(member, tar)
     return reading.listing(tar.count)
 
 
@@ -99,7 +91,7 @@ class _Reading:
         path = plain_path(member.path)
         self._names += len(path)
         if len(self._files) == ENTRIES or self._names > _NAMES_LIMIT:
-            raise IntegrityError(f"the layer has more than {ENTRIES} paths, or paths of more than {_NAMES_LIMIT} bytes")
+            raise IntegrityError(f"it has more than {ENTRIES} paths, or paths of more than {_NAMES_LIMIT} bytes")
         if member.kind != FILE:
             hard = member.kind == HARD_LINK
             self._files[path] = File(path, 0, link=plain_path(member.link) if hard else _text(member.link), hard=hard)

@@ -7,7 +7,7 @@ own, since a layer has thousands of small files and `tarfile` spends more on eac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
 import msgspec
@@ -27,6 +27,11 @@ _EXTENSIONS = {b"x": "pax", b"g": "global pax", b"L": "GNU long name", b"K": "GN
 _UNSUPPORTED = {b"3": "a character device", b"4": "a block device", b"6": "a fifo", b"S": "a sparse file"}
 _EXTENSION_LIMIT = 1 << 20
 """Bytes of the longest extended header; a path is at most 4,096."""
+_USED = frozenset({b"path", b"linkpath", b"size"})
+"""What is read of an extended header."""
+BOMB_SIZE, BOMB_RATIO = 8 << 30, 100
+"""A layer that unpacks to more than so many bytes and to more than so many times its blob is refused."""
+_BOMB = "raise the limit only if you trust its maker"
 _CHECKSUM = slice(148, 156)
 _ZEROS = bytes(BLOCK)
 
@@ -54,9 +59,11 @@ def shown(path: bytes) -> str:
 class Tar:
     """An uncompressed tar being read once, from front to back; everything read is counted and hashed."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
-        """Read from `stream`, at most `limit` bytes."""
+    def __init__(self, stream: BinaryIO, limit: int, packed: Callable[[], int] | None = None) -> None:
+        """Read from `stream`, at most `limit` bytes; `packed` says how many compressed ones they were so far."""
         self._stream = stream
+        self._packed = packed
+        self._member = ""
         self._limit = limit
         self._hashed = hashlib.sha256()
         self._data = b""
@@ -74,7 +81,7 @@ class Tar:
                 _extend(extended, kind, self._payload(_number(block[124:136], "size")))
                 continue
             member = _member(block, extended)
-            extended = {}
+            extended, self._member = {}, member.shown
             self._left, self._padding = member.size, -member.size % BLOCK
             yield member
             for _ in self.content():
@@ -111,15 +118,15 @@ class Tar:
         self._at = 0
         self._count += len(self._data)
         if self._count > self._limit:
-            raise IntegrityError(
-                f"the layer unpacks to more than {self._limit} bytes", "raise the limit only if you trust its maker"
-            )
+            raise IntegrityError(f"{self._member}: the layer unpacks to more than {self._limit} bytes", _BOMB)
+        if self._count > BOMB_SIZE and self._packed and self._count > BOMB_RATIO * self._packed():
+            raise IntegrityError(f"{self._member}: the layer unpacks to more than {BOMB_RATIO} times what it is", _BOMB)
         self._hashed.update(self._data)
         return bool(self._data)
 
     def _piece(self, most: int) -> memoryview:
         if self._at == len(self._data) and not self._refill():
-            raise IntegrityError("the tar is truncated: it ends inside a member")
+            raise IntegrityError(f"the tar is truncated: it ends inside or behind {self._member or 'a header'}")
         end = min(self._at + most, len(self._data))
         piece = memoryview(self._data)[self._at : end]
         self._at = end
@@ -149,7 +156,7 @@ class Tar:
         if block == _ZEROS:
             return None
         if sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" ") != _number(block[_CHECKSUM], "checksum"):
-            raise IntegrityError("not a tar header: its checksum is wrong")
+            raise IntegrityError(f"what follows {self._member or 'the begin'} is no tar header: its checksum is wrong")
         return block
 
     def _payload(self, size: int) -> bytes:
@@ -178,9 +185,13 @@ def _text(field: bytes) -> bytes:
 
 
 def _extend(extended: dict[bytes, bytes], kind: bytes, payload: bytes) -> None:
-    """Add what an extended header says of the member that follows it."""
+    """Add what an extended header says of the member that follows it, as far as it is of any use.
+
+    The rest is dropped: a chain of headers full of attributes that nobody asked for would fill the memory.
+    """
     gnu = {b"L": b"path", b"K": b"linkpath"}.get(kind)
     said = {gnu: payload.removesuffix(b"\0")} if gnu else _pax(payload)
+    said = {key: value for key, value in said.items() if key in _USED}
     if kind == b"g":
         _check_global(said)
         return
@@ -211,8 +222,8 @@ def _pax(payload: bytes) -> dict[bytes, bytes]:
 
 
 def _check_global(said: dict[bytes, bytes]) -> None:
-    if wrong := said.keys() & {b"path", b"linkpath", b"size"}:
-        raise IntegrityError(f"a global pax header gives every member the same {shown(min(wrong))}")
+    if said:
+        raise IntegrityError(f"a global pax header gives every member the same {shown(min(said))}")
 
 
 def _member(block: bytes, extended: dict[bytes, bytes]) -> Member:
@@ -222,7 +233,7 @@ def _member(block: bytes, extended: dict[bytes, bytes]) -> Member:
         path = _text(block[345:500]) + b"/" + path
     if extended:
         path, link = extended.get(b"path", path), extended.get(b"linkpath", link)
-        size = _decimal(extended[b"size"]) if b"size" in extended else size
+        size = _extended_size(extended, size, path)
     kind = _kind(block[156:157], path, size)
     if 0 in path or 0 in link or not path:
         raise IntegrityError(f"a member's name is empty or has a NUL: {shown(path)!r}")
@@ -230,6 +241,14 @@ def _member(block: bytes, extended: dict[bytes, bytes]) -> Member:
         raise IntegrityError(f"{shown(path)}: a link or directory with {size} bytes of content")
     mode = _number(block[100:108], "mode")
     return Member(path=path, kind=kind, mode=mode, size=size, link=link)
+
+
+def _extended_size(extended: dict[bytes, bytes], size: int, path: bytes) -> int:
+    """Choose the size of a pax header, as the standard has it; some readers take the other one (CVE-2025-62518)."""
+    said = _decimal(extended[b"size"]) if b"size" in extended else size
+    if size not in (0, said):
+        raise IntegrityError(f"{shown(path)} has {size} bytes by its header and {said} by its extended header")
+    return said
 
 
 def _decimal(value: bytes) -> int:

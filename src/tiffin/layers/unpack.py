@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from isal import igzip_threaded, isal_zlib
 
 from tiffin.durable import FULL, full
 from tiffin.errors import ConflictError, IntegrityError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.layers.members import DIRECTORY, FILE, HARD_LINK, SYMLINK, Member, Tar, shown
-from tiffin.oci.digest import Digest
+from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import LAYER_ZSTD
 
 LIMIT = 256 << 30
@@ -41,6 +42,8 @@ _OPAQUE_ATTRIBUTE = "user.overlay.opaque"
 _YES = b"y"
 _TAKEN_AWAY = stat.S_IFCHR | 0o600
 _LONGEST_PATH = 4096
+_DEEPEST = 600
+"""Folders within folders: to remove them takes a descriptor for each, of which a process has 1,024."""
 _FOREIGN: tuple[type[Exception], ...] = (OSError, EOFError, cast("type[Exception]", isal_zlib.error))
 
 
@@ -54,15 +57,54 @@ def unpack_layer(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest,
     """
     if any(target.iterdir()):
         raise ConflictError(f"{target} is not empty", "a layer is unpacked into a folder of its own")
-    with _translated(target), uncompressed(blob, media_type) as stream, closing(_Folder(target)) as folder:
-        tar = Tar(stream, limit)
+    with tar_of(blob, media_type, diff_id, limit) as tar, _translated(target), closing(_Folder(target)) as folder:
         for count, member in enumerate(tar.members()):
             if count == ENTRIES:
-                raise IntegrityError(f"the layer has more than {ENTRIES} paths")
+                raise IntegrityError(f"it has more than {ENTRIES} paths")
             folder.put(member, tar)
-        found = tar.finish()
+
+
+@contextmanager
+def tar_of(blob: BinaryIO, media_type: str, diff_id: Digest, limit: int) -> Iterator[Tar]:
+    """Read a layer's tar, at most `limit` bytes of it, and check at the end that it has the `diff_id`.
+
+    Every IntegrityError and UnsupportedError on the way says which layer it speaks of.
+    """
+    counted = _Counted(blob)
+    try:
+        with uncompressed(cast("BinaryIO", io.BufferedReader(counted, CHUNK)), media_type) as stream:
+            tar = Tar(stream, limit, lambda: counted.count)
+            yield tar
+            _refuse_other(tar.finish(), diff_id)
+    except (IntegrityError, UnsupportedError) as error:
+        raise type(error)(f"layer {diff_id.short}: {error.message}", error.hint) from error
+    except _FOREIGN as error:
+        message = f"layer {diff_id.short}: its compressed bytes are damaged: {error}"
+        raise IntegrityError(message, "pull or build it again") from error
+
+
+def _refuse_other(found: Digest, diff_id: Digest) -> None:
     if found != diff_id:
-        raise IntegrityError(f"the layer unpacks to {found}, not to its diff ID {diff_id}", "pull or build it again")
+        raise IntegrityError(f"it unpacks to {found}, not to its diff ID {diff_id}", "pull or build it again")
+
+
+class _Counted(io.RawIOBase):
+    """A stream that knows how much was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._stream.read(len(view))
+        view[: len(data)] = data
+        self.count += len(data)
+        return len(data)
 
 
 @contextmanager
@@ -105,9 +147,9 @@ def _translate(error: Exception, target: Path) -> TiffinError:
     if isinstance(error, OSError) and number in FULL:
         return full(error, target.parent)
     if number in {errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}:
-        return IntegrityError(f"the layer has a name that this file system refuses: {error}")
+        return IntegrityError(f"it has a name that this file system refuses: {error}")
     if number is None:
-        return IntegrityError(f"the layer's compressed bytes are damaged: {error}", "pull or build it again")
+        return IntegrityError(f"its compressed bytes are damaged: {error}", "pull or build it again")
     return UnavailableError(f"could not unpack into {target}: {error}")
 
 
@@ -291,6 +333,8 @@ def _check(path: bytes, parent: bytes, name: bytes) -> None:
         raise IntegrityError(f"{shown(path)} is an absolute path in a layer")
     if name in {b"", b".", b".."} or b".." in parent.split(b"/"):
         raise IntegrityError(f"{shown(path)} is no path inside the layer")
+    if path.count(b"/") > _DEEPEST:
+        raise IntegrityError(f"{shown(path)}… lies deeper than {_DEEPEST} folders")
     if len(path) > _LONGEST_PATH:
         raise IntegrityError(f"{shown(path)}… is a path of {len(path)} bytes; at most {_LONGEST_PATH} are allowed")
 

@@ -28,9 +28,10 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _MOST_COMMENT = 0xFFFF
-_MOST_MEMBERS = 1_000_000
+_MOST_MEMBERS = 200_000
+"""The largest wheels have 50,000."""
 _FULL16, _FULL32 = 0xFFFF, 0xFFFFFFFF
-_LARGEST_DIRECTORY = 512 << 20
+_LARGEST_DIRECTORY = 64 << 20
 _REFUSED_FLAGS = {1: "encrypted", 1 << 5: "a patch", 1 << 6: "encrypted", 1 << 13: "masked"}
 _SPECIAL = {
     stat.S_IFLNK: "a symbolic link",

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
+from tiffin.errors import IntegrityError
+from tiffin.models.zips import BROKEN, opened_zip
+
 DOCUMENT_LIMIT = 32 << 20
 """Bytes of a document inside a model that are read; a larger one is not believed."""
+_MOST_VALUES = 2_000_000
+"""Values of a document: each becomes an object, so that 32 MiB of brackets would take a gibibyte."""
 
-_BROKEN = (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, RecursionError)
-"""What zipfile and json raise for files that are no zip, are encrypted, cut off, or absurdly nested."""
+_NO_DOCUMENT = (*BROKEN, KeyError, IntegrityError, RecursionError)
 
 
 def member_names(path: Path) -> tuple[str, ...]:
-    """The names of a zip's members; empty for what is no zip."""
+    """The names of a zip's members; empty for what is no zip, or one that says two things."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with path.open("rb") as file, opened_zip(file) as archive:
             return tuple(archive.namelist())
-    except _BROKEN:
+    except _NO_DOCUMENT:
         return ()
 
 
 def json_member(path: Path, name: str) -> dict[str, Any] | None:
     """The JSON object in one member of a zip; None where there is no such thing."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-            return json_object(file.read(DOCUMENT_LIMIT + 1))
-    except (*_BROKEN, KeyError):
+        with path.open("rb") as file, opened_zip(file) as archive, archive.open(name) as member:
+            return json_object(member.read(DOCUMENT_LIMIT + 1))
+    except _NO_DOCUMENT:
         return None
 
 
@@ -43,7 +46,7 @@ def json_file(path: Path) -> dict[str, Any] | None:
 
 def json_object(data: bytes) -> dict[str, Any] | None:
     """The JSON object that these bytes are; None for anything else."""
-    if len(data) > DOCUMENT_LIMIT:
+    if len(data) > DOCUMENT_LIMIT or data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
         return None
     try:
         document = json.loads(data)

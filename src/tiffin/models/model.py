@@ -14,13 +14,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """A model found on disk, or the user's own class.
 
     `path` is what its loader is given and `source` what the user names, where that is another: MLflow's folder around
-    a file. `needs` are names of Python distributions, `trained_with` maps those whose version the file tells to that
-    version, `requirements` are the lines that a model brings by itself, and `packages` are Debian's.
+    a file. `beside` are files in the same folder, or below, that belong to it. `needs` are names of Python
+    distributions, `trained_with` maps those whose version the file tells to that version, `requirements` are the lines
+    that a model brings by itself, and `packages` are Debian's.
     """
 
     format: str
     path: Path | None = None
     source: Path | None = None
+    beside: tuple[Path, ...] = ()
     predictor: str = ""
     needs: tuple[str, ...] = ()
     trained_with: dict[str, str] = {}
@@ -38,7 +40,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         if self.path is None:
             return ()
         if self.path.is_file():
-            return (self.path,)
+            return (self.path, *self.beside)
         return tuple(sorted(path for path in self.path.rglob("*") if path.is_file() and self._is_weight(path)))
 
     def _is_weight(self, path: Path) -> bool:

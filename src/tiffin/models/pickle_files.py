@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import bz2
 import io
 import lzma
@@ -11,17 +12,16 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, cast
 
-from tiffin.errors import UnsupportedError
+from tiffin.errors import IntegrityError, UnsupportedError
 from tiffin.models.pickle_opcodes import BrokenPickleError
+from tiffin.models.zips import BROKEN, opened_zip
 from tiffin.oci.digest import CHUNK
 
-ZIP = b"PK\x03\x04"
 NUMPY = b"\x93NUMPY"
 _LARGEST_DICTIONARY = 1 << 28
-_MOST_MEMBERS = 1 << 17
 _MOST_HEADER = 1 << 16
-_END_OF_ZIP = 22
-_OBJECTS = re.compile(rb"['\"][|<>=]?O\d*['\"]")
+_DEEPEST = 8
+_PLAIN = re.compile(r"[|<>=]?(?:[?]|[biufcSaUV]\d{1,9}|[mM]8(?:\[\w+\])?)", re.ASCII)
 
 _COMPRESSED: dict[bytes, Callable[[], Any]] = {
     b"\x78": lambda: zlib.decompressobj(15),
@@ -98,34 +98,45 @@ class _Inflating(io.RawIOBase):
 
 
 def numpy_objects(stream: BinaryIO) -> BinaryIO | None:
-    """Return the pickle behind a numpy array's header (numpy/lib/format.py), or None where it holds plain numbers."""
+    """Return the pickle behind a numpy array's header (numpy/lib/format.py), or None where it holds plain numbers.
+
+    Only what certainly is plain counts as such: numpy also takes `'object'`, `'f8,O'` and texts with escapes for types.
+    """
     head = stream.read(8)
+    if not head.startswith(NUMPY):
+        raise BrokenPickleError("it does not begin as an array of numpy does")
     width = 2 if head[6:7] == b"\x01" else 4
     size = int.from_bytes(stream.read(width), "little")
     if size > _MOST_HEADER:
         raise BrokenPickleError(f"its array's header is {size} bytes long")
-    return stream if _OBJECTS.search(stream.read(size)) else None
+    try:
+        header = ast.literal_eval(stream.read(size).decode("latin-1").strip())
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        return stream
+    return None if isinstance(header, dict) and _is_plain(header.get("descr"), _DEEPEST) else stream
 
 
-def zip_members(stream: BinaryIO, size: int) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+def _is_plain(descr: object, depth: int) -> bool:
+    """Say whether a type is of numbers, texts and times only, or a record of such."""
+    if isinstance(descr, str):
+        return _PLAIN.fullmatch(descr) is not None
+    if not isinstance(descr, list) or not depth:
+        return False
+    return all(isinstance(field, tuple) and len(field) > 1 and _is_plain(field[1], depth - 1) for field in descr)
+
+
+def zip_members(stream: BinaryIO) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
     """Name the members of a zip and open them; raises BrokenPickleError where two readers could see two archives."""
     try:
-        archive = zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-        raise BrokenPickleError(f"its zip directory is damaged: {error}") from None
-    members = archive.infolist()
-    names = {member.filename for member in members}
-    if len(members) > _MOST_MEMBERS or len(names) != len(members):
-        raise BrokenPickleError("its zip directory names a member twice, or more members than any model has")
-    stream.seek(max(size - _END_OF_ZIP, 0))
-    if stream.read(4) != b"PK\x05\x06" or min((member.header_offset for member in members), default=0):
-        raise BrokenPickleError("its zip has something before its first member or behind its directory")
-    for member in members:
+        archive = opened_zip(stream)
+    except IntegrityError as error:
+        raise BrokenPickleError(error.message) from None
+    for member in archive.infolist():
         yield member.filename, lambda member=member: _member(archive, member)  # type: ignore[misc]  # bound here
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> BinaryIO:
     try:
         return cast("BinaryIO", archive.open(member))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except BROKEN as error:
         raise BrokenPickleError(f"its member {member.filename[:100]} cannot be read: {error}") from None

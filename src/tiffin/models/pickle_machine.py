@@ -29,8 +29,14 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
     what: str
     named: bool
-    offset: int
-    opcode: str
+    offset: int = 0
+    opcode: str = ""
+
+    @property
+    def split(self) -> tuple[str, str]:
+        """Module and name of an import."""
+        module, _, name = self.what.partition(":")
+        return module, name
 
 
 class Name(msgspec.Struct, frozen=True):
@@ -40,7 +46,7 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class Machine(Stack):
-    """One unpickler's stack and memo; `uses` fills while it runs."""
+    """One unpickler's stack and memo; `uses` fills while it runs, and `calls` counts what it calls by name."""
 
     def __init__(self, source: Source, *, joblib: bool = False, persistent: bool = False, first: bytes = b"") -> None:
         """Follow the source, whose first opcode may have been read already.
@@ -50,6 +56,7 @@ class Machine(Stack):
         self.uses: dict[str, Use] = {}
         self.result: Any = UNKNOWN
         self.frame_left = 0
+        self.calls = 0
         super().__init__(source)
         self._joblib = joblib
         self._persistent = persistent
@@ -81,7 +88,7 @@ class Machine(Stack):
 
     def _stop(self) -> None:
         self.result = self.pop()
-        self.frame_left = max(self._frame_end - self._source.position, 0)
+        self.frame_left = max(self._source.frame_end - self._source.position, 0)
 
     def use(self, what: str, *, named: bool = False) -> None:
         """Report what the pickle does here, the first time it does it."""
@@ -111,6 +118,7 @@ class Machine(Stack):
             self.push(self._thing(""))
             return
         made = callee.text
+        self.calls += 1
         if made == WRAPPER and (self._opcode != _NEWOBJ or arguments != ()):
             self.use(f"{WRAPPER} used as joblib does not")
         if made in _MAKERS:
@@ -164,7 +172,7 @@ class Machine(Stack):
 
     def _array(self, follows: ArrayBytes) -> None:
         source = self._source
-        if source.position < self._frame_end:
+        if source.position < source.frame_end:
             raise BrokenPickleError(f"the array at byte {self._at} is announced within a frame")
         if follows.objects:
             inner = Machine(source)

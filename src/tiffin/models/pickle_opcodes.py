@@ -39,25 +39,38 @@ class Source:
         self._stream = stream
         self.budget = budget
         self.position = 0
+        self.frame_end = 0
 
     def read(self, count: int) -> bytes:
         """Read exactly so many bytes, of which there are few."""
         data = self._stream.read(count)
         if len(data) != count:
             raise BrokenPickleError(f"it ends at byte {self.position + len(data)}, within a pickle")
+        self._within(count)
         self._count(count)
         return data
+
+    def frame(self, size: int) -> None:
+        """Begin a frame of so many bytes, which nothing that is read may begin in and end behind.
+
+        CPython's unpickler in C forgets what is left of a frame when it reads beyond it, and others do not.
+        """
+        if self.position < self.frame_end:
+            raise BrokenPickleError(f"the frame at byte {self.position} begins within another")
+        self.frame_end = self.position + size
 
     def line(self) -> bytes:
         """Read up to the next line feed, which is left out."""
         data = self._stream.readline(LONGEST_LINE)
         if not data.endswith(b"\n"):
             raise BrokenPickleError(f"the line at byte {self.position} has no end")
+        self._within(len(data))
         self._count(len(data))
         return data[:-1]
 
     def skip(self, count: int) -> None:
         """Pass over bytes without holding them."""
+        self._within(count)
         while count > 0:
             data = self._stream.read(min(count, CHUNK))
             if not data:
@@ -70,6 +83,10 @@ class Source:
         data = self._stream.read(1)
         self._count(len(data))
         return data
+
+    def _within(self, count: int) -> None:
+        if self.position < self.frame_end < self.position + count:
+            raise BrokenPickleError(f"what is at byte {self.position} goes beyond the frame that it begins in")
 
     def _count(self, count: int) -> None:
         self.position += count
@@ -121,8 +138,9 @@ def _long(size: int) -> Callable[[Source], Argument]:
 
 
 def _line_text(source: Source) -> Argument:
+    """A line of Python's "raw-unicode-escape", which is no UTF-8: what is beyond ASCII names nothing."""
     line = source.line()
-    return UNKNOWN if b"\\" in line else _decoded(line)
+    return UNKNOWN if b"\\" in line or not line.isascii() else line.decode("ascii")
 
 
 def _line_quoted(source: Source) -> Argument:

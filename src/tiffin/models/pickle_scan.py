@@ -6,19 +6,19 @@ with `[model] allow-imports`.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import msgspec
 
-from tiffin.errors import DeniedError, IntegrityError
 from tiffin.models.allowed_imports import AllowedImports
-from tiffin.models.pickle_files import NUMPY, ZIP, inflated, is_compressed, numpy_objects, zip_members
-from tiffin.models.pickle_machine import Machine, Use
+from tiffin.models.pickle_files import NUMPY, inflated, is_compressed, numpy_objects, zip_members
+from tiffin.models.pickle_machine import WRAPPER, Machine, Use
 from tiffin.models.pickle_opcodes import BrokenPickleError, Budget, Source
+from tiffin.models.torch_payloads import payloads
+from tiffin.models.zips import BROKEN, ZIP
 
 PICKLES = frozenset({".pkl", ".pickle", ".joblib", ".sav", ".p", ".dill"})
 TORCH = frozenset({".pt", ".pth", ".ckpt"})
@@ -26,7 +26,9 @@ _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _TORCH_PICKLES = 5
 _DEEPEST_ZIP = 3
 _INFLATES = 200
-_SHOWN = 5
+_OTHERS = {**dict.fromkeys(TORCH, "torch"), ".npz": "zip", ".npy": "numpy"}
+_LOADED = {"sklearn-pickle": "pickle", "sklearn-joblib": "joblib"}
+"""Formats whose loader is known -> how it reads."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,58 +53,62 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
 
     def refused(self, allowed: AllowedImports) -> list[Found]:
         """Everything that the list does not allow, in the order of the file."""
-        return [one for one in self.found if not (one.use.named and allowed.allows(*_split(one.use.what), self.kind))]
-
-
-def approve(path: Path, format_: str, allowed: AllowedImports) -> None:
-    """Raise DeniedError, naming each import, for a model file that would import what is not allowed.
-
-    Raises IntegrityError for a pickle that cannot be followed to its end.
-    """
-    scan = scan_file(path, format_)
-    if scan is None:
-        return
-    if refused := scan.refused(allowed):
-        raise DeniedError(
-            f"{path} would run code when it is loaded: " + _listed(f"{one.use.what} ({one.place})" for one in refused),
-            _hint([one.use.what for one in refused if one.use.named]),
-        )
-    if scan.broken:
-        raise IntegrityError(f"{path} cannot be followed as a pickle: {scan.broken}", "save the model again")
+        return [one for one in self.found if not (one.use.named and allowed.allows(*one.use.split, self.kind))]
 
 
 def scan_file(path: Path, format_: str = "") -> Scan | None:
     """Say what a model file would do when it is loaded; None for one that holds no pickle.
 
     `format_` says how it will be loaded: `sklearn-pickle` and `sklearn-joblib` are read as their loaders do, everything
-    else by its first bytes.
+    else by its first bytes, and what may be joblib's as `pickle` would read it too.
     """
     with path.open("rb") as stream:
         head = stream.read(8)
-        stream.seek(0)
-        kind = _kind(path, head, format_)
-        if not kind:
+        kind, certain = _kind(path, head, format_)
+        scan, calls = _scanned(stream, kind, path)
+        if not certain and _by_chance(scan, calls, head):
             return None
-        scan = _Scanner(kind, Budget(bytes=(1 << 30) + _INFLATES * path.stat().st_size)).scan(stream, str(path))
-    if path.suffix.lower() not in PICKLES | TORCH and scan.broken and not format_.startswith("sklearn"):
-        return None  # it begins like a pickle by chance
+        if (
+            kind == "joblib"
+            and not format_.startswith("sklearn")
+            and any(one.use.what == WRAPPER for one in scan.found)
+        ):
+            plain, _ = _scanned(stream, "pickle", path)
+            more = (one for one in plain.found if one not in scan.found)
+            return msgspec.structs.replace(scan, found=(*scan.found, *more))
     return scan
 
 
-def _kind(path: Path, head: bytes, format_: str) -> str:
-    if format_ == "sklearn-pickle":
-        return "pickle"
-    if format_ == "sklearn-joblib":
-        return "joblib"
+def _scanned(stream: BinaryIO, kind: str, path: Path) -> tuple[Scan, int]:
+    """Scan a file from its begin; returns how much it calls as well."""
+    size = stream.seek(0, 2)
+    stream.seek(0)
+    scanner = _Scanner(kind, Budget(bytes=(1 << 30) + _INFLATES * size))
+    return scanner.scan(stream, str(path)), scanner.calls
+
+
+def _by_chance(scan: Scan, calls: int, head: bytes) -> bool:
+    """Say whether a file that only begins like a pickle is none: it does nothing before it cannot be followed."""
+    return bool(scan.broken) and not calls and not (scan.found and _is_marked(head))
+
+
+def _is_marked(head: bytes) -> bool:
+    """Say whether bytes begin with the mark that pickles have since protocol 2."""
+    return len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5  # noqa: PLR2004 - protocols with a mark
+
+
+def _kind(path: Path, head: bytes, format_: str) -> tuple[str, bool]:
+    """Say how a file is read, and whether that is certain: a pickle of protocol 0 begins like any text."""
+    if format_ in _LOADED:
+        return _LOADED[format_], True
     if head.startswith(ZIP):
-        return "zip"
+        return "zip", True
     if head.startswith(NUMPY):
-        return "numpy"
+        return "numpy", True
     suffix = path.suffix.lower()
-    if suffix in TORCH:
-        return "torch"
-    begins = len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5  # noqa: PLR2004 - protocols with a mark
-    return "joblib" if begins or suffix in PICKLES or (suffix == ".z" and is_compressed(head)) else ""
+    if suffix in _OTHERS:
+        return _OTHERS[suffix], True
+    return "joblib", suffix in PICKLES or (suffix == ".z" and is_compressed(head))
 
 
 class _Scanner:
@@ -112,6 +118,7 @@ class _Scanner:
         self._kind = kind
         self._budget = budget
         self._found: dict[tuple[str, str], Found] = {}
+        self.calls = 0
 
     def scan(self, stream: BinaryIO, where: str) -> Scan:
         broken = ""
@@ -119,14 +126,14 @@ class _Scanner:
             self._whole(stream, where)
         except BrokenPickleError as error:
             broken = str(error)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except BROKEN as error:
             broken = f"a member is damaged: {error}"
         return Scan(kind=self._kind, found=tuple(self._found.values()), broken=broken)
 
     def _whole(self, stream: BinaryIO, where: str) -> None:
         if self._kind == "zip":
             self._kind = "torch"
-            self._zip(stream, stream.seek(0, 2), "", 1)
+            self._zip(stream, "", 1)
         elif self._kind == "numpy":
             if objects := numpy_objects(stream):
                 self._pickles(Source(objects, self._budget), "")
@@ -146,7 +153,10 @@ class _Scanner:
             try:
                 machine.run()
             finally:
+                self.calls += machine.calls
                 self._note(machine.uses.values(), part)
+            if machine.frame_left:
+                raise BrokenPickleError("it ends within a frame, and readers disagree about what comes next")
             if count == 1 and machine.result == _TORCH_MAGIC:
                 self._kind, most = "torch", _TORCH_PICKLES
             if count == most:
@@ -158,47 +168,28 @@ class _Scanner:
         for use in uses:
             self._found.setdefault((part, use.what), Found(use=use, part=part))
 
-    def _zip(self, stream: BinaryIO, size: int, part: str, depth: int) -> None:
-        """Follow the pickles of torch's zip and of numpy's; the rest of an archive is not read."""
-        members = list(zip_members(stream, size))
-        if any(PurePosixPath(name).name == "constants.pkl" for name, _ in members):
+    def _zip(self, stream: BinaryIO, part: str, depth: int) -> None:
+        """Follow the pickles of torch's zip and of numpy's, under whatever name; numbers and texts are not read."""
+        members = dict(zip_members(stream))
+        if any(PurePosixPath(name).name == "constants.pkl" for name in members):
             self._kind = "torchscript"
-        for name, opened in members:
-            suffix = PurePosixPath(name).suffix.lower()
-            if suffix in PICKLES | TORCH | {".npy"}:
-                with opened() as member:
-                    self._member(member, f"{part}{name}", suffix, depth)
+        pickled = payloads(members)
+        for name, opened in members.items():
+            with opened() as member:
+                self._member(member, f"{part}{name}", depth, certain=name in pickled)
 
-    def _member(self, member: BinaryIO, part: str, suffix: str, depth: int) -> None:
+    def _member(self, member: BinaryIO, part: str, depth: int, *, certain: bool) -> None:
+        """Follow a member: by its name or its archive's index, else by its first bytes, which may be so by chance."""
         head = member.read(8)
         member.seek(0)
+        named = certain or PurePosixPath(part).suffix.lower() in PICKLES | TORCH
         if head.startswith(ZIP):
             if depth == _DEEPEST_ZIP:
                 raise BrokenPickleError(f"{part} is a zip within zips")
-            self._zip(member, member.seek(0, 2), f"{part}!", depth + 1)
-        elif suffix == ".npy":
+            self._zip(member, f"{part}!", depth + 1)
+        elif head.startswith(NUMPY):
             if objects := numpy_objects(member):
                 self._pickles(Source(objects, self._budget), part)
-        else:
-            self._pickles(Source(member, self._budget), part)
-
-
-def _split(what: str) -> tuple[str, str]:
-    module, _, name = what.partition(":")
-    return module, name
-
-
-def _listed(items: Iterator[str]) -> str:
-    shown = list(items)
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return ", ".join(shown[:_SHOWN]) + more
-
-
-def _hint(names: list[str]) -> str:
-    if not names:
-        return "no framework writes such a file: do not load it; save the model again where it was trained"
-    listed = ", ".join(f'"{name}"' for name in names)
-    told = f"load it only if you know who made it; names of your own go under [model]: allow-imports = [{listed}]"
-    if any(name.startswith("cloudpickle.") for name in names):
-        return f'cloudpickle put code into it: keep that in a file, for MLflow by `python_model="file.py"`; or {told}'
-    return told
+        elif named or _is_marked(head):
+            with nullcontext() if named else suppress(BrokenPickleError):
+                self._pickles(Source(member, self._budget), part)

@@ -26,7 +26,6 @@ class Stack:
         self._numbered = False
         self._texts = 0
         self._protocol = 0
-        self._frame_end = 0
         self._at = 0
 
     def pop(self) -> Any:
@@ -59,6 +58,8 @@ class Stack:
 
     def put(self, key: int) -> None:
         """Remember the top under a number."""
+        if key > LARGEST_MEMO:
+            raise BrokenPickleError(f"it remembers something as number {key}, for which a loader would fill the memory")
         self._numbered = True
         self._remember(key, self.top())
 
@@ -92,10 +93,7 @@ class Stack:
 
     def frame(self) -> None:
         """Read where the frame ends; frames follow each other."""
-        size = int.from_bytes(self._source.read(8), "little")
-        if self._source.position < self._frame_end:
-            raise BrokenPickleError(f"the frame at byte {self._at} begins within another")
-        self._frame_end = self._source.position + size
+        self._source.frame(int.from_bytes(self._source.read(8), "little"))
 
     def number(self, size: int) -> int:
         """Read an unsigned number of `size` bytes."""

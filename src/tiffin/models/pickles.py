@@ -24,6 +24,7 @@ DISTRIBUTIONS = {
     "scipy": "scipy",
     "imblearn": "imbalanced-learn",
     "category_encoders": "category-encoders",
+    "catboost": "catboost",
     "joblib": "joblib",
 }
 """Top-level module -> the distribution that brings it."""

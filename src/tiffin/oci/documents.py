@@ -6,7 +6,7 @@ Writing is canonical: sorted keys as declared here, no insignificant white space
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Descriptor(Document, frozen=True, kw_only=True):
 
     media_type: str
     digest: Digest
-    size: int
+    size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     annotations: dict[str, str] = {}
     platform: Platform | None = None
     artifact_type: str | None = None
@@ -136,9 +136,9 @@ def _to_json(value: object) -> str:
 
 def read_digest(kind: type, value: Any) -> Any:
     """Read a digest out of its text: the `dec_hook` for whatever msgspec is to read digests from."""
-    if kind is Digest and isinstance(value, str):
+    if kind is Digest:
         try:
-            return Digest.parse(value)
+            return Digest.parse(value if isinstance(value, str) else repr(value))
         except ConfigError as error:
             raise ValueError(error.message) from None
     raise NotImplementedError(kind.__name__)
@@ -153,7 +153,7 @@ def decode(kind: type[T], data: bytes, where: str) -> T:
     """Read a document; raises IntegrityError that names `where` it came from and the place in it."""
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=read_digest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise IntegrityError(f"{where} is not a valid {getattr(kind, '__name__', kind)}: {error}") from error
 
 

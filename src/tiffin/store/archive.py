@@ -57,7 +57,10 @@ class ArchiveStore:
     def __init__(self, path: Path) -> None:
         """Look through the archive; raises IntegrityError for what is none."""
         self.path = path
-        self._members = _members(path)
+        try:
+            self._members = _members(path)
+        except (IntegrityError, UnsupportedError) as error:
+            raise type(error)(f"{path}: {error.message}", error.hint or "save the image again") from error
         self._blobs: dict[Digest, Extent] = {}
         self._made: dict[Digest, bytes] = {}
         self.images: list[Descriptor] = []
@@ -166,7 +169,7 @@ def _members(path: Path) -> dict[str, Extent]:
         for member in tar.members():
             name = posixpath.normpath(member.shown)
             if len(found) == MEMBERS:
-                raise IntegrityError(f"{path} has more than {MEMBERS} members", "is it an image?")
+                raise IntegrityError(f"it has more than {MEMBERS} members", "is it an image?")
             if member.kind == FILE:
                 found[name] = Extent(tar.position, member.size)
             elif member.kind == SYMLINK:

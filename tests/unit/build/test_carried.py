@@ -28,7 +28,7 @@ def test_a_project_is_read_back_without_its_mirror() -> None:
 
 def test_a_lock_is_read_back_without_the_layers_that_a_build_added() -> None:
     inputs = Inputs(requirements=("six==1.0",), python="3.11", platform=Platform.parse("linux/amd64"), base="debian:x")
-    lock = Lock.make(inputs, [wheel("six")])
+    lock = msgspec.structs.replace(Lock.make(inputs, [wheel("six")]), overlaps=())
     record = LayerRecord(digest=digest("blob"), diff_id=digest("tar"), size=1, unpacked_size=2)
     text = lock_text(with_layers(lock, {digest("recipe"): record}))
     assert text == lock_text(lock)

@@ -17,7 +17,7 @@ from tiffin.build.group import (
     yields_to,
 )
 from tiffin.build.plan import BuildPlan, plan_image
-from tiffin.build.recipes import SourceFile, WheelBytecode, Wheels
+from tiffin.build.recipes import Metadata, SourceFile, WheelBytecode, Wheels
 from tiffin.config.project import MOST_LAYERS, ImageSection
 from tiffin.errors import ConfigError
 from tiffin.layers.overlap import Overlap
@@ -129,8 +129,8 @@ def test_wheels_that_overlap_yield_to_the_last_by_name() -> None:
             assert {*recipe.wheels, *recipe.yields_to} >= {*wheels[:2]}
 
 
-def test_slim_makes_other_layers_of_wheels_and_of_nothing_else() -> None:
+def test_slim_makes_other_layers_of_wheels_and_is_told_in_the_metadata() -> None:
     slim = msgspec.structs.replace(PROJECT, image=ImageSection(slim=True))
     full = {recipe.key for recipe in plan_image(PROJECT, ENVIRONMENT, SERVER, PAYLOAD).recipes}
     other = plan_image(slim, ENVIRONMENT, SERVER, PAYLOAD).recipes
-    assert {type(recipe) for recipe in other if recipe.key not in full} == {Wheels}
+    assert {type(recipe) for recipe in other if recipe.key not in full} == {Wheels, Metadata}

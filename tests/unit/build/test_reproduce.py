@@ -79,7 +79,10 @@ def workshop(root: Path, files: Sequence[File] = FILES) -> Workshop:
         images=Records(root / "images"),
         bytecode=Records(root / "bytecode"),
         wheels=fetch,
+        libraries=Records(root / "libraries"),
         debs=nothing,
+        bring=nothing,
+        archive=nothing,
         compiler=nothing,
         sources={},
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from tiffin.errors import ConfigError
+from tiffin.errors import ConfigError, IntegrityError, UnsupportedError
 from tiffin.models.detect import find_model, read_model
 
 MLMODEL = """\
@@ -60,10 +60,17 @@ def test_code_of_its_own_or_another_flavor_is_served_by_mlflow(tmp_path: Path) -
         assert "mlflow==3.17.2" in found.requirements
 
 
-def test_a_flavor_that_names_a_file_elsewhere_is_not_followed(tmp_path: Path) -> None:
+def test_a_flavor_that_names_a_file_elsewhere_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "other")
-    found = read_model(write(tmp_path / "m", MLMODEL.replace("model.pkl", "../other/model.pkl")))
-    assert found.format == "mlflow"
+    with pytest.raises(
+        IntegrityError, match=r"MLmodel: `pickled_model` leads out of the folder: '\.\./other/model\.pkl'"
+    ):
+        read_model(write(tmp_path / "m", MLMODEL.replace("model.pkl", "../other/model.pkl")))
+
+
+def test_flavors_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match="the flavors of"):
+        read_model(write(tmp_path / "m", "flavors: python_function\n"))
 
 
 def test_without_requirements_the_pip_part_of_condas_file_counts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pickle
 import pkgutil
@@ -39,7 +40,7 @@ from sklearn.utils import all_estimators
 
 from tiffin.models import allowed_imports
 from tiffin.models.allowed_imports import AllowedImports, reason
-from tiffin.models.pickle_scan import approve
+from tiffin.models.approve import approve
 
 OURS = AllowedImports()
 X, Y = load_iris(return_X_y=True)
@@ -157,6 +158,38 @@ def test_a_booster_passes(tmp_path: Path, module: str) -> None:
     check_every_way(tmp_path, class_(n_estimators=2).fit(X, Y))
 
 
+def test_samplers_and_encoders_in_a_pipeline_pass(tmp_path: Path) -> None:
+    samplers = pytest.importorskip("imblearn.over_sampling", reason="needs imbalanced-learn")
+    pipeline = pytest.importorskip("imblearn.pipeline", reason="needs imbalanced-learn")
+    encoders = pytest.importorskip("category_encoders", reason="needs category-encoders")
+    frame = pd.DataFrame({"a": X[:, 0], "b": np.array(list("xyz"))[Y]})
+    for name in encoders.__all__:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            encoder = getattr(encoders, name)(cols=["b"]).fit(frame, Y > 0)
+        check_every_way(tmp_path, encoder)
+    sampled = pipeline.make_pipeline(StandardScaler(), samplers.SMOTE(), LogisticRegression())
+    check_every_way(tmp_path, sampled.fit(X, Y > 0))
+
+
+def test_every_sampler_and_ensemble_of_imbalanced_learn_passes(tmp_path: Path) -> None:
+    imblearn = pytest.importorskip("imblearn.utils.testing", reason="needs imbalanced-learn")
+    for _, class_ in imblearn.all_estimators():
+        with contextlib.suppress(TypeError):  # it wants another estimator
+            model = class_()
+            fitted(model)
+            joblib.dump(model, tmp_path / "m.joblib")
+            approve(tmp_path / "m.joblib", "sklearn-joblib", OURS)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("kind", ["CatBoostClassifier", "CatBoostRegressor"])
+def test_catboost_passes(tmp_path: Path, kind: str) -> None:
+    catboost = pytest.importorskip("catboost", reason="needs catboost")
+    model = getattr(catboost, kind)(iterations=2, verbose=0, allow_writing_files=False)
+    check_every_way(tmp_path, make_pipeline(StandardScaler(), model).fit(X, Y))
+
+
 @pytest.mark.models
 def test_weights_of_torch_pass(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
@@ -186,9 +219,12 @@ HARMLESS = {"BSpline", "Counter", "Integral", "Interval", "Number", "Real", "Rea
 """Classes of other modules that allowed modules have, and that make plain values."""
 
 
-@pytest.mark.parametrize("framework", ["sklearn", "pandas", "scipy.interpolate", "scipy.sparse"])
+FRAMEWORKS = ["sklearn", "pandas", "scipy.interpolate", "scipy.sparse", "imblearn", "category_encoders"]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_class_that_a_pattern_lets_through_is_the_frameworks_own(framework: str) -> None:
-    package, foreign = importlib.import_module(framework), []
+    package, foreign = pytest.importorskip(framework, reason=f"needs {framework}"), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for info in pkgutil.walk_packages(package.__path__, f"{framework}.", onerror=lambda _: None):
@@ -196,7 +232,7 @@ def test_every_class_that_a_pattern_lets_through_is_the_frameworks_own(framework
                 continue
             for name, thing in vars(importlib.import_module(info.name)).items():
                 if isinstance(thing, type) and reason(info.name, name, "joblib"):
-                    own = thing.__module__.partition(".")[0] in (framework.partition(".")[0], "numpy")
+                    own = thing.__module__.partition(".")[0] in (framework.partition(".")[0], "numpy", "sklearn")
                     foreign += [] if own or name in HARMLESS or issubclass(thing, Warning) else [f"{info.name}:{name}"]
     assert not foreign
 

@@ -23,7 +23,8 @@ from joblib.numpy_pickle import NumpyUnpickler
 
 from tiffin.errors import ConfigError, DeniedError, IntegrityError, UnsupportedError
 from tiffin.models.allowed_imports import AllowedImports, reason
-from tiffin.models.pickle_scan import approve, scan_file
+from tiffin.models.approve import approve
+from tiffin.models.pickle_scan import scan_file
 from unit.models import hostile_pickles as hostile
 
 OURS = AllowedImports()

@@ -9,9 +9,13 @@ import msgspec
 import numpy as np
 import pytest
 from sklearn.datasets import load_iris
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from tiffin.errors import DeniedError
+from tiffin.models.allowed_imports import AllowedImports
+from tiffin.models.approve import approve
 from tiffin_serve.protocol.signature import Signature
 from tiffin_serve.worker.loaders import load
 
@@ -23,6 +27,10 @@ def served(format_: str, path: Path) -> Any:
     model = load(format_, str(path), "")
     msgspec.convert(model.signature, Signature).check()
     return model
+
+
+def doubled(values: Any) -> Any:
+    return values * 2
 
 
 def outputs(model: Any) -> list[tuple[str, str, list[int]]]:
@@ -105,12 +113,16 @@ def test_skops_loads_what_estimators_of_lightgbm_are_made_of(tmp_path: Path) -> 
     rows = np.arange(80.0).reshape(20, 4)
     estimator = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(rows, rows[:, 0])
     skops.dump(estimator, tmp_path / "m.skops")
+    approve(tmp_path / "m.skops", "skops", AllowedImports())
     answer = served("skops", tmp_path / "m.skops").predict({"input": rows}, (), {})
     np.testing.assert_allclose(answer["predict"], estimator.predict(rows))
 
 
-def test_skops_with_a_type_of_nobodys_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_skops_with_a_function_of_a_projects_own_is_loaded_where_the_build_allowed_it(tmp_path: Path) -> None:
     skops = pytest.importorskip("skops.io", reason="needs skops")
-    skops.dump(FunctionTransformer(served), tmp_path / "m.skops")
-    with pytest.raises(ValueError, match=r"not the frameworks' own: .*served"):
-        load("skops", str(tmp_path / "m.skops"), "")
+    skops.dump(make_pipeline(FunctionTransformer(doubled), LinearRegression()).fit(FRAME, TARGET), tmp_path / "m.skops")
+    name = f"{doubled.__module__}:doubled"
+    with pytest.raises(DeniedError, match=name):
+        approve(tmp_path / "m.skops", "skops", AllowedImports())
+    approve(tmp_path / "m.skops", "skops", AllowedImports.of([name]))
+    assert served("skops", tmp_path / "m.skops").predict({"input": FRAME.to_numpy()}, ("predict",), {})

@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from tiffin.config.plain_yaml import LARGEST, Value, read_yaml
+from tiffin.errors import IntegrityError, UnsupportedError
 from tiffin.models.distributions import ALTERNATIVES
 from tiffin.models.formats import lightgbm, onnx, sklearn, skops, xgboost
 from tiffin.models.formats.format import Format
@@ -23,14 +24,19 @@ _FLAVORS = {"sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "
 
 _FILES = (*sklearn.FORMATS, *skops.FORMATS, *onnx.FORMATS, *xgboost.FORMATS, *lightgbm.FORMATS)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_PATHS = frozenset({"data", "code", "path", "python_model", "model_path", "model_data", "pickled_model"})
+"""Keys whose value is a path from the folder."""
+_INSIDE = re.compile(r"(?!/|.*\.\.)[\w ./@+=-]*")
 _HEAD = 4096
 
 
 def _read(path: Path, head: bytes) -> Model | None:
-    del head
     flavors = _table(_document(path / _MARK), "flavors")
     if not flavors:
-        return None
+        if b"flavors:" not in head:
+            return None
+        raise UnsupportedError(f"the flavors of {path / _MARK} cannot be read", "save the model again with MLflow")
+    _check_paths(path / _MARK, flavors)
     lines = _single(_requirements(path))
     inner = _wrapped(path, flavors)
     if inner is None:
@@ -41,6 +47,7 @@ def _read(path: Path, head: bytes) -> Model | None:
         format=inner.format,
         path=inner.path,
         source=path,
+        beside=inner.beside,
         needs=tuple(need for need in inner.needs if listed.isdisjoint(_bringing(need))),
         trained_with=inner.trained_with,
         requirements=tuple(kept),
@@ -63,6 +70,19 @@ def _kept(lines: list[str], inner: Model) -> list[str]:
 def _bringing(need: str) -> set[str]:
     """The distributions of which one is enough."""
     return {need, *ALTERNATIVES.get(need, ())}
+
+
+def _check_paths(mark: Path, flavors: dict[str, Value]) -> None:
+    """Refuse names of files that are not in the folder: MLflow joins them to it and opens what comes out."""
+    waiting: list[tuple[str, Value]] = list(flavors.items())
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list):
+            waiting += [(key, inner) for inner in value]
+        elif key in _PATHS and not _INSIDE.fullmatch(value):
+            raise IntegrityError(f"{mark}: `{key}` leads out of the folder: {value[:200]!r}", "save the model again")
 
 
 def _wrapped(path: Path, flavors: dict[str, Value]) -> Model | None:
