@@ -13,6 +13,7 @@ from pathlib import Path
 from . import names
 from .base import base_files
 from .command import Command
+from .dialect import OURS, Dialect
 from .project import Project
 
 DOWNLOADS = ["wheels", "urls", "uv", "debian"]
@@ -29,6 +30,7 @@ class Tiffin:
     port: int
     name: str = names.TIFFIN
     daemon: int | None = None
+    dialect: Dialect = OURS
 
     @property
     def address(self) -> str:

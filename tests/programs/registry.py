@@ -13,17 +13,21 @@ from .process import started
 CONFIG = """\
 version: 0.1
 storage: {{filesystem: {{rootdirectory: "{folder}/blobs"}}}}
-http: {{addr: "127.0.0.1:0"}}
+http: {{addr: "127.0.0.1:0"{tls}}}
 """
+TLS = ', tls: {{certificate: "{file}", key: "{file}"}}'
 
 
 @contextmanager
-def registry() -> Iterator[str]:
-    """Run a registry while the block runs; gives its `host:port`, which speaks plain HTTP."""
+def registry(certificate: Path | None = None) -> Iterator[str]:
+    """Run a registry while the block runs; gives its `host:port`, which speaks TLS with a certificate, else plain HTTP.
+
+    The file holds the certificate and its key.
+    """
     with tempfile.TemporaryDirectory(prefix="tiffin-registry-") as scratch:
         folder = Path(scratch)
         config, log = folder / "config.yml", folder / "log"
-        config.write_text(CONFIG.format(folder=folder))
+        config.write_text(CONFIG.format(folder=folder, tls=TLS.format(file=certificate) if certificate else ""))
         with started(["/usr/bin/docker-registry", "serve", str(config)], log, lambda: bool(_address(log))):
             yield _address(log)
 
