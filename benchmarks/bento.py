@@ -76,8 +76,8 @@ class BentoML:
         (context / "bentofile.yaml").write_text(BENTOFILE)
         bentoml = shlex.quote(str(self.programs / "bentoml"))
         script = (
-            f"tag=$({bentoml} build --quiet --output tag | tail -n 1)\n"
-            f'exec {bentoml} containerize "${{tag##*:flowers:}}" '
+            f"tag=$({bentoml} build --output tag | tail -n 1)\n"
+            f'exec {bentoml} containerize "${{tag#__tag__:}}" '
             f"--opt network=host --image-tag {self.pushed(project)}\n"
         )
         return Command(["/bin/sh", "-ec", script], self._environment(), context)

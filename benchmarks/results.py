@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-REASON_LINES = 3
+REASON_LETTERS = 300
 
 
 @dataclass
@@ -46,9 +46,9 @@ class Results:
         self._keep()
 
     def fail(self, who: str, error: Exception) -> None:
-        """Remember why somebody could not be measured, in the last words of its program."""
+        """Remember why somebody could not be measured, in the last words of its program; `tell` hears all of them."""
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        self.failures[who] = " / ".join(lines[:1] + lines[1:][-REASON_LINES:])
+        self.failures[who] = lines[-1][:REASON_LETTERS] if lines else type(error).__name__
         self.tell(f"{who} failed: {error}")
 
     def add(self, what: str, who: str, value: float) -> float:

@@ -30,7 +30,8 @@ from .names import (
 )
 from .project import Project
 from .results import Results
-from .setting import SIZES, WHOLE, Setting, built_size, pushed_layers, pushed_size, tiffin
+from .setting import SIZES, WHOLE, Setting, built_size, pushed_layers, pushed_size
+from .tiffin import tiffin
 
 SMALL = 2
 """How often small changes are repeated in a round."""
@@ -155,5 +156,5 @@ def size_turn(setting: Setting, results: Results) -> None:
             setting.project.folder.with_name(f"size-{number}"), setting.project.python, dependencies, bytecode
         )
         project.write().train("xgboost" if "xgboost" in packages else "logistic")
-        built = tiffin(setting.tiffin.pantry, "build", str(project.folder))
+        built = tiffin(setting.tiffin.pantry, "build", str(project.folder)).run()
         results.add(f"{SIZE}: {packages}", TIFFIN, built_size(setting.tiffin.pantry, built))

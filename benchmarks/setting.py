@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tarfile
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,7 +29,7 @@ from .kitchen import Kitchen
 from .ports import free_port
 from .project import Project
 from .results import Results
-from .tiffin import Tiffin
+from .tiffin import Tiffin, tiffin
 
 STACK = ["scikit-learn==1.9.1", "pandas==3.1.1", "xgboost-cpu==3.2.0"]
 BUMP = ["scikit-learn==1.9.1", "pandas==3.1.0", "xgboost-cpu==3.2.0"]
@@ -102,22 +100,16 @@ def setting(scratch: Path, results: Results, wanted: Collection[str]) -> Iterato
 def _projects(scratch: Path, pantry: Path) -> tuple[Project, Project]:
     """Lock the project, train it, and build it into the pantry; so too with another version of one package."""
     project = Project(scratch / "flowers", scratch / "plain" / "bin" / "python", STACK).write()
-    tiffin(pantry, "lock", str(project.folder))
+    tiffin(pantry, "lock", str(project.folder)).run()
     project.pin()
     shelf.plain_environment(project)
     project.train("xgboost")
     bumped = replace(project.copy("bumped"), dependencies=BUMP)
     bumped.take(bumped)
-    tiffin(pantry, "lock", str(bumped.folder))
+    tiffin(pantry, "lock", str(bumped.folder)).run()
     for each in (bumped, project):
-        tiffin(pantry, "build", str(each.folder))
+        tiffin(pantry, "build", str(each.folder)).run()
     return project, bumped
-
-
-def tiffin(home: Path, *arguments: str) -> str:
-    """Run tiffin on a home."""
-    environment = {**os.environ, "TIFFIN_HOME": str(home), "TIFFIN_PROGRESS": "none"}
-    return Command([sys.executable, "-m", "tiffin", *arguments], environment).run()
 
 
 def _share(scratch: Path, pantry: Path, docker: Client, buildah: Buildah) -> None:
@@ -151,7 +143,7 @@ def _unpack_server(pantry: Path, target: Path) -> None:
 
 def built_size(home: Path, built: str) -> int:
     """Weigh a built image as it would be pushed: its config and compressed layers, in bytes."""
-    rows = json.loads(tiffin(home, "images", "--json"))
+    rows = json.loads(tiffin(home, "images", "--json").run())
     return int(next(row["size"] for row in rows if row["digest"] == built.partition("@")[2]))
 
 
