@@ -16,7 +16,8 @@ REASON_LETTERS = 300
 class Results:
     """Samples in seconds or bytes, in the order in which they came; `tell` hears of each as it comes.
 
-    With a `file`, everything is kept in it after every turn, and a turn that is in it already is not taken again.
+    With a `file`, everything is kept in it after every turn, and a turn that is in it is not taken again; one that
+    failed is.
     """
 
     tell: Callable[[str], None] = lambda _: None
@@ -30,7 +31,7 @@ class Results:
         if self.file and self.file.exists():
             kept = json.loads(self.file.read_text())
             self.samples = {(what, who): values for what, who, values in kept["samples"]}
-            self.failures, self.done = kept["failures"], kept["done"]
+            self.done = kept["done"]
 
     def turn(self, name: str, who: str, take: Callable[[], None]) -> None:
         """Take a turn unless it was taken; whoever fails is named with the reason, and the others go on."""
@@ -42,8 +43,9 @@ class Results:
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
             self.samples = before
             self.fail(who, error)
-        self.done.append(name)
-        self._keep()
+        else:
+            self.done.append(name)
+            self._keep()
 
     def fail(self, who: str, error: Exception) -> None:
         """Remember why somebody could not be measured, in the last words of its program; `tell` hears all of them."""
@@ -72,4 +74,4 @@ class Results:
     def _keep(self) -> None:
         if self.file:
             samples = [[what, who, values] for (what, who), values in self.samples.items()]
-            self.file.write_text(json.dumps({"samples": samples, "failures": self.failures, "done": self.done}))
+            self.file.write_text(json.dumps({"samples": samples, "done": self.done}))

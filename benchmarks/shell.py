@@ -34,10 +34,11 @@ break-system-packages = true
 disable-pip-version-check = true
 root-user-action = ignore
 """
+UV_TOML = 'no-index = true\nfind-links = ["http://{address}/"]\n'
 DOCKERFILE = f"""\
 FROM {BASE}
 COPY extra /
-ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/root UV_NO_INDEX=1 UV_FIND_LINKS=http://{{address}}/
+ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 HOME=/root
 """
 
 
@@ -59,7 +60,7 @@ def make_shell(docker: Client, folder: Path, address: str) -> None:
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     _write_pip(extra, address)
-    (folder / "Dockerfile").write_text(DOCKERFILE.format(address=address))
+    (folder / "Dockerfile").write_text(DOCKERFILE)
     docker("build", "--quiet", f"--tag={SHELL}", str(folder))
 
 
@@ -69,5 +70,6 @@ def _write_pip(extra: Path, address: str) -> None:
     assert found.origin
     target = extra / "usr" / "local" / "lib" / "python3.11" / "dist-packages" / "pip"
     shutil.copytree(Path(found.origin).parent, target, ignore=shutil.ignore_patterns("__pycache__"))
-    (extra / "etc").mkdir()
+    (extra / "etc" / "uv").mkdir(parents=True)
     (extra / "etc" / "pip.conf").write_text(PIP_CONF.format(address=address))
+    (extra / "etc" / "uv" / "uv.toml").write_text(UV_TOML.format(address=address))
