@@ -26,7 +26,7 @@ from .shell import make_shell
 
 PACKAGES = {
     names.BENTOML: ["bentoml", "uv"],
-    names.MLFLOW: ["mlflow", "gunicorn[gevent]"],
+    names.MLFLOW: ["mlflow", "gunicorn[gevent]", "pip"],
     names.PYOCI: ["pyoci"],
 }
 """What a peer is, and what its Dockerfile installs besides."""

@@ -21,7 +21,8 @@ import joblib
 from mlflow.sklearn import save_model
 
 pins = open("requirements.txt").read().split()
-save_model(joblib.load("model.joblib"), "model", code_paths=["features.py"], pip_requirements=pins, serialization_format="cloudpickle")
+given = {"code_paths": ["features.py"], "pip_requirements": pins, "serialization_format": "cloudpickle"}
+save_model(joblib.load("model.joblib"), "model", **given)
 """
 BUILD = """\
 import sys
