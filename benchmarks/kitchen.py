@@ -26,7 +26,7 @@ from .shell import make_shell
 
 PACKAGES = {
     names.BENTOML: ["bentoml", "uv"],
-    names.MLFLOW: ["mlflow", "gunicorn[gevent]", "pip"],
+    names.MLFLOW: ["mlflow", "gunicorn[gevent]", "pip", "setuptools", "wheel"],
     names.PYOCI: ["pyoci"],
 }
 """What a peer is, and what its Dockerfile installs besides."""
