@@ -12,7 +12,9 @@ from tests.programs.service import ADDRESS
 
 from . import names
 from .command import Command
-from .dockerfile import BASE, SHELF, UV, dockerfile
+from .dialect import OURS, Dialect
+from .docker import remove, run_pushed
+from .dockerfile import KEPT, UV, dockerfile
 from .project import Project
 
 
@@ -26,6 +28,7 @@ class Buildah:
     name: str = names.BUILDAH
     daemon: int | None = None
     address: str = ADDRESS
+    dialect: Dialect = OURS
 
     def forget(self) -> None:
         """Remove every image but base and wheels, and the cache mounts."""
@@ -36,7 +39,7 @@ class Buildah:
     def forget_images(self) -> None:
         """Remove every image but base and wheels."""
         listed = self.buildah("images", "--all", "--noheading", "--format", "{{.ID}} {{.Name}}:{{.Tag}}").run()
-        kept = {line.split()[0] for line in listed.splitlines() if line.split()[1] in {BASE, SHELF}}
+        kept = {line.split()[0] for line in listed.splitlines() if line.split()[1] in KEPT}
         if built := {line.split()[0] for line in listed.splitlines()} - kept:
             self.buildah("rmi", "--force", *built).run()
 
@@ -59,12 +62,11 @@ class Buildah:
 
     def run(self, project: Project) -> Command:
         """Let docker pull and run what was pushed, to be checked."""
-        options = ["--detach", "--pull=always", "--network=host", f"--name={project.name}"]
-        return Command(self.docker.argv("run", *options, self.pushed(project)), self.docker.environment)
+        return run_pushed(self.docker, project.name, self.pushed(project))
 
     def remove(self, project: Project) -> Sequence[Command]:
         """Remove docker's container."""
-        return [Command(self.docker.argv("rm", "--force", project.name), self.docker.environment)]
+        return [remove(self.docker, project.name)]
 
     def pushed(self, project: Project) -> str:
         """What buildah and the registry call the image."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from .command import Command
+from .dialect import Dialect
 from .project import Project
 
 
@@ -40,6 +41,11 @@ class Builder(Protocol):
 
     def pushed(self, project: Project) -> str:
         """What the registry calls the image."""
+        ...
+
+    @property
+    def dialect(self) -> Dialect:
+        """How its containers are asked."""
         ...
 
     @property

@@ -10,8 +10,12 @@ from tests.programs.client import Client
 from tests.programs.service import ADDRESS
 
 from .command import Command
-from .dockerfile import BASE, SHELF, dockerfile
+from .dialect import OURS, Dialect
+from .dockerfile import KEPT, dockerfile
 from .project import Project
+
+EVERYTHING: Sequence[str] = ("builder", "prune", "--force", "--all")
+BUT_CACHE_MOUNTS: Sequence[str] = (*EVERYTHING, "--filter", "type=regular")
 
 
 @dataclass(frozen=True)
@@ -23,20 +27,20 @@ class Docker:
     name: str
     installer: Sequence[str]
     address: str = ADDRESS
+    dialect: Dialect = OURS
 
     @property
     def daemon(self) -> int | None:
         """The process that builds."""
-        socket = Path(self.client.environment["DOCKER_HOST"].removeprefix("unix://"))
-        return int(socket.with_name("pid").read_text())
+        return daemon(self.client)
 
     def forget(self) -> None:
         """Remove every image but base and wheels, and prune the build cache, cache mounts and all."""
-        self._forget("builder", "prune", "--force", "--all")
+        forget(self.client, EVERYTHING)
 
     def forget_images(self) -> None:
         """Remove every image but base and wheels, and prune what was built; cache mounts stay."""
-        self._forget("builder", "prune", "--force", "--all", "--filter", "type=regular")
+        forget(self.client, BUT_CACHE_MOUNTS)
 
     def build(self, project: Project) -> Command:
         """`docker build`; no step of it needs a network."""
@@ -59,7 +63,7 @@ class Docker:
 
     def remove(self, project: Project) -> Sequence[Command]:
         """`docker kill` and `docker rm`."""
-        return [self._docker("rm", "--force", project.name)]
+        return [remove(self.client, project.name)]
 
     @property
     def _slug(self) -> str:
@@ -69,12 +73,31 @@ class Docker:
         """What docker and the registry call the image."""
         return f"{self.registry}/{self._slug}/{project.name}:latest"
 
-    def _forget(self, *prune: str) -> None:
-        for line in self.client("images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines():
-            identifier, _, name = line.partition(" ")
-            if name not in {BASE, SHELF}:
-                self.client("image", "rm", "--force", identifier)
-        self.client(*prune)
-
     def _docker(self, *arguments: str) -> Command:
         return Command(self.client.argv(*arguments), self.client.environment)
+
+
+def daemon(client: Client) -> int:
+    """Tell which process builds for a client."""
+    socket = Path(client.environment["DOCKER_HOST"].removeprefix("unix://"))
+    return int(socket.with_name("pid").read_text())
+
+
+def forget(client: Client, prune: Sequence[str]) -> None:
+    """Remove every image that was built, and prune the build cache."""
+    for line in client("images", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines():
+        identifier, _, name = line.partition(" ")
+        if name not in KEPT:
+            client("image", "rm", "--force", identifier)
+    client(*prune)
+
+
+def run_pushed(client: Client, name: str, reference: str) -> Command:
+    """Pull and run what another builder has pushed, to see that it predicts."""
+    argv = client.argv("run", "--detach", "--pull=always", "--network=host", f"--name={name}", reference)
+    return Command(argv, client.environment)
+
+
+def remove(client: Client, name: str) -> Command:
+    """Stop and remove a container."""
+    return Command(client.argv("rm", "--force", name), client.environment)

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 BASE = "localhost/base:latest"
 SHELF = "localhost/shelf:latest"
+SHELL = "localhost/shell:latest"
+KEPT = {BASE, SHELF, SHELL}
+"""Images that every builder starts from: the base, the wheels, and the base with a shell and pip."""
 SITE = "/opt/venv/lib/site-packages"
 PIP = ["/opt/venv/bin/python", "/shelf/tools/pip.whl/pip", "install", "--disable-pip-version-check"]
 UV = [

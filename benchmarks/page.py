@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from .names import BUILDAH, CHANGED, COLD, LIVE, PIP, TIFFIN, UV
+from .measures import MEASURES, outcomes
+from .names import BUILDERS, CHANGED, COLD, LIVE, PEERS, TIFFIN, UV
 from .results import Results
-from .table import build_table, run_table, size_table, target_table
-from .targets import targets
+from .table import build_table, measure_table, run_table, size_table
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,22 @@ class Circumstances:
         return f"`{self.command}`, {self.date}, on {self.machine}; {self.versions}; {self.load}."
 
 
-def page(results: Results, circumstances: Circumstances) -> str:
-    """Write everything that stands between the page's markers."""
-    cold, small, runs = (results.count(what) for what in (f"{COLD} build", f"{CHANGED} build", f"{CHANGED} {LIVE}"))
-    everyone = [TIFFIN, PIP, UV, BUILDAH]
+def page(results: Results, circumstances: Circumstances, measured: Collection[str]) -> str:
+    """Write everything that stands between the page's markers; `measured` are those who took part."""
+    everyone = [name for name in BUILDERS if name in measured]
+    cold, small = results.count(f"{COLD} build", TIFFIN), results.count(f"{CHANGED} build", TIFFIN)
+    medians = f"medians of {cold} (small changes: {small}); of {', '.join(PEERS)} one sample."
     return "\n\n".join(
         [
             circumstances.text,
             "### Targets",
-            target_table(targets(results)),
+            measure_table(list(outcomes(MEASURES, results))),
+            *_failures(results),
             "### Building",
-            f"Seconds of the build + seconds of the push; medians of {cold} (small changes: {small}).",
+            f"Seconds of the build + seconds of the push; {medians}",
             build_table(results, everyone),
             "### Running",
-            f"Seconds from the command to the answer; medians of {runs}.",
+            f"Seconds from the command to the answer; medians of {results.count(f'{CHANGED} {LIVE}', TIFFIN)}.",
             run_table(results, [TIFFIN, UV]),
             "### Size and memory",
             size_table(results, everyone),
@@ -47,8 +50,14 @@ def page(results: Results, circumstances: Circumstances) -> str:
     )
 
 
+def _failures(results: Results) -> list[str]:
+    """Say who could not be measured, and why."""
+    lines = [f"* **{name}** was not measured: `{reason}`" for name, reason in results.failures.items()]
+    return ["\n".join(lines)] if lines else []
+
+
 def runs_page(results: Results, circumstances: Circumstances) -> str:
     """Write what `--runs` measured: the targets of running, and its table."""
-    runs = results.count(f"{CHANGED} {LIVE}")
-    told = f"Seconds from the command to the answer; medians of {runs}."
-    return "\n\n".join([circumstances.text, target_table(targets(results)), told, run_table(results, [TIFFIN, UV])])
+    told = f"Seconds from the command to the answer; medians of {results.count(f'{CHANGED} {LIVE}', TIFFIN)}."
+    table = measure_table(list(outcomes(MEASURES, results)))
+    return "\n\n".join([circumstances.text, table, told, run_table(results, [TIFFIN, UV])])

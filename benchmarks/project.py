@@ -63,6 +63,7 @@ name = "{name}"
 
 [model]
 path = "model.joblib"
+allow-imports = ["features:scaled"]
 
 [python]
 version = "3.11"
@@ -75,6 +76,7 @@ bytecode = {bytecode}
 
 LOCK = "pylock.tiffin.toml"
 PINS = "requirements.txt"
+LAID = ["model.joblib", "features.py", PINS]
 IGNORED = "*\n!requirements.txt\n!model.joblib\n!features.py\n!server\n"
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5], [5.9, 2.8, 4.4, 1.4]]
 MODELS = 12
@@ -89,10 +91,10 @@ class Answers:
     probabilities: list[list[float]]
 
     def equal(self, answer: dict[str, Any]) -> bool:
-        """Whether a service said the same."""
+        """Whether a service said the same; a server that knows of no probabilities says only predictions."""
         if answer.get("predictions") != self.predictions:
             return False
-        pairs = zip(self.probabilities, answer["probabilities"], strict=True)
+        pairs = zip(self.probabilities, answer.get("probabilities", self.probabilities), strict=True)
         return all(abs(a - b) < 1e-6 for mine, theirs in pairs for a, b in zip(mine, theirs, strict=True))
 
 
@@ -155,6 +157,22 @@ class Project:
     def load(self) -> Command:
         """Import what the model needs and load it, with no container and no server."""
         return self._python("-c", "import joblib; joblib.load('model.joblib'); print('loaded', flush=True)")
+
+    def differs(self, context: Path) -> bool:
+        """Whether a folder that was laid out has other contents than the project has now."""
+        return any(self._stale(context, name) for name in LAID)
+
+    def lay(self, context: Path) -> Path:
+        """Copy what an image is made of, where it has changed, into a folder of a peer's own; returns it."""
+        context.mkdir(parents=True, exist_ok=True)
+        for name in LAID:
+            if self._stale(context, name):
+                shutil.copyfile(self.folder / name, context / name)
+        return context
+
+    def _stale(self, context: Path, name: str) -> bool:
+        there = context / name
+        return not there.exists() or there.read_bytes() != (self.folder / name).read_bytes()
 
     def copy(self, name: str) -> Project:
         """Make another project of the same lock beside this one, with a model and code of its own."""

@@ -16,6 +16,7 @@ from .names import (
     CHANGED,
     COLD,
     FIRST,
+    LAYERS,
     LIVE,
     MEMORY,
     NOTHING,
@@ -29,45 +30,56 @@ from .names import (
 )
 from .project import Project
 from .results import Results
-from .setting import SIZES, WHOLE, Setting, built_size, pushed_size, tiffin
+from .setting import SIZES, WHOLE, Setting, built_size, pushed_layers, pushed_size
+from .tiffin import tiffin
 
 SMALL = 2
 """How often small changes are repeated in a round."""
 
 
-def build_round(setting: Setting, results: Results, number: int) -> None:
-    """Let every builder build everything once."""
-    for builder in setting.builders:
-        Round(setting, builder, results, number).play()
-
-
 class Round:
     """One builder's turn."""
 
-    def __init__(self, setting: Setting, builder: Builder, results: Results, number: int) -> None:
+    def __init__(self, setting: Setting, builder: Builder, results: Results, name: str) -> None:
         self._setting, self._builder, self._results = setting, builder, results
-        self._project = setting.project.copy(f"round-{number}-{builder.name.replace(', ', '-')}")
+        self._project = setting.project.copy(f"{name}-{builder.name.replace(', ', '-')}")
 
     def play(self) -> None:
         """Build from nothing, then after each kind of change, then in other projects."""
-        project = self._project
-        self._builder.forget()
-        self._build(COLD)
-        self._results.add(f"{SIZE}: {WHOLE}", self._builder.name, pushed_size(self._builder.pushed(project)))
-        self._check(f"{COLD} {RUN}")
+        self._first()
         for _ in range(SMALL):
-            self._build(NOTHING, push=False)
-            project.edit()
-            self._build(CHANGED)
-            project.retrain()
-            self._build(RETRAINED)
-        project.take(self._setting.bumped)
-        self._build(BUMPED)
-        self._check()
-        project.take(self._setting.project)
+            self._changes()
+        self._bump()
+        self._project.take(self._setting.project)
         self._elsewhere(SHARED)
         self._builder.forget_images()
         self._elsewhere(SEEN)
+        self._check()
+
+    def play_shortly(self) -> None:
+        """Build from nothing, then after each kind of change: for peers that take minutes."""
+        self._first()
+        self._changes()
+        self._bump()
+
+    def _first(self) -> None:
+        pushed = self._builder.pushed(self._project)
+        self._builder.forget()
+        self._build(COLD)
+        self._results.add(f"{SIZE}: {WHOLE}", self._builder.name, pushed_size(pushed))
+        self._results.add(LAYERS, self._builder.name, pushed_layers(pushed))
+        self._check(f"{COLD} {RUN}")
+
+    def _changes(self) -> None:
+        self._build(NOTHING, push=False)
+        self._project.edit()
+        self._build(CHANGED)
+        self._project.retrain()
+        self._build(RETRAINED)
+
+    def _bump(self) -> None:
+        self._project.take(self._setting.bumped)
+        self._build(BUMPED)
         self._check()
 
     def _elsewhere(self, phase: str) -> None:
@@ -88,16 +100,15 @@ class Round:
             self._results.add(what, self._builder.name, first.correct)
 
 
-def run_round(setting: Setting, results: Results, number: int) -> None:
+def run_turn(setting: Setting, results: Results, runner: Runner, number: int) -> None:
     """Time how soon a container answers: as built, after an edit, after a retrain; and the same model without one."""
-    for runner in (setting.tiffin, setting.uv):
-        project = setting.project.copy(f"run-{number}-{runner.name.replace(', ', '-')}")
-        runner.build(project).run()
-        _time_answers(runner, project, RUN, [runner.run(project)], results)
-        project.edit()
-        _time_answers(runner, project, CHANGED, runner.update(project), results)
-        project.retrain()
-        _time_answers(runner, project, RETRAINED, runner.update(project), results)
+    project = setting.project.copy(f"run-{number}-{runner.name.replace(', ', '-')}")
+    runner.build(project).run()
+    _time_answers(runner, project, RUN, [runner.run(project)], results)
+    project.edit()
+    _time_answers(runner, project, CHANGED, runner.update(project), results)
+    project.retrain()
+    _time_answers(runner, project, RETRAINED, runner.update(project), results)
 
 
 def _time_answers(runner: Runner, project: Project, phase: str, commands: Sequence[Command], results: Results) -> None:
@@ -110,10 +121,11 @@ def _time_answers(runner: Runner, project: Project, phase: str, commands: Sequen
 def _first(runner: Builder, project: Project, commands: Sequence[Command]) -> First:
     """Time the first answers of a container, and remove it."""
     expected = project.answers()
-    first = first_answers(commands, runner.address, expected)
-    for command in runner.remove(project):
-        command.run()
-    return first
+    try:
+        return first_answers(commands, runner.address, runner.dialect, expected)
+    finally:
+        for command in runner.remove(project):
+            command.run()
 
 
 def import_and_load(project: Project) -> float:
@@ -128,22 +140,21 @@ def import_and_load(project: Project) -> float:
     return seconds
 
 
-def memory_round(setting: Setting, results: Results) -> None:
-    """Let every builder build from nothing once more, watched."""
-    for builder in setting.builders:
-        project = setting.project.copy(f"memory-{builder.name.replace(', ', '-')}")
-        builder.forget()
-        seen = peak(builder.build(project), builder.daemon)
-        results.add(f"{MEMORY}, largest process", builder.name, seen.largest)
-        results.add(f"{MEMORY}, all together", builder.name, seen.together)
+def memory_turn(setting: Setting, results: Results, builder: Builder) -> None:
+    """Let a builder build from nothing once more, watched."""
+    project = setting.project.copy(f"memory-{builder.name.replace(', ', '-')}")
+    builder.forget()
+    seen = peak(builder.build(project), builder.daemon)
+    results.add(f"{MEMORY}, largest process", builder.name, seen.largest)
+    results.add(f"{MEMORY}, all together", builder.name, seen.together)
 
 
-def size_round(setting: Setting, results: Results) -> None:
+def size_turn(setting: Setting, results: Results) -> None:
     """Build images of few packages and of many, and weigh them."""
     for number, (packages, (dependencies, bytecode)) in enumerate(SIZES.items()):
         project = Project(
             setting.project.folder.with_name(f"size-{number}"), setting.project.python, dependencies, bytecode
         )
         project.write().train("xgboost" if "xgboost" in packages else "logistic")
-        built = tiffin(setting.tiffin.pantry, "build", str(project.folder))
+        built = tiffin(setting.tiffin.pantry, "build", str(project.folder)).run()
         results.add(f"{SIZE}: {packages}", TIFFIN, built_size(setting.tiffin.pantry, built))

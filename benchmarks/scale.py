@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,15 @@ from tiffin.store.layout import LayoutStore
 from . import machine
 from .big_wheel import write_big_wheel
 from .command import Command
+from .measures import Measure, outcomes
 from .results import Results
-from .table import target_table
-from .targets import Target
+from .table import measure_table
 
 MEGABYTE = 1_000_000
 REAL = ["numpy", "scipy", "scikit-learn==1.9.1", "pandas==3.1.1"]
 SECONDS, BYTES = "seconds", "bytes"
 CUDA, SPLICE, BARE = "a CUDA wheel of 580 MB", "spliced layers", "read, inflate, two SHA-256 passes"
+STACK = "wheels of scikit-learn and pandas"
 FILES, WEIGHTS = (10_000, 40_000), (2_500_000_000, 10_000_000_000)
 SHARD = 1_000_000_000
 
@@ -84,7 +85,7 @@ def scale_round(results: Results, scratch: Path) -> None:
     """Measure everything once; `scratch` is a folder on a disk with 25 GB to spare."""
     wheels = _real_wheels(scratch)
     for who, mode in ((SPLICE, "splice"), (BARE, "bare")):
-        _keep(results, "wheels of scikit-learn and pandas", who, spent(_own(mode, scratch / mode, *wheels)))
+        _keep(results, STACK, who, spent(_own(mode, scratch / mode, *wheels)))
     wheel = write_big_wheel(scratch)
     for who, mode in ((SPLICE, "splice"), (BARE, "bare")):
         _keep(results, CUDA, who, spent(_own(mode, scratch / mode, wheel)))
@@ -100,22 +101,30 @@ def scale_round(results: Results, scratch: Path) -> None:
         shutil.rmtree(home / "data" / "blobs")
 
 
-def scale_targets(results: Results) -> list[Target]:
-    """What was promised of it."""
-    found = []
-    real = "wheels of scikit-learn and pandas"
-    if results.has(f"{real}: {SECONDS}", SPLICE):
-        ratio = results.median(f"{real}: {SECONDS}", SPLICE) / results.median(f"{real}: {SECONDS}", BARE)
-        found.append(Target(f"spliced layers, against {BARE}", 1.5, ratio, "times"))
-        found.append(Target(CUDA, 8, results.median(f"{CUDA}: {SECONDS}", SPLICE), "s"))
-        found.append(Target(f"{CUDA}, memory", 300, results.median(f"{CUDA}: {BYTES}", SPLICE) / MEGABYTE, "MB"))
+def _grown(what: str, small: str, large: str) -> Callable[[Results], float]:
+    """Say how much more of something the large project took than the small one."""
+    return lambda results: results.median(f"{large}: {what}", "build") / results.median(f"{small}: {what}", "build")
+
+
+def _linear() -> Iterator[Measure]:
     for unit, (small, large) in {"files": FILES, "GB of weights": WEIGHTS}.items():
         few, many = (f"{size if unit == 'files' else size / 1e9:g} {unit}" for size in (small, large))
         for what in (SECONDS, BYTES):
-            if results.has(f"{many}: {what}", "build"):
-                grown = results.median(f"{many}: {what}", "build") / results.median(f"{few}: {what}", "build")
-                found.append(Target(f"{many} against {few}: {what}", large / small * 1.1, grown, "times"))
-    return found
+            yield Measure(f"{many} against {few}: {what}", large / small * 1.1, "times", _grown(what, few, many))
+
+
+MEASURES = (
+    Measure(
+        f"spliced layers, against {BARE}",
+        1.5,
+        "times",
+        lambda results: results.median(f"{STACK}: {SECONDS}", SPLICE) / results.median(f"{STACK}: {SECONDS}", BARE),
+    ),
+    Measure(CUDA, 8, "s", lambda results: results.median(f"{CUDA}: {SECONDS}", SPLICE)),
+    Measure(f"{CUDA}, memory", 300, "MB", lambda results: results.median(f"{CUDA}: {BYTES}", SPLICE) / MEGABYTE),
+    *_linear(),
+)
+"""What was promised of it."""
 
 
 def scale_table(results: Results) -> str:
@@ -212,7 +221,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tiffin-scale-", dir="/var/tmp") as folder:
         scale_round(results, Path(folder))
     print(f"load {before:.1f} before, {machine.load():.1f} after\n")
-    print(scale_table(results), target_table(scale_targets(results)), sep="\n\n")
+    print(scale_table(results), measure_table(list(outcomes(MEASURES, results))), sep="\n\n")
 
 
 def child(mode: str, folder: str, *wheels: str) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tests.programs.client import Client
 from tests.programs.docker import dockerd
@@ -27,8 +25,11 @@ from .builder import Builder
 from .command import Command
 from .docker import Docker
 from .dockerfile import BASE, PIP, SHELF, UV
+from .kitchen import Kitchen
+from .ports import free_port
 from .project import Project
-from .tiffin import Tiffin
+from .results import Results
+from .tiffin import Tiffin, tiffin
 
 STACK = ["scikit-learn==1.9.1", "pandas==3.1.1", "xgboost-cpu==3.2.0"]
 BUMP = ["scikit-learn==1.9.1", "pandas==3.1.0", "xgboost-cpu==3.2.0"]
@@ -52,16 +53,25 @@ class Setting:
     pip: Docker
     uv: Docker
     buildah: Buildah
+    servers: list[Builder]
+    """Peers that bring a server of their own, or none, so that theirs is another image."""
+    versions: dict[str, str]
+    """Of those."""
+
+    @property
+    def alike(self) -> list[Builder]:
+        """Everyone who makes the same image, in the order of the tables."""
+        return [self.tiffin, self.pip, self.uv, self.buildah]
 
     @property
     def builders(self) -> list[Builder]:
         """Everyone who builds, in the order of the tables."""
-        return [self.tiffin, self.pip, self.uv, self.buildah]
+        return [*self.alike, *self.servers]
 
 
 @contextmanager
-def setting(scratch: Path) -> Iterator[Setting]:
-    """Make it, and stop what it started when the block ends."""
+def setting(scratch: Path, results: Results, wanted: Collection[str]) -> Iterator[Setting]:
+    """Make it, and stop what it started when the block ends; whoever is wanted and cannot be had is a failure."""
     with ExitStack() as stack:
         address, client = stack.enter_context(registry()), stack.enter_context(dockerd())
         pantry = scratch / "pantry"
@@ -73,28 +83,33 @@ def setting(scratch: Path) -> Iterator[Setting]:
         ours = Tiffin(scratch / "home", pantry, address, free_port())
         stack.callback(ours.remove_all)
         pip, uv = Docker(client, address, names.PIP, PIP), Docker(client, address, names.UV, UV)
-        yield Setting(project=project, bumped=bumped, tiffin=ours, pip=pip, uv=uv, buildah=buildah)
+        kitchen = Kitchen(stack, scratch, address, client, project)
+        servers, versions = kitchen.invite(results, wanted)
+        yield Setting(
+            project=project,
+            bumped=bumped,
+            tiffin=ours,
+            pip=pip,
+            uv=uv,
+            buildah=buildah,
+            servers=servers,
+            versions=versions,
+        )
 
 
 def _projects(scratch: Path, pantry: Path) -> tuple[Project, Project]:
     """Lock the project, train it, and build it into the pantry; so too with another version of one package."""
     project = Project(scratch / "flowers", scratch / "plain" / "bin" / "python", STACK).write()
-    tiffin(pantry, "lock", str(project.folder))
+    tiffin(pantry, "lock", str(project.folder)).run()
     project.pin()
     shelf.plain_environment(project)
     project.train("xgboost")
     bumped = replace(project.copy("bumped"), dependencies=BUMP)
     bumped.take(bumped)
-    tiffin(pantry, "lock", str(bumped.folder))
+    tiffin(pantry, "lock", str(bumped.folder)).run()
     for each in (bumped, project):
-        tiffin(pantry, "build", str(each.folder))
+        tiffin(pantry, "build", str(each.folder)).run()
     return project, bumped
-
-
-def tiffin(home: Path, *arguments: str) -> str:
-    """Run tiffin on a home."""
-    environment = {**os.environ, "TIFFIN_HOME": str(home), "TIFFIN_PROGRESS": "none"}
-    return Command([sys.executable, "-m", "tiffin", *arguments], environment).run()
 
 
 def _share(scratch: Path, pantry: Path, docker: Client, buildah: Buildah) -> None:
@@ -128,18 +143,23 @@ def _unpack_server(pantry: Path, target: Path) -> None:
 
 def built_size(home: Path, built: str) -> int:
     """Weigh a built image as it would be pushed: its config and compressed layers, in bytes."""
-    rows = json.loads(tiffin(home, "images", "--json"))
+    rows = json.loads(tiffin(home, "images", "--json").run())
     return int(next(row["size"] for row in rows if row["digest"] == built.partition("@")[2]))
 
 
 def pushed_size(reference: str) -> int:
     """Weigh an image in the registry: its config and compressed layers, in bytes."""
-    manifest = json.loads(Command(["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}"]).run())
+    manifest = _pushed(reference)
     return sum(int(part["size"]) for part in [manifest["config"], *manifest["layers"]])
 
 
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def pushed_layers(reference: str) -> int:
+    """Count the layers of an image in the registry, the base's too."""
+    return len(_pushed(reference)["layers"])
+
+
+def _pushed(reference: str) -> dict[str, Any]:
+    """Read the manifest of an image in the registry."""
+    inspect = ["skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{reference}"]
+    manifest: dict[str, Any] = json.loads(Command(inspect).run())
+    return manifest

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .names import BARE, BUILD, CHANGED, COLD, FIRST, LIVE, MEMORY, PHASES, PUSH, RETRAINED, RUN, SIZE
+from .measures import MEGABYTE, Outcome
+from .names import BARE, BUILD, CHANGED, COLD, FIRST, LAYERS, LIVE, MEMORY, PHASES, PUSH, RETRAINED, RUN, SIZE
 from .results import Results
-from .targets import MEGABYTE, Target
 
 NONE = "-"
 BEGIN = "<!-- figures: begin -->"
@@ -67,26 +67,27 @@ def _cell(results: Results, what: str, who: str) -> str:
 
 
 def size_table(results: Results, builders: Sequence[str]) -> str:
-    """Write how large images are, compressed, and how much memory their builds take, in MB."""
+    """Write how large images are, as pushed, how many layers they have, and how much memory builds take."""
     kinds = sorted({what for what, _ in results.samples if what.startswith((SIZE, MEMORY))})
-    rows = [[what, *(_size_cell(results, what, who) for who in builders)] for what in kinds]
-    return markdown(["MB", *builders], rows)
+    rows = [[f"{what}, MB", *(_size_cell(results, what, who) for who in builders)] for what in kinds]
+    layers = [f"{results.median(LAYERS, who):.0f}" if results.has(LAYERS, who) else NONE for who in builders]
+    return markdown(["", *builders], [*rows, [LAYERS, *layers]])
 
 
 def _size_cell(results: Results, what: str, who: str) -> str:
     return megabytes(results.median(what, who)) if results.has(what, who) else NONE
 
 
-def target_table(targets: Sequence[Target]) -> str:
+def measure_table(outcomes: Sequence[Outcome]) -> str:
     """Write what was promised, what was measured, and whether it was reached."""
     rows = [
         [
-            target.claim,
-            f"{'≥' if target.at_least else '≤'} {target.limit:.3g} {target.unit}",
-            f"{target.measured:.3g} {target.unit}",
-            "yes" if target.reached else "**no**",
+            outcome.measure.claim,
+            f"{'≥' if outcome.measure.at_least else '≤'} {outcome.measure.limit:.3g} {outcome.measure.unit}".strip(),
+            f"{outcome.value:.3g} {outcome.measure.unit}".strip(),
+            "yes" if outcome.reached else "**no**",
         ]
-        for target in targets
+        for outcome in outcomes
     ]
     return markdown(["target", "limit", "measured", "reached"], rows)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from . import names
 from .base import base_files
 from .command import Command
+from .dialect import OURS, Dialect
 from .project import Project
 
 DOWNLOADS = ["wheels", "urls", "uv", "debian"]
@@ -29,6 +30,7 @@ class Tiffin:
     port: int
     name: str = names.TIFFIN
     daemon: int | None = None
+    dialect: Dialect = OURS
 
     @property
     def address(self) -> str:
@@ -47,7 +49,7 @@ class Tiffin:
 
     def build(self, project: Project) -> Command:
         """`tiffin build`, from the lock."""
-        return self._tiffin("build", "--locked", str(project.folder))
+        return tiffin(self.home, "build", "--locked", str(project.folder))
 
     def push(self, project: Project) -> Command:
         """Push by skopeo, until tiffin does."""
@@ -68,16 +70,19 @@ class Tiffin:
 
     def remove(self, project: Project) -> Sequence[Command]:
         """`tiffin rm --force`."""
-        return [self._tiffin("rm", "--force", project.name)]
+        return [tiffin(self.home, "rm", "--force", project.name)]
 
     def remove_all(self) -> None:
         """Stop and forget every container of this home."""
-        for container in json.loads(self._tiffin("ps", "--all", "--json").run()):
-            self._tiffin("rm", "--force", container["name"]).run()
+        for container in json.loads(tiffin(self.home, "ps", "--all", "--json").run()):
+            tiffin(self.home, "rm", "--force", container["name"]).run()
 
     def _run(self, project: Project, what: str) -> Command:
-        return self._tiffin("run", "--detach", "--name", project.name, "--publish", str(self.port), what)
+        return tiffin(self.home, "run", "--detach", "--name", project.name, "--publish", str(self.port), what)
 
-    def _tiffin(self, *arguments: str) -> Command:
-        environment = {**os.environ, "TIFFIN_HOME": str(self.home), "TIFFIN_PROGRESS": "none"}
-        return Command([sys.executable, "-m", "tiffin", *arguments], environment)
+
+def tiffin(home: Path, *arguments: str) -> Command:
+    """Run tiffin on a home as it runs where it is installed: with its bytecode, which pip would have made."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    own = {"TIFFIN_HOME": str(home), "TIFFIN_PROGRESS": "none"}
+    return Command([sys.executable, "-m", "tiffin", *arguments], {**environment, **own})

@@ -32,11 +32,11 @@ def wait_until_ready(address: str, logs: Callable[[], str]) -> None:
     wait_until(lambda: answers(address, "/v2/health/ready"), lambda: f"{address} is ready\n{logs()}")
 
 
-def predict(address: str, rows: list[Any]) -> dict[str, Any]:
-    """Ask for predictions of plain rows; raises AssertionError for anything but an answer."""
+def predict(address: str, rows: object, path: str = "/predict") -> dict[str, Any]:
+    """Ask for predictions of rows, as the server wants them; raises AssertionError for anything but an answer."""
     connection = http.client.HTTPConnection(address, timeout=DEADLINE_SECONDS)
     try:
-        connection.request("POST", "/predict", json.dumps(rows), {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps(rows), {"Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read().decode()
     finally:

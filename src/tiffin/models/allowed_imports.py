@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import re
 import tomllib
 from collections.abc import Collection
+from pathlib import Path
 
 import msgspec
 
@@ -57,11 +57,11 @@ class AllowedImports(msgspec.Struct, frozen=True, kw_only=True):
 @functools.lru_cache(maxsize=4096)
 def reason(module: str, name: str, kind: str) -> str | None:
     """Why the name is harmless in a file of this kind; None where nothing says that it is."""
-    for allowance, modules, names in _patterns():
+    for allowance in _allowances():
         if (
             allowance.only in ("", kind)
-            and modules.fullmatch(module)
-            and names.fullmatch(name)
+            and _pattern(allowance.modules).fullmatch(module)
+            and _pattern(allowance.names).fullmatch(name)
             and name not in allowance.never
         ):
             return allowance.reason
@@ -70,10 +70,15 @@ def reason(module: str, name: str, kind: str) -> str | None:
 
 @functools.cache
 def _text() -> bytes:
-    return importlib.resources.files("tiffin.models").joinpath(LIST).read_bytes()
+    return Path(__file__).with_name(LIST).read_bytes()
 
 
 @functools.cache
-def _patterns() -> list[tuple[Allowance, re.Pattern[str], re.Pattern[str]]]:
-    allowances = msgspec.convert(tomllib.loads(_text().decode())["allow"], list[Allowance])
-    return [(one, re.compile(one.modules, re.ASCII), re.compile(one.names, re.ASCII)) for one in allowances]
+def _allowances() -> list[Allowance]:
+    return msgspec.convert(tomllib.loads(_text().decode())["allow"], list[Allowance])
+
+
+@functools.cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern when it is asked first: one model needs a few of them, and all take as long as a build."""
+    return re.compile(text, re.ASCII)

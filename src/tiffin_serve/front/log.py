@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
 
 
 def say(sentence: str) -> None:
@@ -13,7 +12,7 @@ def say(sentence: str) -> None:
     print(f"tiffin: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - the container's log is standard error
 
 
-def report(message: str, **fields: Any) -> None:
+def report(message: str, **fields: object) -> None:
     """Log an error as one line of JSON."""
     line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "level": "error", "message": message, **fields}
     print(json.dumps(line, default=str), file=sys.stderr, flush=True)  # noqa: T201 - the container's log

@@ -6,20 +6,18 @@ loading the model is what everyone waits for.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import shutil
 import socket
-import tempfile
+import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tiffin_serve.front.child import Child
 from tiffin_serve.front.log import say
 from tiffin_serve.front.sockets import listeners
 
+TYPE_CHECKING = False  # `typing` is heavy, too
 if TYPE_CHECKING:
     from tiffin_serve.protocol.service import Service
 
@@ -30,16 +28,26 @@ SERVICE = "/opt/tiffin/service.json"
 
 def main(arguments: list[str] | None = None) -> int:
     """Play the role that is asked for; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="tiffin", description="Serve the model of this image.", allow_abbrev=False)
-    parser.add_argument("role", nargs="?", default="all", choices=["all", "front", "worker"])
-    parser.add_argument("--service", type=Path, default=Path(SERVICE), help=f"what to serve (default: {SERVICE})")
-    options = parser.parse_args(arguments)
+    roles = {"all": _all, "front": _front, "worker": _worker}
+    role, service = _options(sys.argv[1:] if arguments is None else arguments, list(roles))
     try:
-        roles = {"all": _all, "front": _front, "worker": _worker}
-        return roles[options.role](options.service, _environment(options.service))
+        return roles[role](service, _environment(service))
     except (OSError, ValueError) as error:
         say(error.strerror if isinstance(error, OSError) and error.filename is None and error.strerror else str(error))
         return USAGE
+
+
+def _options(arguments: list[str], roles: list[str]) -> tuple[str, Path]:
+    """Read the arguments; what every image says, one role, needs no parser, whose import the worker would wait for."""
+    if len(arguments) == 1 and arguments[0] in roles:
+        return arguments[0], Path(SERVICE)
+    import argparse  # noqa: PLC0415 - as said above
+
+    parser = argparse.ArgumentParser(prog="tiffin", description="Serve the model of this image.", allow_abbrev=False)
+    parser.add_argument("role", nargs="?", default="all", choices=roles)
+    parser.add_argument("--service", type=Path, default=Path(SERVICE), help=f"what to serve (default: {SERVICE})")
+    options = parser.parse_args(arguments)
+    return options.role, options.service
 
 
 def _read(path: Path, drain_seconds: float | None) -> Service:
@@ -75,9 +83,11 @@ def _environment(service: Path) -> dict[str, str]:
 
 def _all(document: Path, environment: Mapping[str, str]) -> int:
     drain = _drain_seconds(environment)
-    folder = Path(tempfile.mkdtemp(prefix="tiffin-", dir="/tmp"))  # a long TMPDIR fits no socket
+    folder = Path("/tmp", f"tiffin-{os.urandom(8).hex()}")  # noqa: S108 - made for us alone; a long TMPDIR fits no socket
+    folder.mkdir(mode=0o700)
+    path = folder / "worker.sock"
     try:
-        path, token = folder / "worker.sock", os.urandom(16).hex()
+        token = os.urandom(16).hex()
         sockets = listeners(os.environ)
         hall = _hall(path)
         handed_in = {"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"}
@@ -95,7 +105,8 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
             raise
         return _run(service, sockets, hall, token, child)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        path.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _front(document: Path, environment: Mapping[str, str]) -> int:

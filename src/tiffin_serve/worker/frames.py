@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 from typing import Any, Optional, Sequence, Tuple
@@ -54,6 +55,12 @@ class FrameReader:
                 return None
             have += got
         return json.loads(head), body
+
+    def is_idle(self, seconds: float) -> bool:
+        """Wait so long for something to read, and say whether nothing came."""
+        waiting = select.poll()
+        waiting.register(self._connection, select.POLLIN)
+        return not self._rest and not waiting.poll(1000 * seconds)
 
     def _fill(self, size: int) -> bool:
         while len(self._rest) < size:

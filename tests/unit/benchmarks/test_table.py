@@ -2,9 +2,20 @@
 
 import pytest
 from benchmarks import names
+from benchmarks.measures import Measure, Outcome
 from benchmarks.results import Results
-from benchmarks.table import BEGIN, END, build_table, markdown, megabytes, replaced, run_table, seconds, target_table
-from benchmarks.targets import Target
+from benchmarks.table import (
+    BEGIN,
+    END,
+    build_table,
+    markdown,
+    measure_table,
+    megabytes,
+    replaced,
+    run_table,
+    seconds,
+    size_table,
+)
 
 
 def test_a_table_has_a_row_a_line_and_figures_to_the_right() -> None:
@@ -38,11 +49,18 @@ def test_the_run_table_sets_every_engine_beside_the_bare_time() -> None:
 
 
 def test_a_target_says_whether_it_was_reached() -> None:
-    missed = Target("build", 0.2, 0.31, "s")
-    reached = Target("faster", 4, 5.234, "times", at_least=True)
-    lines = target_table([missed, reached]).splitlines()
+    missed = Outcome(Measure("build", 0.2, "s", lambda _: 0.31), 0.31)
+    reached = Outcome(Measure("faster", 4, "times", lambda _: 5.234, at_least=True), 5.234)
+    lines = measure_table([missed, reached]).splitlines()
     assert lines[2] == "| build | ≤ 0.2 s | 0.31 s | **no** |"
     assert lines[3] == "| faster | ≥ 4 times | 5.23 times | yes |"
+
+
+def test_sizes_are_in_megabytes_and_layers_are_counted() -> None:
+    results = Results()
+    results.add(f"{names.SIZE}: all", "a", 92_840_000)
+    results.add(names.LAYERS, "a", 17)
+    assert size_table(results, ["a", "b"]).splitlines()[2:] == ["| size: all, MB | 92.8 | - |", "| layers | 17 | - |"]
 
 
 def test_the_page_keeps_what_stands_around_the_figures() -> None:

@@ -104,3 +104,18 @@ def test_a_worker_that_reads_a_cut_stream_sees_its_end() -> None:
             near.sendall(whole[:length])
             near.shutdown(socket.SHUT_WR)
             assert worker.FrameReader(far).read() is None
+
+
+def test_a_reader_is_idle_only_while_nothing_has_come() -> None:
+    two = b"".join(worker.encode({"id": number}) for number in (1, 2))
+    with pair() as (near, far):
+        reader = worker.FrameReader(far)
+        assert reader.is_idle(0)
+        near.sendall(two)
+        assert not reader.is_idle(60)
+        assert reader.read() is not None
+        assert not reader.is_idle(60)
+        assert reader.read() is not None
+        assert reader.is_idle(0)
+        near.close()
+        assert not reader.is_idle(60)
