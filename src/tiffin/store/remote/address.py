@@ -33,7 +33,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The repository as people know it, registry included."""
-        return f"{DOCKER_HUB if self.host == _HUB_HOST else self.host}/{self.repository}"
+        return f"{login_host(self.host)}/{self.repository}"
 
     def keys(self) -> Iterator[str]:
         """What credentials for it are kept under, the closest first: podman's keys may go down to the repository."""
@@ -46,6 +46,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     def _hosts(self) -> tuple[str, ...]:
         return _HUB_KEYS if self.host == _HUB_HOST else (self.host,)
+
+
+def login_host(host: str) -> str:
+    """The name that people have for a registry's host."""
+    return DOCKER_HUB if host == _HUB_HOST else host
 
 
 def is_loopback(host: str) -> bool:
