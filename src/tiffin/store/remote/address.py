@@ -35,6 +35,16 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
         """The repository as people know it, registry included."""
         return f"{login_host(self.host)}/{self.repository}"
 
+    @classmethod
+    def of_host(cls, host: str) -> Address:
+        """Find a registry by its host alone; Docker Hub has several."""
+        return cls.of(Reference(registry=host, repository="any"))
+
+    @property
+    def login_key(self) -> str:
+        """What a login to the whole registry is kept under."""
+        return self._hosts()[0]
+
     def keys(self) -> Iterator[str]:
         """What credentials for it are kept under, the closest first: podman's keys may go down to the repository."""
         for host in self._hosts():

@@ -93,6 +93,11 @@ class Registry:
                 raise self._refusal(response, request, url)
         return response
 
+    @property
+    def asked_who(self) -> bool:
+        """Say whether the registry has wanted to know who asks."""
+        return self._authorizer.asked
+
     def _authorized(self, url: str, request: Request) -> urllib3.BaseHTTPResponse:
         """Ask one address; credentials are shown to the registry itself and to nobody it sends us to."""
         own = origin(url) == origin(self._address())

@@ -138,6 +138,10 @@ class RemoteStore:
         others = (name for name in self._nearby(descriptor.digest) if name != self.address.repository)
         return next(others, None)
 
+    def sibling(self, repository: str) -> RemoteStore:
+        """Return another repository of the same registry, for reading."""
+        return RemoteStore(self._registry, Address(host=self.address.host, repository=repository))
+
     def tag(self, name: str, descriptor: Descriptor) -> None:
         """Let a tag mean a manifest or index that is here, from now on."""
         data = self._documents.get(descriptor.digest) or read_document(self, descriptor)
