@@ -21,8 +21,8 @@ def tag(source: str, target: str, *, home: Home | None = None) -> str:
 
 
 def tags(repository: str) -> list[str]:
-    """List the tags of a repository of a registry, as the registry orders them."""
+    """List the tags of a repository of a registry in order; not every registry gives them so."""
     reference = Reference.parse(repository)
     if reference.tag or reference.digest:
         raise ConfigError(f"{repository!r} is one image", f"name the repository: `tiffin tags {reference.name}`")
-    return RemoteStore.of(reference).tags()
+    return sorted(RemoteStore.of(reference).tags())

@@ -14,6 +14,8 @@ import msgspec
 from tiffin.cli.amounts import BYTES, amount, human_size
 from tiffin.progress import Advanced, Event, Finished, Noted, Sink, Started, listening
 
+WORTH = 1_000_000
+"""Bytes from which it means something how fast they moved."""
 QUIET_SECONDS = 0.005
 """A step that ends sooner than this is not worth a line."""
 
@@ -76,7 +78,8 @@ class _Lines:
             return ""
         how = "cached" if event.cached else f"{'failed after ' if event.failed else ''}{event.seconds:.2f} s"
         if moved > 0:
-            how = f"{human_size(moved)} in {how}, {human_size(moved / event.seconds)}/s"
+            rate = f", {human_size(moved / event.seconds)}/s" if moved >= WORTH else ""
+            how = f"{human_size(moved)} in {how}{rate}"
         return f"{event.name:<9} {event.detail}  ({how})"
 
 
