@@ -18,10 +18,11 @@ BLOBS = 500
 """Blobs of one repository that are remembered, the latest first."""
 
 
-class _Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What one registry was seen to have: repository -> blobs, the latest first."""
+class _Repository(msgspec.Struct, frozen=True, kw_only=True):
+    """What a repository was seen to have, the latest first."""
 
-    repositories: dict[str, list[Digest]] = {}
+    name: str
+    blobs: list[Digest]
 
 
 class Whereabouts:
@@ -33,25 +34,26 @@ class Whereabouts:
 
     def add(self, address: Address, blobs: Iterable[Digest]) -> None:
         """Remember that a repository has these blobs."""
-        known = self._known(address.host).repositories
-        before = known.get(address.repository, [])
+        known = self._known(address.host)
+        before = next((seen.blobs for seen in known if seen.name == address.repository), [])
         latest = list(dict.fromkeys([*blobs, *before]))[:BLOBS]
         if set(latest) != set(before):
-            rest = [(name, digests) for name, digests in known.items() if name != address.repository]
-            told = _Known(repositories=dict([(address.repository, latest), *rest][:REPOSITORIES]))
-            self._records.put(_key(address.host), told)
+            others = [seen for seen in known if seen.name != address.repository]
+            told = [_Repository(name=address.repository, blobs=latest), *others]
+            self._records.put(_key(address.host), told[:REPOSITORIES])
 
     def nearby(self, host: str) -> Nearby:
         """Return what finds the repositories of a registry that have a blob."""
-        known = cache(lambda: self._known(host).repositories)
+        known = cache(lambda: self._known(host))
 
         def find(digest: Digest) -> Sequence[str]:
-            return [name for name, digests in known().items() if digest in digests]
+            return [seen.name for seen in known() if digest in seen.blobs]
 
         return find
 
-    def _known(self, host: str) -> _Known:
-        return self._records.get(_key(host), _Known) or _Known()
+    def _known(self, host: str) -> list[_Repository]:
+        """What is known of a registry's repositories, the latest first."""
+        return self._records.get(_key(host), list[_Repository]) or []
 
 
 def _key(host: str) -> Digest:
