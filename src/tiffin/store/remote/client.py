@@ -11,7 +11,7 @@ import msgspec
 import urllib3
 
 from tiffin.errors import DeniedError, TiffinError, UnavailableError
-from tiffin.network import PATIENCE, Body, Connections, Hints, Patience, origin, refusal, shown
+from tiffin.network import PATIENCE, READ_SECONDS, Body, Connections, Hints, Patience, origin, refusal, shown
 from tiffin.store.remote.address import Address, is_loopback, login_host
 from tiffin.store.remote.auth import Authorizer, Scopes
 from tiffin.store.remote.credentials import Credentials, find_credentials
@@ -39,6 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: Body = None
     expected: frozenset[int] = frozenset({200})
+    seconds: float = READ_SECONDS
 
 
 class _Fault(msgspec.Struct):
@@ -112,7 +113,7 @@ class Registry:
 
     def _sent(self, url: str, request: Request, known: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         headers = {**request.headers, **known}
-        return self.connections.ask(request.method, url, headers, request.body, follow=False)
+        return self.connections.ask(request.method, url, headers, request.body, follow=False, seconds=request.seconds)
 
     def follow(self, asked: str, location: str) -> str:
         """Return the address that an answer to a path or an address means by a location, its query and all.

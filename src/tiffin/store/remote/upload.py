@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 from urllib.parse import urlencode
 
 import msgspec
@@ -27,8 +27,9 @@ SMALL = 4 << 20
 """Bytes that are sent with the end of their upload, unless the registry says that it takes no less than more."""
 PIECE = 1 << 17
 """Bytes given to the connection at a time: few, because a time limit holds for each."""
-_CREATED = 201
-_ACCEPTED = 202
+END_SECONDS = 600.0
+"""For how long a registry may say nothing while it stores what it has: some copy it once more, whole."""
+_OK, _CREATED, _ACCEPTED, _EMPTY = 200, 201, 202, 204
 _RANGE = re.compile(r"(?:bytes[= ])?0-(\d+)(?:/.*)?")
 
 
@@ -51,7 +52,7 @@ class Uploads:
 
     def begin(self) -> Session:
         """Begin an upload."""
-        with closing(self._ask("POST", self._path, expected={_ACCEPTED})) as response:
+        with closing(self._ask("POST", self._path, _ACCEPTED)) as response:
             return self._session(self._path, response, 0)
 
     def mount(self, digest: Digest, repository: str) -> Session | None:
@@ -61,13 +62,13 @@ class Uploads:
         """
         path = f"{self._path}?{urlencode({'mount': digest, 'from': repository})}"
         scopes = (*self.scopes, f"repository:{repository}:pull")
-        with closing(self._ask("POST", path, scopes=scopes, expected={_CREATED, _ACCEPTED})) as response:
+        with closing(self._ask("POST", path, _CREATED, _ACCEPTED, scopes=scopes)) as response:
             return None if response.status == _CREATED else self._session(path, response, 0)
 
     def look(self, session: Session) -> Session | None:
         """Ask how far an upload got; None means that this cannot be known and nothing of it used."""
         try:
-            with closing(self._ask("GET", session.location, expected={200, _ACCEPTED, 204})) as response:
+            with closing(self._ask("GET", session.location, _OK, _ACCEPTED, _EMPTY)) as response:
                 offset = _acknowledged(response)
                 # "0-0" is what registries say of no byte and of one
                 return self._session(session.location, response, offset) if offset > 1 else None
@@ -81,9 +82,7 @@ class Uploads:
         end = session.offset + size
         where = {"Content-Range": f"{session.offset}-{end - 1}"} if session.offset else {}
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size), **where}
-        with closing(
-            self._ask("PATCH", session.location, headers=headers, body=body, expected={_ACCEPTED, 204})
-        ) as response:
+        with closing(self._ask("PATCH", session.location, _ACCEPTED, _EMPTY, headers=headers, body=body)) as response:
             return self._session(session.location, response, _acknowledged(response) or end)
 
     def end(self, session: Session, digest: Digest, rest: bytes) -> None:
@@ -93,7 +92,8 @@ class Uploads:
             {"Content-Range": f"{session.offset}-{session.offset + len(rest) - 1}"} if session.offset and rest else {}
         )
         headers = {"Content-Type": "application/octet-stream", **where}
-        with closing(self._ask("PUT", path, headers=headers, body=rest, expected={_CREATED, 204})) as response:
+        sent = {"headers": headers, "body": rest, "seconds": END_SECONDS}
+        with closing(self._ask("PUT", path, _CREATED, _EMPTY, **sent)) as response:
             said = response.headers.get("Docker-Content-Digest", digest)
         if said.startswith("sha256:") and said != digest:
             hint = self.registry.connections.hints.changed
@@ -101,29 +101,12 @@ class Uploads:
 
     def cancel(self, session: Session) -> None:
         """Let the registry forget an upload; one that it keeps costs it room and nothing else."""
-        with suppress(TiffinError), closing(self._ask("DELETE", session.location, expected={200, 202, 204})):
+        with suppress(TiffinError), closing(self._ask("DELETE", session.location, _OK, _ACCEPTED, _EMPTY)):
             pass
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        expected: set[int],
-        scopes: Scopes = (),
-        headers: Mapping[str, str] = {},
-        body: Body = None,
-    ) -> urllib3.BaseHTTPResponse:
-        return self.registry.ask(
-            Request(
-                method=method,
-                path=path,
-                scopes=scopes or self.scopes,
-                headers=headers,
-                body=body,
-                expected=frozenset(expected),
-            )
-        )
+    def _ask(self, method: str, path: str, *expected: int, **more: Any) -> urllib3.BaseHTTPResponse:
+        wanted = {"scopes": self.scopes, **more}
+        return self.registry.ask(Request(method=method, path=path, expected=frozenset(expected), **wanted))
 
     def _session(self, path: str, response: urllib3.BaseHTTPResponse, offset: int) -> Session:
         """Read where an upload goes on, its query and all; an answer about one that is known need not repeat it."""
