@@ -34,7 +34,7 @@ def copy(source: str, target: str, *, home: Home | None = None) -> str:
         return _into_layout(store, descriptor, end, target)
     reference = Reference.parse(target)
     if reference.registry:
-        return deliver(store, descriptor, reference, home, verb="copy")
+        return deliver(store, descriptor, reference, home)
     if reference.digest:
         raise ConfigError(f"a name here has no digest: {target!r}", "leave the digest out")
     image = read_image(store, descriptor)

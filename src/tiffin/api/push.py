@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
-from tiffin.build.contents import titles
+from tiffin.build import contents
 from tiffin.errors import ConfigError, DeniedError, NotFoundError, UnsupportedError
 from tiffin.oci.copy import AT_ONCE, children, copy
 from tiffin.oci.digest import Digest
@@ -56,7 +57,8 @@ def push(image: str, reference: str = "", *, home: Home | None = None) -> str:
     """Bring an image to a registry, and return its name there with its digest."""
     home = home or Home.of()
     target, found = _meant(image, reference, home)
-    return deliver(home.store, found.descriptor, target, home, verb="push")
+    titles = {descriptor.digest: title for title, descriptor in named_parts(found)}
+    return deliver(home.store, found.descriptor, target, home, verb="push", titles=titles)
 
 
 def plan_push(image: str, reference: str = "", *, home: Home | None = None) -> PushPlan:
@@ -83,12 +85,20 @@ def open_repository(reference: Reference, home: Home, *, beside: RemoteStore | N
     return RemoteStore.of(reference, writing=True, nearby=lambda digest: [*first, *known(digest)])
 
 
-def deliver(source: Store, descriptor: Descriptor, target: Reference, home: Home, *, verb: str) -> str:
+def deliver(
+    source: Store,
+    descriptor: Descriptor,
+    target: Reference,
+    home: Home,
+    *,
+    verb: str = "copy",
+    titles: Mapping[Digest, str] = {},
+) -> str:
     """Copy an image, or an index of images, into a registry under a name, and return that name with its digest."""
     if target.digest not in {None, descriptor.digest}:
         raise ConfigError(f"{target} names another digest than {descriptor.digest}", "leave the digest out")
     remote = open_repository(target, home, beside=source if isinstance(source, RemoteStore) else None)
-    copy(source, remote, descriptor, verb=verb)
+    copy(source, remote, descriptor, verb=verb, titles=titles)
     if target.tag or not target.digest:
         _tag(remote, target.tag or "latest", descriptor)
     home.whereabouts.add(remote.address, (part.digest for part in children(source, descriptor)))
@@ -111,11 +121,16 @@ def _meant(image: str, reference: str, home: Home) -> tuple[Reference, Image]:
     return target, find_image(home.store, image)
 
 
+def named_parts(image: Image) -> list[tuple[str, Descriptor]]:
+    """Every part of an image once, the manifest last, with what people call it."""
+    names = contents.titles(image.config.history, len(image.manifest.layers))
+    layers = {layer.digest: (title, layer) for title, layer in zip(names, image.manifest.layers, strict=True)}
+    return [*layers.values(), ("config", image.manifest.config), ("manifest", image.descriptor)]
+
+
 def _parts(image: Image, remote: RemoteStore) -> list[Part]:
     """Ask for every part, unless the manifest is there: then so is all that it names."""
-    names = titles(image.config.history, len(image.manifest.layers))
-    blobs = {layer.digest: (title, layer) for title, layer in zip(names, image.manifest.layers, strict=True)}
-    named = [*blobs.values(), ("config", image.manifest.config), ("manifest", image.descriptor)]
+    named = named_parts(image)
     if remote.exists(image.descriptor):
         return [_part(State.THERE, *name) for name in named]
     return parallel(lambda name: _asked(remote, *name), named, workers=AT_ONCE)

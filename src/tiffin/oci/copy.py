@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import BinaryIO, cast
 
-from tiffin.oci.digest import CHUNK
+from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import DOCUMENTS, INDEXES, Descriptor, Index, Manifest, decode_foreign
 from tiffin.oci.image import read_document
 from tiffin.oci.store import Mounts, Store
@@ -27,19 +27,23 @@ def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
     return [manifest.config, *manifest.layers]
 
 
-def copy(source: Store, target: Store, descriptor: Descriptor, *, verb: str = "copy") -> None:
+def copy(
+    source: Store, target: Store, descriptor: Descriptor, *, verb: str = "copy", titles: Mapping[Digest, str] = {}
+) -> None:
     """Copy content and all it points to; what the target has, or can have without it, is not moved.
 
-    `verb` is what people are told that happens to each part.
+    `verb` is what people are told that happens to each part, and `titles` what they call it.
     """
     if target.exists(descriptor) or (isinstance(target, Mounts) and target.mount(descriptor)):
         return
     # one that is there twice is sent once; the images of an index come one after another, and their blobs in parallel
     parts = {child.digest: child for child in children(source, descriptor)}
     at_once = 1 if descriptor.media_type in INDEXES else AT_ONCE
-    parallel(lambda child: copy(source, target, child, verb=verb), parts.values(), workers=at_once)
+    parallel(lambda child: copy(source, target, child, verb=verb, titles=titles), parts.values(), workers=at_once)
     with (
-        step(verb, descriptor.digest.short, total=descriptor.size, unit="bytes") as running,
+        step(
+            verb, titles.get(descriptor.digest, descriptor.digest.short), total=descriptor.size, unit="bytes"
+        ) as running,
         source.open(descriptor) as stream,
     ):
         target.put(descriptor, cast("BinaryIO", _Watched(stream, running.advance)))
