@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Mapping
 from typing import BinaryIO, cast
 
+from tiffin.errors import IntegrityError
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import DOCUMENTS, INDEXES, Descriptor, Index, Manifest, decode_foreign
 from tiffin.oci.image import read_document
@@ -14,6 +15,8 @@ from tiffin.progress import parallel, step
 
 AT_ONCE = 4
 """Blobs of an image on their way at a time."""
+DEEPEST = 5
+"""Documents above a layer: an index, one within it, a manifest, and one to spare."""
 
 
 def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
@@ -28,24 +31,32 @@ def children(store: Store, descriptor: Descriptor) -> list[Descriptor]:
 
 
 def copy(
-    source: Store, target: Store, descriptor: Descriptor, *, verb: str = "copy", titles: Mapping[Digest, str] = {}
+    source: Store,
+    target: Store,
+    descriptor: Descriptor,
+    depth: int = DEEPEST,
+    *,
+    verb: str = "copy",
+    titles: Mapping[Digest, str] = {},
 ) -> None:
     """Copy content and all it points to; what the target has, or can have without it, is not moved.
 
-    `verb` is what people are told that happens to each part, and `titles` what they call it.
+    `verb` is what people are told that happens to each part, and `titles` what they call it. Raises IntegrityError for
+    indexes within indexes within more of them than `depth`: listing one twice at each of thirty depths would make a
+    thousand million visits.
     """
     if target.exists(descriptor) or (isinstance(target, Mounts) and target.mount(descriptor)):
         return
+    if not depth:
+        raise IntegrityError(f"{descriptor.digest} lies below {DEEPEST} documents", "copy one image of it alone")
     # one that is there twice is sent once; the images of an index come one after another, and their blobs in parallel
-    parts = {child.digest: child for child in children(source, descriptor)}
+    below = {child.digest: child for child in children(source, descriptor)}
     at_once = 1 if descriptor.media_type in INDEXES else AT_ONCE
-    parallel(lambda child: copy(source, target, child, verb=verb, titles=titles), parts.values(), workers=at_once)
-    with (
-        step(
-            verb, titles.get(descriptor.digest, descriptor.digest.short), total=descriptor.size, unit="bytes"
-        ) as running,
-        source.open(descriptor) as stream,
-    ):
+    parallel(
+        lambda child: copy(source, target, child, depth - 1, verb=verb, titles=titles), below.values(), workers=at_once
+    )
+    title = titles.get(descriptor.digest, descriptor.digest.short)
+    with step(verb, title, total=descriptor.size, unit="bytes") as running, source.open(descriptor) as stream:
         target.put(descriptor, cast("BinaryIO", _Watched(stream, running.advance)))
 
 
