@@ -1,4 +1,4 @@
-"""A registry in this process that does what it is told, the wrong things included (distribution-spec 1.1, for reading).
+"""A registry in this process that does what it is told, the wrong things included (distribution-spec 1.1).
 
 Faults are put in the way of one request at a time, by a part of its path:
 `registry.faults["blobs/sha256:ab"] = [Fault(status=503), Fault(cut=100)]`.
@@ -20,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from faulty_uploads import Uploading
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor
 from tiffin.oci.image import Image
@@ -42,6 +43,12 @@ class Fault:
     ignore_range: bool = False
     shift: int = 0
     """A range is answered by one that begins so many bytes later, and says so."""
+    take: int | None = None
+    """The connection ends after so many bytes of what is sent, which are kept."""
+    keep: int | None = None
+    """So many bytes of what is sent are kept; it is all read."""
+    forget: bool = False
+    """The upload is forgotten first."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,9 @@ class Asked:
     authorization: str
     range: str
     host: str
+    length: int = 0
+    """Bytes of content announced."""
+    content_range: str = ""
 
 
 @dataclass
@@ -80,6 +90,17 @@ class FaultyRegistry:
     tokens: dict[str, int] = field(default_factory=dict)
     bought: list[str] = field(default_factory=list)
     """The scopes of each token."""
+    elsewhere: dict[str, set[str]] = field(default_factory=dict)
+    """Other repositories and the digests of the blobs they have, for mounts; their bytes are in `stored`."""
+    stored: dict[str, bytes] = field(default_factory=dict)
+    mounts: bool = True
+    least: int = 0
+    """The fewest bytes that it says a chunk may have."""
+    page: int = 1000
+    """The most tags it lists at a time."""
+    uploads: dict[str, bytearray] = field(default_factory=dict)
+    received: int = 0
+    """Bytes of blobs that were sent here."""
     lock: Any = field(default_factory=threading.Lock)
 
     def hold(self, image: Image, store: Store, *tags: str) -> Descriptor:
@@ -109,7 +130,7 @@ class FaultyRegistry:
         return Fault()
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Answers(Uploading, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     registry: FaultyRegistry
 
@@ -122,12 +143,19 @@ class _Answers(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer()
 
-    def do_POST(self) -> None:
-        self._answer()
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names are http.server's
 
     def _answer(self) -> None:
         known = self.headers.get("Authorization", "")
-        asked = Asked(self.command, self.path, known, self.headers.get("Range", ""), self.headers.get("Host", ""))
+        asked = Asked(
+            self.command,
+            self.path,
+            known,
+            self.headers.get("Range", ""),
+            self.headers.get("Host", ""),
+            int(self.headers.get("Content-Length", "0")),
+            self.headers.get("Content-Range", ""),
+        )
         with self.registry.lock:
             self.registry.asked.append(asked)
             waiting = next(
@@ -137,11 +165,13 @@ class _Answers(BaseHTTPRequestHandler):
         if fault.hang_up:
             self.close_connection = True
         elif fault.status:
-            self._send(fault.status, fault.body if fault.body is not None else b"{}", fault)
+            self.drain()
+            self.send(fault.status, fault.body if fault.body is not None else b"{}", fault)
         elif urlsplit(self.path).path == "/token":
             self._token(fault)
         elif not self._let_in(known):
-            self._send(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"who are you?"}]}', self._challenge())
+            self.drain()
+            self.send(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"who are you?"}]}', self._challenge())
         else:
             self._content(fault)
 
@@ -170,7 +200,7 @@ class _Answers(BaseHTTPRequestHandler):
         right = "Basic " + base64.b64encode(self.registry.login.encode()).decode()
         bought = form.get("refresh_token") == [self.registry.identity] if form else known in {right, ""}
         if not bought:
-            self._send(401, b"{}", fault)
+            self.send(401, b"{}", fault)
             return
         with self.registry.lock:
             token = f"token-{len(self.registry.bought)}"
@@ -178,42 +208,59 @@ class _Answers(BaseHTTPRequestHandler):
             anonymous = not form and not known
             self.registry.tokens[token] = 0 if anonymous and self.registry.login else self.registry.token_uses
         answer = {"token": token, "expires_in": self.registry.expires_in}
-        self._send(200, json.dumps(answer).encode(), fault)
+        self.send(200, json.dumps(answer).encode(), fault)
 
     def _content(self, fault: Fault) -> None:
+        if self.is_upload():
+            self.upload(fault)
+            return
+        if self.command == "PUT":
+            self.keep_manifest(fault)
+            return
+        if urlsplit(self.path).path.endswith("/tags/list"):
+            self._tags(fault)
+            return
         found = re.fullmatch(
             r"/v2/(?:(?P<name>.+)/(?P<kind>blobs|manifests)/(?P<what>[^/]+))?", urlsplit(self.path).path
         )
         if not found or not found["kind"]:
-            self._send(200 if found else 404, b"{}", fault)
+            self.send(200 if found else 404, b"{}", fault)
             return
         if found["kind"] == "blobs" and self.registry.storage:
-            self._send(307, b"", Fault(headers=(("Location", f"http://{self.registry.storage}{self.path}?signed=1"),)))
+            self.send(307, b"", Fault(headers=(("Location", f"http://{self.registry.storage}{self.path}?signed=1"),)))
             return
         held = self.registry.manifests if found["kind"] == "manifests" else {
             digest: ("application/octet-stream", data) for digest, data in self.registry.blobs.items()
         }  # fmt: skip
         if found["what"] not in held:
             body = b'{"errors":[{"code":"%s_UNKNOWN","message":"not here"}]}' % found["kind"][:-1].upper().encode()
-            self._send(404, body, fault)
+            self.send(404, body, fault)
             return
         media_type, data = held[found["what"]]
         digest = (("Docker-Content-Digest", str(Digest.of(data))),) if found["kind"] == "manifests" else ()
         self._send_content(data, fault, (("Content-Type", media_type), *digest))
 
+    def _tags(self, fault: Fault) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        tags = sorted(name for name in self.registry.manifests if not name.startswith("sha256:"))
+        left = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        most = min(self.registry.page, int(query["n"][0]))
+        link = f'<{urlsplit(self.path).path}?n={most}&last={left[most - 1]}>; rel="next"' if len(left) > most else ""
+        self.send(200, json.dumps({"name": "any", "tags": left[:most] or None}).encode(), fault, (("Link", link),))
+
     def _send_content(self, data: bytes, fault: Fault, headers: tuple[tuple[str, str], ...]) -> None:
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         data = data if fault.body is None else fault.body
         if not wanted or fault.ignore_range:
-            self._send(200, data, fault, headers)
+            self.send(200, data, fault, headers)
         elif int(wanted[1]) >= len(data):
-            self._send(416, b"", fault)
+            self.send(416, b"", fault)
         else:
             begin = int(wanted[1]) + fault.shift
             where = ("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
-            self._send(206, data[begin:], fault, (*headers, where))
+            self.send(206, data[begin:], fault, (*headers, where))
 
-    def _send(self, status: int, body: bytes, fault: Fault, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    def send(self, status: int, body: bytes, fault: Fault, headers: tuple[tuple[str, str], ...] = ()) -> None:
         self.send_response(status)
         for key, value in ({"Content-Length": str(len(body))} | dict(headers) | dict(fault.headers)).items():
             if value:

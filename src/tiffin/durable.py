@@ -27,7 +27,7 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def renamed(target: Path, *, by_way_of: Path | None = None) -> Iterator[BinaryIO]:
+def renamed(target: Path, *, by_way_of: Path | None = None, mode: int = 0o644) -> Iterator[BinaryIO]:
     """Write a file, readable by all whatever the umask, that takes the place of `target` when the context ends well.
 
     There is one temporary name for each target, locked while somebody writes it: who writes the same target waits, and
@@ -38,9 +38,9 @@ def renamed(target: Path, *, by_way_of: Path | None = None) -> Iterator[BinaryIO
     with room_in(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.parent.mkdir(exist_ok=True)
-    with room_in(target.parent), _only_writer(temporary) as file:
+    with room_in(target.parent), _only_writer(temporary, mode) as file:
         try:
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -63,10 +63,10 @@ def sweep(folder: Path) -> int:
 
 
 @contextmanager
-def _only_writer(path: Path) -> Iterator[BinaryIO]:
+def _only_writer(path: Path, mode: int) -> Iterator[BinaryIO]:
     """Open an empty file that nobody else writes, once whoever had it before has renamed it away or died."""
     while True:
-        with path.open("ab") as file:
+        with open(path, "ab", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if _is(path, file):
                 file.truncate(0)

@@ -26,7 +26,10 @@ _TEMPORARY = {408, 425, 429, 500, 502, 503, 504, 522}
 _DENIED = {401, 403, 407}
 _GONE = {404, 410}
 _CONNECTIONS = 8
-_TIMEOUT = urllib3.Timeout(connect=10, read=60)
+_CONNECT_SECONDS = 10
+READ_SECONDS = 60.0
+"""For how long a server may say nothing."""
+_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, redirect=10, status=0, other=0)
 _AS_IT_IS = urllib3.Retry(total=None, connect=0, read=0, redirect=False, status=0, other=0)
 _UNREACHABLE = (NewConnectionError, ConnectTimeoutError, ProxyError)
@@ -105,11 +108,19 @@ class Connections:
         self._making = threading.Lock()
 
     def ask(
-        self, method: str, url: str, headers: Mapping[str, str], body: Body = None, *, follow: bool = True
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body = None,
+        *,
+        follow: bool = True,
+        seconds: float = READ_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the answer, whatever its status, before its content is read.
 
-        Where redirects are followed, credentials stay with their host. Read the content under `translated` too.
+        Where redirects are followed, credentials stay with their host; `seconds` is how long silence is borne.
+        Read the content under `translated` too.
         """
         with self.translated(url):
             return self._pool(url).request(
@@ -119,7 +130,7 @@ class Connections:
                 headers={"Accept-Encoding": "identity", "User-Agent": f"tiffin/{__version__}", **headers},
                 preload_content=False,
                 retries=_REDIRECTS if follow else _AS_IT_IS,
-                timeout=_TIMEOUT,
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds),
             )
 
     @contextlib.contextmanager
@@ -179,7 +190,7 @@ def split_login(url: str) -> tuple[str, str]:
 def origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port: the place that credentials are for."""
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
 
 
 def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:

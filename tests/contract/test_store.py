@@ -27,6 +27,7 @@ from tiffin.store.remote.store import RemoteStore
 BLOB = b"layer" * 1000
 DESCRIPTOR = Descriptor.of(BLOB, LAYER)
 type_of_store = MemoryStore | LayoutStore
+type_of_any = type_of_store | RemoteStore
 
 
 @pytest.fixture(params=["memory", "layout"])
@@ -34,29 +35,62 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> type_of_store:
     return MemoryStore() if request.param == "memory" else LayoutStore(tmp_path / "store")
 
 
-class TestStore:
-    def test_what_is_put_is_read_back(self, store: type_of_store) -> None:
-        store.put(DESCRIPTOR, io.BytesIO(BLOB))
-        with store.open(DESCRIPTOR) as stream:
-            assert stream.read() == BLOB
-        assert store.exists(DESCRIPTOR)
+@pytest.fixture(params=["memory", "layout", "registry"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[type_of_any]:
+    if request.param != "registry":
+        yield MemoryStore() if request.param == "memory" else LayoutStore(tmp_path / "store")
+        return
+    with faulty_registry() as running:
+        yield RemoteStore.of(Reference.parse(f"{running.host}/iris"), {}, writing=True)
 
-    def test_an_absent_blob_is_not_found(self, store: type_of_store) -> None:
-        assert not store.exists(DESCRIPTOR)
+
+class TestStore:
+    def test_what_is_put_is_read_back(self, any_store: type_of_any) -> None:
+        any_store.put(DESCRIPTOR, io.BytesIO(BLOB))
+        with any_store.open(DESCRIPTOR) as stream:
+            assert stream.read() == BLOB
+        assert any_store.exists(DESCRIPTOR)
+
+    def test_an_absent_blob_is_not_found(self, any_store: type_of_any) -> None:
+        assert not any_store.exists(DESCRIPTOR)
         with pytest.raises(NotFoundError, match=DESCRIPTOR.digest.hex):
-            store.open(DESCRIPTOR)
+            any_store.open(DESCRIPTOR)
 
     @pytest.mark.parametrize("data", [BLOB[:-1], BLOB + b"x", b"X" + BLOB[1:], b""])
-    def test_other_bytes_than_described_are_refused_and_leave_nothing(self, store: type_of_store, data: bytes) -> None:
+    def test_other_bytes_than_described_are_refused_and_leave_nothing(
+        self, any_store: type_of_any, data: bytes
+    ) -> None:
         with pytest.raises(IntegrityError, match="sha256"):
-            store.put(DESCRIPTOR, io.BytesIO(data))
-        assert not store.exists(DESCRIPTOR)
+            any_store.put(DESCRIPTOR, io.BytesIO(data))
+        assert not any_store.exists(DESCRIPTOR)
 
-    def test_putting_twice_is_the_same_as_once(self, store: type_of_store) -> None:
-        store.put(DESCRIPTOR, io.BytesIO(BLOB))
-        store.put(DESCRIPTOR, io.BytesIO(BLOB))
-        assert store.exists(DESCRIPTOR)
+    def test_putting_twice_is_the_same_as_once(self, any_store: type_of_any) -> None:
+        any_store.put(DESCRIPTOR, io.BytesIO(BLOB))
+        any_store.put(DESCRIPTOR, io.BytesIO(BLOB))
+        assert any_store.exists(DESCRIPTOR)
 
+    def test_what_is_read_can_be_read_again_from_any_byte(self, any_store: type_of_any) -> None:
+        any_store.put(DESCRIPTOR, io.BytesIO(BLOB))
+        with any_store.open(DESCRIPTOR) as stream:
+            assert stream.read(100) == BLOB[:100]
+            assert stream.seek(50) == 50
+            assert stream.read(7) == BLOB[50:57]
+            assert stream.seek(4000) == 4000
+            assert stream.read() == BLOB[4000:]
+
+    def test_an_image_is_written_read_and_copied_whole(self, any_store: type_of_any) -> None:
+        any_store.put(DESCRIPTOR, io.BytesIO(BLOB))
+        config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(diff_ids=[DESCRIPTOR.digest]))
+        image = Image.make(config, [DESCRIPTOR], {})
+        image.write(any_store)
+        assert read_image(any_store, image.descriptor) == image
+        elsewhere = MemoryStore()
+        copy(any_store, elsewhere, image.descriptor)
+        assert read_image(elsewhere, image.descriptor) == image
+        assert elsewhere.exists(DESCRIPTOR)
+
+
+class TestWriting:
     def test_content_without_a_known_digest_is_ingested(self, store: type_of_store) -> None:
         with store.ingest() as writer:
             writer.write(BLOB[:100])
@@ -84,17 +118,6 @@ class TestStore:
             store.resolve("iris:latest")
         with pytest.raises(NotFoundError):
             store.untag("iris:latest")
-
-    def test_an_image_is_written_read_and_copied_whole(self, store: type_of_store) -> None:
-        store.put(DESCRIPTOR, io.BytesIO(BLOB))
-        config = ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(diff_ids=[DESCRIPTOR.digest]))
-        image = Image.make(config, [DESCRIPTOR], {})
-        image.write(store)
-        assert read_image(store, image.descriptor) == image
-        elsewhere = MemoryStore()
-        copy(store, elsewhere, image.descriptor)
-        assert read_image(elsewhere, image.descriptor) == image
-        assert elsewhere.exists(DESCRIPTOR)
 
 
 CONFIG_BYTES = encode(ImageConfig(architecture="amd64", os="linux", rootfs=RootFS(diff_ids=[DESCRIPTOR.digest])))
@@ -161,6 +184,8 @@ class TestReading:
         assert held.exists(DESCRIPTOR)
         with held.open(DESCRIPTOR) as stream:
             assert stream.read() == BLOB
+            stream.seek(10)
+            assert stream.read() == BLOB[10:], "as often as a copy that is cut off wants it"
 
     def test_what_is_not_held_is_not_found(self, held: type_of_held) -> None:
         other = Descriptor.of(b"other", LAYER)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from programs.registry import registry
 from scripts.script import matches, parse, play
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SCRIPTS = sorted(Path(__file__).parent.glob("*.txt"))
 
 
@@ -25,10 +30,21 @@ def test_a_script_prints_what_it_says(path: Path, tmp_path: Path, home: Path) ->
         "LANG": "C.UTF-8",
         **{name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_", "PYTHONPATH"))},
     }
-    try:
-        play(parse(path.read_text()), tmp_path, environment)
-    finally:
-        forget_all(environment)
+    text = path.read_text()
+    with contextlib.ExitStack() as running:
+        if "$REGISTRY" in text:
+            environment["REGISTRY"] = running.enter_context(own_registry())
+        running.callback(forget_all, environment)
+        play(parse(text), tmp_path, environment)
+
+
+@contextlib.contextmanager
+def own_registry() -> Iterator[str]:
+    """A registry of the script's own, where this machine has the program for it."""
+    if not shutil.which("docker-registry", path=SYSTEM_PATH):
+        pytest.skip("needs docker-registry")
+    with registry() as address:
+        yield address
 
 
 def forget_all(environment: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from tiffin.api.home import Home
+from tiffin.api.places import Source, open_files
 from tiffin.config.base import ARCHIVES, LAYOUT, split_name
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 from tiffin.layers.members import DIRECTORY
@@ -20,7 +21,6 @@ from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 from tiffin.packages.base_image import BaseImage, BaseLayer, PythonBuild
 from tiffin.progress import parallel, step
-from tiffin.store.layout import LayoutStore
 
 if TYPE_CHECKING:
     from tiffin.api.projects import Checkout
@@ -35,15 +35,10 @@ MEDIA_TYPES = {
 }
 """What a layer may be in the base -> what OCI calls the same bytes."""
 _REPLACED = re.compile(r"/(?:pyvenv\.cfg|bin/python|lib/python3\.\d+/site-packages)")
-_OFFICIAL = "docker.io/library/"
 FOLDERS = ("opt", "opt/venv", "opt/tiffin", "models", "app")
 """Folders of ours, parents first."""
 OWN = ("/opt/venv", "/opt/tiffin", "/models")
 """Those that must be empty in a base, so that nothing of it mixes with what the lock pins."""
-
-
-Source = tuple[Store, Callable[[], Descriptor]]
-"""A place that a base image comes from, and what finds out which of its images is meant."""
 
 
 def lock_base(checkout: Checkout, home: Home) -> BaseImage:
@@ -138,14 +133,7 @@ def base_source(checkout: Checkout) -> Source:
         raise NotFoundError(
             f"{checkout.file}: no {path} - at `$.image.base`", "a path is beside the file that names it"
         )
-    if base.kind == LAYOUT:
-        layout = LayoutStore(path)
-        return layout, partial(layout.resolve, name) if name else layout.only
-    from tiffin.store.archive import ArchiveStore
-
-    archive = ArchiveStore(path)
-    official = {known.removeprefix(_OFFICIAL): known for known in archive.names()}  # docker and skopeo spell them so
-    return archive, partial(archive.resolve, official.get(name, name)) if name else archive.only
+    return open_files(base.kind, path, name)
 
 
 def _image(source: Store, descriptor: Descriptor, checkout: Checkout) -> Image:

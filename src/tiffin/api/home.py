@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from tiffin.store.layout import LayoutStore
 from tiffin.store.records import Records
+
+if TYPE_CHECKING:
+    from tiffin.store.remote.whereabouts import Whereabouts
 
 
 class Home(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +40,13 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     def records(self, name: str) -> Records:
         """A folder of remembered results."""
         return Records(self.cache / "records" / name)
+
+    @property
+    def whereabouts(self) -> Whereabouts:
+        """Which repositories have which blobs, as far as is known."""
+        from tiffin.store.remote.whereabouts import Whereabouts
+
+        return Whereabouts(self.records("whereabouts"))
 
     def sweep(self) -> None:
         """Delete what builds that died left half-written."""

@@ -162,7 +162,19 @@ def _image(what: str, home: Home) -> tuple[str, Image]:
         return str(reference), image
     if what.startswith((".", "/")):
         raise NotFoundError(f"no folder {what}", "name a project's folder, or an image of `tiffin images`")
-    return what, find_image(home.store, what)
+    return what, _here_or_there(what, home)
+
+
+def _here_or_there(name: str, home: Home) -> Image:
+    """Find an image here; one that is not, and has a registry in its name, is pulled."""
+    try:
+        return find_image(home.store, name)
+    except NotFoundError:
+        if name.startswith("sha256:") or not (reference := Reference.parse(name)).registry:
+            raise
+    from tiffin.api.pull import pull_image
+
+    return pull_image(reference, home)
 
 
 def _run_options(options: Options, image_name: str, image: Image, engine: Engine) -> RunOptions:

@@ -15,6 +15,7 @@ from tiffin.errors import DeniedError, NotFoundError, TiffinError
 
 COMMANDS = {
     "build": "make the image of a project",
+    "copy": "bring an image from any place to any other",
     "diff": "say what changed between two images",
     "doctor": "say what this machine can do, and how to mend what it cannot",
     "explain": "say what every byte of an image is",
@@ -22,14 +23,20 @@ COMMANDS = {
     "init": "look at a folder, recognise the model and write tiffin.toml",
     "inspect": "show what an image or a container is",
     "lock": "pin every package of the image",
+    "login": "say who you are to a registry",
+    "logout": "forget who you are to a registry",
     "logs": "show what a container wrote",
     "predict": "ask a running container for predictions",
     "ps": "list containers",
+    "pull": "bring an image from a registry",
+    "push": "bring an image to a registry",
     "reproduce": "make an image again from what it carries, and compare",
     "rm": "remove containers",
     "run": "run a project or an image as a container",
     "sbom": "print what an image is made of",
     "stop": "stop containers: drain, then kill",
+    "tag": "give an image here one more name",
+    "tags": "list the tags of a repository",
 }
 """Every command and what it does; its module is imported when it is asked for, so that start-up stays short."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from tiffin.cli.table import human_size, show
+from tiffin.cli.amounts import human_size
+from tiffin.cli.table import show
 
 
 @click.command("diff")

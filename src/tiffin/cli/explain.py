@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from tiffin.cli.table import human_size, show
+from tiffin.cli.amounts import human_size
+from tiffin.cli.table import show
 
 PACKAGES = 15
 """Packages that people are shown; `--json` has all."""

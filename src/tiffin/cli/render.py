@@ -11,8 +11,11 @@ from typing import TextIO
 
 import msgspec
 
+from tiffin.cli.amounts import BYTES, amount, human_size
 from tiffin.progress import Advanced, Event, Finished, Noted, Sink, Started, listening
 
+WORTH = 1_000_000
+"""Bytes from which it means something how fast they moved."""
 QUIET_SECONDS = 0.005
 """A step that ends sooner than this is not worth a line."""
 
@@ -45,53 +48,75 @@ def as_json(out: TextIO) -> Sink:
 
 def plain(out: TextIO) -> Sink:
     """Write a line when a step ends."""
-    guard = threading.Lock()
+    guard, line = threading.Lock(), _Lines()
 
     def sink(event: Event) -> None:
-        line = _line(event)
-        if line:
-            with guard:
-                print(line, file=out, flush=True)
+        with guard:
+            if text := line(event):
+                print(text, file=out, flush=True)
 
     return sink
 
 
-def _line(event: Event) -> str:
-    if isinstance(event, Noted):
-        return f"note: {event.message}"
-    if isinstance(event, Finished) and (event.seconds >= QUIET_SECONDS or event.failed):
-        ending = "failed after " if event.failed else ""
-        how = "cached" if event.cached else f"{ending}{event.seconds:.2f} s"
+class _Lines:
+    """The line that an event is worth, or none; of bytes it says how many and how fast."""
+
+    def __init__(self) -> None:
+        self._moved: dict[int, int] = {}
+
+    def __call__(self, event: Event) -> str:
+        if isinstance(event, Started) and event.unit == BYTES:
+            self._moved[event.id] = 0
+        if isinstance(event, Advanced) and event.id in self._moved:
+            self._moved[event.id] += event.by
+        if isinstance(event, Noted):
+            return f"note: {event.message}"
+        if not isinstance(event, Finished):
+            return ""
+        moved = self._moved.pop(event.id, 0)
+        if event.seconds < QUIET_SECONDS and not event.failed:
+            return ""
+        how = "cached" if event.cached else f"{'failed after ' if event.failed else ''}{event.seconds:.2f} s"
+        if moved > 0:
+            rate = f", {human_size(moved / event.seconds)}/s" if moved >= WORTH else ""
+            how = f"{human_size(moved)} in {how}{rate}"
         return f"{event.name:<9} {event.detail}  ({how})"
-    return ""
 
 
 @contextmanager
 def _live() -> Iterator[Sink]:
     """Show running steps with rich, and finished ones as lines above them."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+    from rich.text import Text
+
+    class Amount(ProgressColumn):
+        """How far a step is."""
+
+        def render(self, task: Task) -> Text:
+            return Text(amount(task.completed, task.total, task.speed, task.elapsed, task.fields.get("unit", "")))
 
     console = Console(stderr=True, highlight=False)
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TimeElapsedColumn(),
+        Amount(),
         console=console,
         transient=True,
     )
     tasks: dict[int, TaskID] = {}
+    line = _Lines()
 
     def sink(event: Event) -> None:
         if isinstance(event, Started):
-            tasks[event.id] = bar.add_task(f"{event.name:<9} {event.detail}", total=event.total)
+            tasks[event.id] = bar.add_task(f"{event.name:<9} {event.detail}", total=event.total, unit=event.unit)
         elif isinstance(event, Advanced) and event.id in tasks:
             bar.advance(tasks[event.id], event.by)
         elif isinstance(event, Finished) and event.id in tasks:
             bar.remove_task(tasks.pop(event.id))
-        if line := _line(event):
-            console.print(line, markup=False, soft_wrap=True)
+        if text := line(event):
+            console.print(text, markup=False, soft_wrap=True)
 
     with bar:
         yield sink

@@ -9,14 +9,13 @@ from typing import Any
 import click
 import msgspec
 
+from tiffin.cli.amounts import human_size
 from tiffin.oci.documents import encode
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 """A digest, of which people read the first twelve digits."""
 _SIZES = {"size", "packed", "unpacked", "wasted"}
 """Columns of bytes."""
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-_THOUSAND = 1000
 
 
 def show(rows: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: bool) -> None:
@@ -37,12 +36,3 @@ def _cell(column: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return _DIGEST.sub(r"\1", str(value))
-
-
-def human_size(size: float) -> str:
-    """Write a number of bytes the way people read it, in powers of 1000 as docker does."""
-    for unit in _UNITS:
-        if size < _THOUSAND or unit == _UNITS[-1]:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= _THOUSAND
-    raise AssertionError

@@ -20,7 +20,7 @@ class Store(Protocol):
         ...
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
-        """Open the content for reading; raises NotFoundError where it is absent."""
+        """Open the content for reading, and for going back in it; raises NotFoundError where it is absent."""
         ...
 
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
@@ -64,6 +64,15 @@ class Referrers(Store, Protocol):
 
 class WritableStore(Referrers, Ingests, Protocol):
     """A store that a builder can write images into."""
+
+
+@runtime_checkable
+class Mounts(Protocol):
+    """A store that may have content elsewhere, and need not be sent it."""
+
+    def mount(self, descriptor: Descriptor) -> bool:
+        """Let content that is not here come from elsewhere in the same place; False where it has to be put."""
+        ...
 
 
 @runtime_checkable

@@ -183,11 +183,19 @@ class _Section(io.RawIOBase):
     def __init__(self, path: Path, extent: Extent) -> None:
         super().__init__()
         self._file = path.open("rb", buffering=0)
-        self._at = extent.offset
+        self._begin = self._at = extent.offset
         self._end = extent.offset + extent.size
 
     def readable(self) -> bool:
         return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        begin = {io.SEEK_SET: self._begin, io.SEEK_CUR: self._at, io.SEEK_END: self._end}[whence]
+        self._at = min(self._end, max(self._begin, begin + offset))
+        return self._at - self._begin
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer has no length
         view = memoryview(buffer)[: self._end - self._at]

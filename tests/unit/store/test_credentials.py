@@ -199,7 +199,7 @@ def test_a_registry_gets_the_credentials_it_asks_for(scheme: str, registry: Faul
     assert registry.asked[1].authorization == "", "nothing is shown to who did not ask"
     with pytest.raises(DeniedError, match=r"does not let us in without credentials|401") as caught:
         remote(registry, {"HOME": "/nonexistent"}).resolve("1")
-    assert f"`docker login` or `podman login` to {registry.host}" in (caught.value.hint or "")
+    assert f"`tiffin login {registry.host}`" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("scheme", ["basic", "bearer"])

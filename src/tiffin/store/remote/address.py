@@ -33,7 +33,17 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The repository as people know it, registry included."""
-        return f"{DOCKER_HUB if self.host == _HUB_HOST else self.host}/{self.repository}"
+        return f"{login_host(self.host)}/{self.repository}"
+
+    @classmethod
+    def of_host(cls, host: str) -> Address:
+        """Find a registry by its host alone; Docker Hub has several."""
+        return cls.of(Reference(registry=host, repository="any"))
+
+    @property
+    def login_key(self) -> str:
+        """What a login to the whole registry is kept under."""
+        return self._hosts()[0]
 
     def keys(self) -> Iterator[str]:
         """What credentials for it are kept under, the closest first: podman's keys may go down to the repository."""
@@ -46,6 +56,11 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
     def _hosts(self) -> tuple[str, ...]:
         return _HUB_KEYS if self.host == _HUB_HOST else (self.host,)
+
+
+def login_host(host: str) -> str:
+    """The name that people have for a registry's host."""
+    return DOCKER_HUB if host == _HUB_HOST else host
 
 
 def is_loopback(host: str) -> bool:

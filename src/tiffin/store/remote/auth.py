@@ -92,6 +92,11 @@ class Authorizer:
         self._credentials: Credentials | None = None
         self._tokens: dict[Scopes, Token] = {}
 
+    @property
+    def asked(self) -> bool:
+        """Say whether the registry has asked for credentials."""
+        return self._challenge is not None
+
     def header(self, scopes: Scopes) -> dict[str, str]:
         """Return the header for a request in need of these scopes; none before the registry has asked for one."""
         with self._lock:

@@ -11,10 +11,10 @@ import msgspec
 import urllib3
 
 from tiffin.errors import DeniedError, TiffinError, UnavailableError
-from tiffin.network import PATIENCE, Body, Connections, Hints, Patience, origin, refusal, shown
-from tiffin.store.remote.address import Address, is_loopback
+from tiffin.network import PATIENCE, READ_SECONDS, Body, Connections, Hints, Patience, origin, refusal, shown
+from tiffin.store.remote.address import Address, is_loopback, login_host
 from tiffin.store.remote.auth import Authorizer, Scopes
-from tiffin.store.remote.credentials import find_credentials
+from tiffin.store.remote.credentials import Credentials, find_credentials
 
 HTTP_REGISTRIES = "TIFFIN_HTTP_REGISTRIES"
 """The variable that names registries, by commas, that are asked without TLS."""
@@ -39,6 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: Body = None
     expected: frozenset[int] = frozenset({200})
+    seconds: float = READ_SECONDS
 
 
 class _Fault(msgspec.Struct):
@@ -53,15 +54,21 @@ class _Faults(msgspec.Struct):
 class Registry:
     """The API of one registry; threads may share it, and share its connections."""
 
-    def __init__(self, address: Address, environment: Mapping[str, str], patience: Patience = PATIENCE) -> None:
-        """Speak to the host of `address`, as who the machine knows us to be there; nothing is asked of it yet."""
+    def __init__(
+        self,
+        address: Address,
+        environment: Mapping[str, str],
+        patience: Patience = PATIENCE,
+        known: Credentials | None = None,
+    ) -> None:
+        """Speak to the host of `address`, as `known` or who the machine knows us to be; nothing is asked of it yet."""
         self.host = address.host
         self.patience = patience
         self.connections = Connections(_hints(address), _DIRECT if is_loopback(self.host) else {})
         self._plain = {name.strip() for name in environment.get(HTTP_REGISTRIES, "").split(",")} - {""}
         self._authorizer = Authorizer(
             self.host,
-            lambda: find_credentials(address.keys(), environment),
+            lambda: known or find_credentials(address.keys(), environment),
             self.connections,
             patience,
             self._may_be_plain,
@@ -80,12 +87,17 @@ class Registry:
             if response.status not in _REDIRECTS or request.method not in {"GET", "HEAD"}:
                 break
             response.close()
-            url = self._redirected(url, response.headers.get("Location", ""))
+            url = self.follow(url, response.headers.get("Location", ""))
             response = self._authorized(url, request)
         if response.status not in request.expected:
             with closing(response):
                 raise self._refusal(response, request, url)
         return response
+
+    @property
+    def asked_who(self) -> bool:
+        """Say whether the registry has wanted to know who asks."""
+        return self._authorizer.asked
 
     def _authorized(self, url: str, request: Request) -> urllib3.BaseHTTPResponse:
         """Ask one address; credentials are shown to the registry itself and to nobody it sends us to."""
@@ -101,9 +113,14 @@ class Registry:
 
     def _sent(self, url: str, request: Request, known: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         headers = {**request.headers, **known}
-        return self.connections.ask(request.method, url, headers, request.body, follow=False)
+        return self.connections.ask(request.method, url, headers, request.body, follow=False, seconds=request.seconds)
 
-    def _redirected(self, url: str, location: str) -> str:
+    def follow(self, asked: str, location: str) -> str:
+        """Return the address that an answer to a path or an address means by a location, its query and all.
+
+        Raises UnavailableError for one that is none, DeniedError for one that gives TLS up.
+        """
+        url = urljoin(self._address(), asked)
         target = urljoin(url, location)
         parts = urlsplit(target)
         if not location or parts.scheme not in {"http", "https"}:
@@ -154,7 +171,7 @@ def _said(response: urllib3.BaseHTTPResponse) -> str:
 def _hints(address: Address) -> Hints:
     return Hints(
         absent=f"check the name and the tag of {address.name}",
-        denied=f"`docker login` or `podman login` to {address.host} keeps credentials where they are looked for",
+        denied=f"`tiffin login {login_host(address.host)}` keeps a name and a password that may",
         busy=f"check the network; a registry without TLS must be named: `{HTTP_REGISTRIES}={address.host}`",
         refused=f"check that {address.host} is a registry",
         changed="pull it again; if it stays so, the registry's storage or a proxy on the way is damaged",

@@ -124,24 +124,35 @@ def _of_entry(entry: _Entry, path: Path, key: str) -> Credentials | None:
 
 
 def _ask(helper: str, key: str, environment: Mapping[str, str]) -> Credentials | None:
-    """Ask a credential helper (github.com/docker/docker-credential-helpers) what it keeps under a key."""
-    program = f"docker-credential-{helper}"
-    hint = f"install {program}, or take it out of the file that names it"
+    """Ask a credential helper what it keeps under a key."""
+    program = helper_program(helper)
+    said = ask_helper(program, "get", key, environment)
+    return None if said is None else _answer(said, program)
+
+
+def helper_program(helper: str) -> str:
+    """Return the program of a credential helper; raises ConfigError for a name that is none."""
     if not _HELPER.fullmatch(helper):
-        raise ConfigError(f"not the name of a credential helper: {helper!r}", hint)
+        raise ConfigError(f"not the name of a credential helper: {helper!r}", "mend the file that names it")
+    return f"docker-credential-{helper}"
+
+
+def ask_helper(program: str, verb: str, text: str, environment: Mapping[str, str]) -> bytes | None:
+    """Ask a credential helper (github.com/docker/docker-credential-helpers); None where it keeps nothing."""
+    hint = f"install {program}, or take it out of the file that names it"
     try:
         ended = subprocess.run(
-            [program, "get"], input=key.encode(), capture_output=True, env=environment, timeout=_HELPER_SECONDS,
+            [program, verb], input=text.encode(), capture_output=True, env=environment, timeout=_HELPER_SECONDS,
             check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise CommandError(f"cannot ask {program} for {key}: {error}", hint) from error
+        raise CommandError(f"cannot ask {program} to {verb} credentials: {error}", hint) from error
     if ended.returncode:
         said = (ended.stdout + ended.stderr).decode(errors="replace").strip()
         if _NONE_KEPT in said:
             return None
-        raise CommandError(f"{program} failed for {key}: {said or ended.returncode}", hint)
-    return _answer(ended.stdout, program)
+        raise CommandError(f"{program} {verb} failed: {said or ended.returncode}", hint)
+    return ended.stdout
 
 
 def _answer(text: bytes, program: str) -> Credentials | None:

@@ -55,6 +55,23 @@ class Download(io.RawIOBase):
                 self._patience.wait(error, self._failed)
                 self._resume()
 
+    def seekable(self) -> bool:
+        """Say that it can be read from elsewhere."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go on from another byte."""
+        wanted = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._descriptor.size}[whence]
+        if wanted != self._offset:
+            self._response.close()
+            self._offset = wanted
+            self._resume()
+        return self._offset
+
+    def tell(self) -> int:
+        """Return how many bytes are behind."""
+        return self._offset
+
     def close(self) -> None:
         """Hang up."""
         self._response.close()

@@ -1,47 +1,73 @@
-"""A repository of a registry as a store, for reading; writing comes with pushing."""
+"""A repository of a registry as a store (distribution-spec 1.1)."""
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import BinaryIO
 
 import urllib3
 
-from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
+from tiffin.errors import IntegrityError, NotFoundError, TiffinError, UnsupportedError
 from tiffin.network import PATIENCE, Patience
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import DOCUMENTS, Descriptor
-from tiffin.oci.image import DOCUMENT_LIMIT
+from tiffin.oci.image import DOCUMENT_LIMIT, read_document
 from tiffin.oci.reference import Reference
 from tiffin.store.remote.address import Address
 from tiffin.store.remote.client import Registry, Request
 from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
+from tiffin.store.remote.tags import list_tags
+from tiffin.store.remote.upload import Session, Upload, Uploads
 
 _ACCEPT = {"Accept": ", ".join(sorted(DOCUMENTS, reverse=True))}
 _BEGINNING = frozenset({200})
+_STORED = frozenset({200, 201, 202})
 _RESUMED = frozenset({200, PARTIAL, UNSATISFIABLE})
 
 
-class RemoteStore:
-    """What one repository holds; `resolve` takes its tags and digests."""
+Nearby = Callable[[Digest], Sequence[str]]
+"""Finds other repositories of the same registry that may have a blob, the likeliest first."""
 
-    def __init__(self, registry: Registry, address: Address) -> None:
-        """Read a repository; nothing is asked of its registry yet."""
+
+def nowhere(_: Digest) -> Sequence[str]:
+    """Know of no other repository."""
+    return ()
+
+
+class RemoteStore:
+    """What one repository holds; `resolve` takes its tags and digests.
+
+    What is put is seen when it is whole. Blobs that another repository may have are mounted instead of being sent.
+    """
+
+    def __init__(
+        self, registry: Registry, address: Address, *, writing: bool = False, nearby: Nearby = nowhere
+    ) -> None:
+        """Open a repository; nothing is asked of its registry yet. The right to write is asked for where `writing`."""
+        self.address = address
         self._registry = registry
-        self._address = address
-        self._scopes = (f"repository:{address.repository}:pull",)
+        self._uploads = Uploads(registry, address.repository)
+        self._scopes = self._uploads.scopes if writing else (f"repository:{address.repository}:pull",)
+        self._nearby = nearby
         self._documents: dict[Digest, bytes] = {}
+        self._begun: dict[Digest, Session] = {}
 
     @classmethod
     def of(
-        cls, reference: Reference, environment: Mapping[str, str] = os.environ, patience: Patience = PATIENCE
+        cls,
+        reference: Reference,
+        environment: Mapping[str, str] = os.environ,
+        patience: Patience = PATIENCE,
+        *,
+        writing: bool = False,
+        nearby: Nearby = nowhere,
     ) -> RemoteStore:
         """Find the repository that a reference names."""
         address = Address.of(reference)
-        return cls(Registry(address, environment, patience), address)
+        return cls(Registry(address, environment, patience), address, writing=writing, nearby=nearby)
 
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest or index that a tag or a digest means; raises NotFoundError.
@@ -77,19 +103,74 @@ class RemoteStore:
                 self._request("GET", descriptor, headers, expected=_RESUMED if offset else _BEGINNING)
             )
 
-        where = f"{self._address.name}@{descriptor.digest}"
+        where = f"{self.address.name}@{descriptor.digest}"
         download = Download(descriptor, where, begin, self._registry.connections, self._registry.patience)
         return io.BufferedReader(download)
 
-    def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:  # noqa: ARG002 - the seam's signature
-        """Refuse: a registry is only read yet."""
-        raise UnsupportedError(f"{self._address.name} is only read yet", "push with `skopeo copy`")
+    def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
+        """Keep the content, whole or not at all; raises IntegrityError when digest or size differ."""
+        if descriptor.media_type not in DOCUMENTS:
+            begun = self._begun.pop(descriptor.digest, None)
+            Upload(self._uploads, descriptor, stream, lambda: self.exists(descriptor), begun).run()
+            return
+        data = stream.read(descriptor.size + 1)
+        if Descriptor.of(data, descriptor.media_type).digest != descriptor.digest:
+            raise IntegrityError(f"{descriptor.digest}: the bytes given have another digest", "build or pull it again")
+        self._put_document(descriptor.digest, descriptor, data)
+
+    def mount(self, descriptor: Descriptor) -> bool:
+        """Take a blob over from another repository of the registry, without moving it; False where it has to be put."""
+        source = self.mountable(descriptor)
+        if source is None:
+            return False
+        try:
+            session = self._registry.patience.tried(lambda: self._uploads.mount(descriptor.digest, source))
+        except TiffinError:
+            return False  # putting it says what is wrong, if anything is
+        if session:
+            self._begun[descriptor.digest] = session
+        return session is None
+
+    def mountable(self, descriptor: Descriptor) -> str | None:
+        """Return the repository that a blob would be mounted from, which the registry may refuse; None for none."""
+        if descriptor.media_type in DOCUMENTS:
+            return None
+        others = (name for name in self._nearby(descriptor.digest) if name != self.address.repository)
+        return next(others, None)
+
+    def sibling(self, repository: str) -> RemoteStore:
+        """Return another repository of the same registry, for reading."""
+        return RemoteStore(self._registry, Address(host=self.address.host, repository=repository))
+
+    def tag(self, name: str, descriptor: Descriptor) -> None:
+        """Let a tag mean a manifest or index that is here, from now on."""
+        data = self._documents.get(descriptor.digest) or read_document(self, descriptor)
+        self._put_document(name, descriptor, data)
+
+    def tags(self) -> list[str]:
+        """List the tags, as the registry orders them; raises NotFoundError where there is no such repository."""
+        return list_tags(self._registry, self.address.repository, self._scopes)
+
+    def _put_document(self, name: str, descriptor: Descriptor, data: bytes) -> None:
+        request = Request(
+            method="PUT",
+            path=f"/v2/{self.address.repository}/manifests/{name}",
+            scopes=self._uploads.scopes,
+            headers={"Content-Type": descriptor.media_type},
+            body=data,
+            expected=_STORED,
+        )
+        with closing(self._registry.patience.tried(lambda: self._registry.ask(request))) as response:
+            said = response.headers.get("Docker-Content-Digest", "")
+        if said.startswith("sha256:") and said != descriptor.digest:
+            raise self._changed(f"{descriptor.digest} was sent, and the registry says that it took {said}", name)
+        self._documents[descriptor.digest] = data
 
     def _document(self, name: str) -> tuple[bytes, str, str]:
         """Read a manifest: its bytes, what kind it is, and the digest that the registry says it has."""
-        path = f"/v2/{self._address.repository}/manifests/{name}"
+        path = f"/v2/{self.address.repository}/manifests/{name}"
         request = Request(method="GET", path=path, scopes=self._scopes, headers=_ACCEPT)
-        where = f"{self._address.name}, {name}"
+        where = f"{self.address.name}, {name}"
         with closing(self._registry.ask(request)) as response:
             with self._registry.connections.translated(where):
                 data = response.read(DOCUMENT_LIMIT + 1)
@@ -110,9 +191,9 @@ class RemoteStore:
         expected: frozenset[int] = _BEGINNING,
     ) -> Request:
         kind = "manifests" if descriptor.media_type in DOCUMENTS else "blobs"
-        path = f"/v2/{self._address.repository}/{kind}/{descriptor.digest}"
+        path = f"/v2/{self.address.repository}/{kind}/{descriptor.digest}"
         accept = _ACCEPT if kind == "manifests" else {}
         return Request(method=method, path=path, scopes=self._scopes, headers={**accept, **headers}, expected=expected)
 
     def _changed(self, message: str, name: str) -> IntegrityError:
-        return IntegrityError(f"{self._address.name}, {name}: {message}", self._registry.connections.hints.changed)
+        return IntegrityError(f"{self.address.name}, {name}: {message}", self._registry.connections.hints.changed)

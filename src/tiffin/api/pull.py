@@ -1,0 +1,29 @@
+"""`pull`: bring an image from a registry into the store here."""
+
+from __future__ import annotations
+
+from tiffin.api.home import Home
+from tiffin.api.push import named_parts
+from tiffin.oci.copy import children, copy
+from tiffin.oci.image import Image, read_image
+from tiffin.oci.reference import Reference
+from tiffin.store.remote.store import RemoteStore
+
+
+def pull(reference: str, *, home: Home | None = None) -> str:
+    """Bring the image of a reference here, for this machine's platform, and return its name with its digest."""
+    wanted = Reference.parse(reference)
+    image = pull_image(wanted, home or Home.of())
+    return f"{wanted.name}@{image.descriptor.digest}"
+
+
+def pull_image(reference: Reference, home: Home) -> Image:
+    """Bring an image here whole; it has the reference's name here too, unless that is a digest alone."""
+    remote = RemoteStore.of(reference)
+    image = read_image(remote, remote.resolve(reference.digest or reference.tag or "latest"))
+    titles = {descriptor.digest: title for title, descriptor in named_parts(image)}
+    copy(remote, home.store, image.descriptor, verb="pull", titles=titles)
+    if reference.tag or not reference.digest:
+        home.store.tag(reference.tagged, image.descriptor)
+    home.whereabouts.add(remote.address, (part.digest for part in children(home.store, image.descriptor)))
+    return image
