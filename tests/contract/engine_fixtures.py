@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import shutil
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +15,20 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.memory import MemoryEngine, Process
 from tiffin.engine.spec import Container, ContainerSpec, Engine, Mount
 from tiffin.oci.digest import Digest
+from tiffin.oci.documents import LAYER_GZIP, Descriptor, ImageConfig, RootFS, RunConfig
+from tiffin.oci.image import Image
+from tiffin.oci.platform import Platform
+from tiffin.store.memory import MemoryStore
 
 DEADLINE = 20.0
 """Seconds that anything here may take before a test gives up."""
 IMAGE = Digest.of(b"an image")
+BUSYBOX = ["sh", "cat", "echo", "id", "ls", "sleep", "pwd", "touch", "grep", "kill", "hostname", "stat", "true", "wc"]
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -57,22 +66,7 @@ def make_busybox_layer(data: Path) -> Digest:
     (folder / "bin").mkdir()
     shutil.copy(static_busybox(), folder / "bin/busybox")
     (folder / "bin/busybox").chmod(0o755)
-    for name in [
-        "sh",
-        "cat",
-        "echo",
-        "id",
-        "ls",
-        "sleep",
-        "pwd",
-        "touch",
-        "grep",
-        "kill",
-        "hostname",
-        "stat",
-        "true",
-        "wc",
-    ]:
+    for name in BUSYBOX:
         (folder / "bin" / name).symlink_to("busybox")
     return digest
 
@@ -131,7 +125,65 @@ class MemoryBench:
         return ContainerSpec(name=name, image="busybox", digest=IMAGE, **settings)
 
 
-Bench = EmbeddedBench | MemoryBench
+class ClientBench:
+    """docker or podman with one image: busybox."""
+
+    def __init__(self, engine: ClientEngine) -> None:
+        store, self.image = busybox_image()
+        self.engine: Engine = engine
+        self.engine.load(store, self.image)
+
+    def spec(self, name: str, script: str, **more: Any) -> ContainerSpec:
+        """A container that runs a shell script."""
+        layers = tuple(self.image.config.rootfs.diff_ids)
+        settings = {"layers": layers, "env": {"PATH": "/bin"}, "argv": ("/bin/sh", "-c", script)} | more
+        return ContainerSpec(name=name, image="busybox", digest=self.image.descriptor.digest, **settings)
+
+    def program(self, name: str, program: str, **more: Any) -> ContainerSpec:
+        """A container that runs one of the programs that every engine has in these tests."""
+        return self.spec(name, SCRIPTS[program], **more)
+
+    def clear(self) -> None:
+        """Remove every container, so that the next test begins with none."""
+        for container in self.engine.list():
+            container.remove(force=True)
+
+
+Bench = EmbeddedBench | MemoryBench | ClientBench
+
+
+def busybox_image() -> tuple[MemoryStore, Image]:
+    """An image of one layer that has a shell."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(_entry("bin", tarfile.DIRTYPE, 0o755))
+        program = _entry("bin/busybox", tarfile.REGTYPE, 0o755)
+        data = static_busybox().read_bytes()
+        program.size = len(data)
+        tar.addfile(program, io.BytesIO(data))
+        for name in BUSYBOX:
+            link = _entry(f"bin/{name}", tarfile.SYMTYPE, 0o777)
+            link.linkname = "busybox"
+            tar.addfile(link)
+    packed = gzip.compress(archive.getvalue(), 1, mtime=0)
+    layer = Descriptor.of(packed, LAYER_GZIP)
+    config = ImageConfig(
+        architecture=Platform.here().architecture,
+        os="linux",
+        config=RunConfig(cmd=["/bin/sh"], labels={"from.image": "yes"}),
+        rootfs=RootFS(diff_ids=[Digest.of(archive.getvalue())]),
+    )
+    image = Image.make(config, [layer], {})
+    store = MemoryStore()
+    store.put(layer, io.BytesIO(packed))
+    image.write(store)
+    return store, image
+
+
+def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = kind, mode
+    return entry
 
 
 def python_mounts() -> tuple[Mount, ...]:
