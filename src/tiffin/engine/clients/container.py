@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 from tiffin.engine.clients import argv, refusals, seen
-from tiffin.engine.clients.follow import Reader
+from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.program import Program
 from tiffin.engine.spec import ContainerSpec, LogLine, State, Status
 from tiffin.errors import ConflictError, NotFoundError
@@ -75,16 +76,26 @@ class ClientContainer:
         """Read what it has written (see `Container.logs`)."""
         if self.state().status is Status.CREATED:
             return
-        command = argv.logs(self.id, follow=follow)
-        with self._program.reading(command) as process:
-            reader = Reader(process)
-            if follow:
+        given: Counter[str] = Counter()
+        if follow:
+            following, waiting = argv.logs(self.id, follow=True), argv.wait(self.id)
+            with self._program.reading(following) as process, self._program.reading(waiting) as waiter:
+                reader = Reader(process, waiter)
                 for burst in reader.bursts():
                     yield from burst
-            else:
-                yield from sorted((line for burst in reader.bursts() for line in burst), key=lambda line: line.time)
+            if reader.is_whole:
+                return
+            given = reader.given
+        yield from without(self._written(), given)
+
+    def _written(self) -> list[LogLine]:
+        command = argv.logs(self.id, follow=False)
+        with self._program.reading(command) as process:
+            reader = Reader(process)
+            lines = by_time(line for burst in reader.bursts() for line in burst)
             if status := process.wait():
                 raise self._program.refusal(command, status, "\n".join(reader.said))
+        return lines
 
     def remove(self, *, force: bool = False) -> None:
         """Forget it (see `Container.remove`)."""

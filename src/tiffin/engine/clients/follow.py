@@ -1,16 +1,22 @@
-"""A container's log out of the two pipes of `logs --timestamps`, in the order of its times."""
+"""A container's log out of the two pipes of `logs --timestamps`, in the order of its times.
+
+podman's `logs --follow` does not end with the container where it keeps no events. So `wait` runs beside it; when that
+ends first, the log is read once more from its start, and what was not given yet is.
+"""
 
 from __future__ import annotations
 
 import re
 import selectors
 import subprocess
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from tiffin.engine.clients.seen import read_line
 from tiffin.engine.spec import LogLine
 
 _CHUNK = 1 << 16
+_ENDED = "ended"
 _LONGEST = 1 << 14
 """Bytes after which docker breaks a line, and tells the time again."""
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
@@ -19,25 +25,34 @@ _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\
 class Reader:
     """Reads both pipes; what has no time was not written by the container but said by the program."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], waiter: subprocess.Popen[bytes] | None = None) -> None:
         self._pipes = {"stdout": process.stdout, "stderr": process.stderr}
+        self._waiter = waiter
         self._rest = dict.fromkeys(self._pipes, b"")
         self.said: list[str] = []
+        self.given: Counter[str] = Counter()
+        self.is_whole = True
 
     def bursts(self) -> Iterator[list[LogLine]]:
-        """Lines as they come, until both pipes end."""
+        """Lines as they come, until both pipes end or the waiter's does."""
+        waiting = {_ENDED: self._waiter.stdout} if self._waiter else {}
         with selectors.DefaultSelector() as selector:
-            for stream, pipe in self._pipes.items():
+            for stream, pipe in (self._pipes | waiting).items():
                 if pipe:
                     selector.register(pipe, selectors.EVENT_READ, stream)
-            while selector.get_map():
+            while any(key.data != _ENDED for key in selector.get_map().values()):
+                ready = [key for key, _ in selector.select()]
                 burst: list[LogLine] = []
-                for key, _ in selector.select():
+                for key in ready:
                     data = key.fileobj.read(_CHUNK)  # type: ignore[union-attr] # a pipe, unbuffered
-                    burst += self._lines(key.data, data)
+                    burst += self._lines(key.data, data) if key.data != _ENDED else ()
                     if not data:
                         selector.unregister(key.fileobj)
-                yield sorted(burst, key=lambda line: line.time)
+                self.given.update(line.stream for line in burst)
+                yield by_time(burst)
+                if any(key.data == _ENDED for key in ready):
+                    self.is_whole = False
+                    return
 
     def _lines(self, stream: str, data: bytes) -> Iterator[LogLine]:
         """Whole lines; at the end of a pipe what is left counts as one."""
@@ -50,6 +65,21 @@ class Reader:
                 yield read_line(joined(line).decode(errors="replace"), stream)
             else:
                 self.said.append(line.decode(errors="replace"))
+
+
+def by_time(lines: Iterable[LogLine]) -> list[LogLine]:
+    """Put lines of both streams in one order."""
+    return sorted(lines, key=lambda line: line.time)
+
+
+def without(lines: Iterable[LogLine], given: Counter[str]) -> Iterator[LogLine]:
+    """Leave out as many lines of each stream as were given before."""
+    left = given.copy()
+    for line in lines:
+        if left[line.stream]:
+            left[line.stream] -= 1
+        else:
+            yield line
 
 
 def joined(line: bytes) -> bytes:

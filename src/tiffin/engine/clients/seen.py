@@ -70,12 +70,16 @@ class Seen(msgspec.Struct, rename="pascal"):
     def as_state(self, spec: ContainerSpec) -> State:
         """What it is doing."""
         ended = self.state.status in _ENDED
+        started = _shown_time(self.state.started_at)
+        finished = _shown_time(self.state.finished_at) if ended else ""
         return State(
             status=Status.RUNNING if self.is_running() else Status.EXITED if ended else Status.CREATED,
             pid=self.state.pid if self.is_running() else 0,
             exit_code=self.state.exit_code if ended else None,
-            started=_shown_time(self.state.started_at),
-            finished=_shown_time(self.state.finished_at) if ended else "",
+            started=min(started, finished)
+            if ended
+            else started,  # podman may note a start after its short program's end
+            finished=finished,
             ports=tuple(_bound(port, self.network_settings.ports) for port in spec.ports) if self.is_running() else (),
             reason="memory" if self.state.oom_killed else self.state.error if ended else "",
         )
