@@ -17,7 +17,7 @@ SOCKETS = "dev.tiffin.sockets"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for in an image that says nothing, as in docker."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,62}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _VARIABLE = re.compile(r"[^=\0]+")
 _HIGHEST_PORT = 65535
 _HIGHEST_ID = (1 << 32) - 2
@@ -51,9 +51,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
 def container_spec(name: str, image: Image, options: RunOptions, accounts: Accounts | None = None) -> ContainerSpec:
     """Decide how a container of the image called `name` runs; raises ConfigError for what cannot be."""
     if not _NAME.fullmatch(options.name):
-        raise ConfigError(
-            f"not a container name: {options.name!r}", "a name has letters, digits and . _ -, from 2 to 63"
-        )
+        raise ConfigError(f"not a container name: {options.name!r}", "a name has letters, digits and . _ -, at most 63")
     run = image.config.config
     labels = run.labels | options.labels
     sockets = parse_sockets(labels.get(SOCKETS, ""))

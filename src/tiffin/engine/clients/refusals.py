@@ -9,7 +9,7 @@ import msgspec
 
 from tiffin.engine.refused import refused_mount, refused_name, refused_port, refused_program
 from tiffin.engine.spec import ContainerSpec, Mount, Port
-from tiffin.errors import TiffinError
+from tiffin.errors import ConfigError, TiffinError
 
 _NAME = re.compile(r"name \S+ is already in use|name is already in use")
 _MOUNT = re.compile(
@@ -31,6 +31,8 @@ def made(spec: ContainerSpec, said: str) -> TiffinError | None:
     """Why it was not made, where that is the spec's fault."""
     if _NAME.search(said):
         return refused_name(spec.name)
+    if "Invalid container name" in said:
+        return ConfigError(f"docker takes no container called {spec.name!r}", "give it two letters or more: `--name`")
     if found := _MOUNT.search(said):
         target = next((mount.target for mount in spec.mounts if mount.source == found[1]), "")
         return refused_mount(Mount(source=found[1], target=target), found[1])
