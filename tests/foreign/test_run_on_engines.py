@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
+from sklearn.datasets import load_iris
 
 from programs.docker import dockerd
 from programs.iris import Iris
@@ -17,7 +18,8 @@ from programs.network import own_network
 from programs.process import wait_until
 from programs.storage import storage
 
-ROWS = "[[5.1, 3.5, 1.4, 0.2]]"
+NAME = "foreign"
+"""What a container of the image is called unless one says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,15 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
 def test_it_runs_answers_logs_stops_and_is_removed(place: Place, iris: Iris) -> None:
     address = place.tiffin("run", "-d", iris.name).stdout.strip()
     assert address.startswith("http://127.0.0.1:")
-    answer = json.loads(place.tiffin("predict", "iris", ROWS).stdout)
-    assert answer["predictions"] == iris.model.predict([[5.1, 3.5, 1.4, 0.2]]).tolist()
-    assert [(row["name"], row["status"]) for row in place.rows()] == [("iris", "running")]
-    assert "ready" in "".join(place.tiffin("logs", "iris").stderr + place.tiffin("logs", "iris").stdout)
-    place.tiffin("stop", "iris")
-    assert [(row["name"], row["status"]) for row in place.rows()] == [("iris", "exited 0")]
-    place.tiffin("rm", "iris")
+    frame = load_iris(as_frame=True).data.iloc[::50]
+    answer = json.loads(place.tiffin("predict", NAME, json.dumps(frame.to_dict(orient="records"))).stdout)
+    assert answer["predictions"] == iris.model.predict(frame).tolist()
+    assert [(row["name"], row["status"]) for row in place.rows()] == [(NAME, "running")]
+    logs = place.tiffin("logs", NAME)
+    assert logs.stdout + logs.stderr
+    place.tiffin("stop", NAME)
+    assert [(row["name"], row["status"]) for row in place.rows()] == [(NAME, "exited 0")]
+    place.tiffin("rm", NAME)
     assert place.rows() == []
 
 
