@@ -19,14 +19,14 @@ from tiffin.engine.clients.engine import ClientEngine
 def docker_bench() -> Iterator[ClientBench]:
     _need_root()
     with own_network() as network, dockerd(network) as client:
-        yield ClientBench(ClientEngine(DOCKER, environment=client.environment))
+        yield ClientBench(ClientEngine(DOCKER, environment=client.environment), network)
 
 
 @pytest.fixture(scope="session")
 def podman_bench() -> Iterator[ClientBench]:
     _need_root()
     with own_network() as network, storage() as environment:
-        yield ClientBench(ClientEngine(PODMAN, (*network, "podman"), environment))
+        yield ClientBench(ClientEngine(PODMAN, (*network, "podman"), environment), network)
 
 
 @pytest.fixture

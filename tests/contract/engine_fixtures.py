@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from programs.process import run
 from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.memory import MemoryEngine, Process
@@ -28,6 +29,7 @@ from tiffin.store.memory import MemoryStore
 DEADLINE = 20.0
 """Seconds that anything here may take before a test gives up."""
 IMAGE = Digest.of(b"an image")
+FILES = {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "app/readme": "made\n"}
 BUSYBOX = ["sh", "cat", "echo", "id", "ls", "sleep", "pwd", "touch", "grep", "kill", "hostname", "stat", "true", "wc"]
 
 
@@ -61,7 +63,7 @@ def make_layer(data: Path, name: str, files: dict[str, str]) -> Digest:
 
 def make_busybox_layer(data: Path) -> Digest:
     """A root with a shell and everything busybox can be."""
-    digest = make_layer(data, "busybox", {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "app/readme": "made\n"})
+    digest = make_layer(data, "busybox", FILES)
     folder = data / "unpacked" / digest.hex
     (folder / "bin").mkdir()
     shutil.copy(static_busybox(), folder / "bin/busybox")
@@ -76,18 +78,23 @@ def never_unpacked(blob: BinaryIO, media_type: str, target: Path, diff_id: Diges
     raise AssertionError((blob, media_type, target, diff_id))
 
 
-class EmbeddedBench:
-    """The embedded engine with one image: busybox."""
+class RealBench:
+    """An engine that runs real programs, with one image: busybox."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self.engine: Engine = EmbeddedEngine(data, never_unpacked)
-        self.layers: tuple[Digest, ...] = (make_busybox_layer(data),)
+    engine: Engine
+    layers: tuple[Digest, ...]
+    digest: Digest = IMAGE
+    network: tuple[str, ...] = ()
+    """What goes before a command to run it where the engine runs."""
+
+    def host_network(self) -> str:
+        """The network that containers of the engine call the host's."""
+        return run(*self.network, "readlink", "/proc/self/ns/net")
 
     def spec(self, name: str, script: str, **more: Any) -> ContainerSpec:
         """A container that runs a shell script."""
         settings = {"layers": self.layers, "env": {"PATH": "/bin"}, "argv": ("/bin/sh", "-c", script)} | more
-        return ContainerSpec(name=name, image="busybox", digest=IMAGE, **settings)
+        return ContainerSpec(name=name, image="busybox", digest=self.digest, **settings)
 
     def program(self, name: str, program: str, **more: Any) -> ContainerSpec:
         """A container that runs one of the programs that every engine has in these tests."""
@@ -111,6 +118,15 @@ class EmbeddedBench:
         return self.run("", argv=python_argv(code), mounts=(*own, *more.pop("mounts", ())), **more)
 
 
+class EmbeddedBench(RealBench):
+    """The embedded engine."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.engine = EmbeddedEngine(data, never_unpacked)
+        self.layers = (make_busybox_layer(data),)
+
+
 class MemoryBench:
     """The memory engine with the same programs."""
 
@@ -125,23 +141,16 @@ class MemoryBench:
         return ContainerSpec(name=name, image="busybox", digest=IMAGE, **settings)
 
 
-class ClientBench:
-    """docker or podman with one image: busybox."""
+class ClientBench(RealBench):
+    """docker or podman."""
 
-    def __init__(self, engine: ClientEngine) -> None:
-        store, self.image = busybox_image()
-        self.engine: Engine = engine
-        self.engine.load(store, self.image)
-
-    def spec(self, name: str, script: str, **more: Any) -> ContainerSpec:
-        """A container that runs a shell script."""
-        layers = tuple(self.image.config.rootfs.diff_ids)
-        settings = {"layers": layers, "env": {"PATH": "/bin"}, "argv": ("/bin/sh", "-c", script)} | more
-        return ContainerSpec(name=name, image="busybox", digest=self.image.descriptor.digest, **settings)
-
-    def program(self, name: str, program: str, **more: Any) -> ContainerSpec:
-        """A container that runs one of the programs that every engine has in these tests."""
-        return self.spec(name, SCRIPTS[program], **more)
+    def __init__(self, engine: ClientEngine, network: tuple[str, ...]) -> None:
+        self.network = network
+        self.store, self.image = busybox_image()
+        self.engine = engine
+        self.engine.load(self.store, self.image)
+        self.layers = tuple(self.image.config.rootfs.diff_ids)
+        self.digest = self.image.descriptor.digest
 
     def clear(self) -> None:
         """Remove every container, so that the next test begins with none."""
@@ -149,7 +158,7 @@ class ClientBench:
             container.remove(force=True)
 
 
-Bench = EmbeddedBench | MemoryBench | ClientBench
+Bench = RealBench | MemoryBench
 
 
 def busybox_image() -> tuple[MemoryStore, Image]:
@@ -161,6 +170,10 @@ def busybox_image() -> tuple[MemoryStore, Image]:
         data = static_busybox().read_bytes()
         program.size = len(data)
         tar.addfile(program, io.BytesIO(data))
+        for path, content in FILES.items():
+            file = _entry(path, tarfile.REGTYPE, 0o644)
+            file.size = len(content)
+            tar.addfile(file, io.BytesIO(content.encode()))
         for name in BUSYBOX:
             link = _entry(f"bin/{name}", tarfile.SYMTYPE, 0o777)
             link.linkname = "busybox"

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import IMAGE, Bench, EmbeddedBench, MemoryBench, python_argv, python_mounts, ready, until
+from contract.engine_fixtures import (
+    Bench,
+    ClientBench,
+    EmbeddedBench,
+    MemoryBench,
+    RealBench,
+    python_argv,
+    python_mounts,
+    ready,
+    until,
+)
 from tiffin.engine.spec import KILLED, LogLine, Mount, Network, Port, Status
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
@@ -20,14 +30,20 @@ def embedded(tmp_path: Path) -> EmbeddedBench:
     return EmbeddedBench(tmp_path / "data")
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        "embedded",
-        pytest.param("docker", marks=pytest.mark.program("dockerd", "busybox")),
-        pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
-    ]
-)
+REAL = [
+    "embedded",
+    pytest.param("docker", marks=pytest.mark.program("dockerd", "busybox")),
+    pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
+]
+
+
+@pytest.fixture(params=REAL)
+def real(request: pytest.FixtureRequest) -> RealBench:
+    found: RealBench = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["memory", *REAL])
 def bench(request: pytest.FixtureRequest) -> Bench:
     if request.param == "memory":
         return MemoryBench()
@@ -210,59 +226,105 @@ class TestEngine:
 
 
 class TestContainersThatReallyRun:
-    def test_environment_and_working_directory_are_the_specs(self, embedded: EmbeddedBench) -> None:
-        code, lines = embedded.run(
-            'pwd; echo "$A"; echo $TIFFIN_IMAGE', cwd="/app", env={"PATH": "/bin", "A": "b c\nd"}
-        )
-        assert (code, lines) == (0, ["/app", "b c", "d", str(IMAGE)])
+    def test_environment_and_working_directory_are_the_specs(self, real: RealBench) -> None:
+        code, lines = real.run('pwd; echo "$A"; echo $TIFFIN_IMAGE', cwd="/app", env={"PATH": "/bin", "A": "b c\nd"})
+        assert (code, lines) == (0, ["/app", "b c", "d", str(real.digest)])
 
-    def test_a_working_directory_that_is_absent_is_made(self, embedded: EmbeddedBench) -> None:
-        assert embedded.run("pwd", cwd="/new/place") == (0, ["/new/place"])
+    @pytest.mark.parametrize("engine", REAL[:2])
+    def test_a_working_directory_that_is_absent_is_made(self, request: pytest.FixtureRequest, engine: str) -> None:
+        made: RealBench = request.getfixturevalue(engine)
+        assert made.run("pwd", cwd="/new/place") == (0, ["/new/place"])
 
     @pytest.mark.parametrize("user", [(65532, 65532), (1000, 2000), (0, 0)])
-    def test_the_user_is_the_specs_and_has_no_other_groups(
-        self, embedded: EmbeddedBench, user: tuple[int, int]
-    ) -> None:
-        code, lines = embedded.run("id -u; id -g; id -G", user=user)
+    def test_the_user_is_the_specs_and_has_no_other_groups(self, real: RealBench, user: tuple[int, int]) -> None:
+        code, lines = real.run("id -u; id -g; id -G", user=user)
         assert (code, lines[:2]) == (0, [str(user[0]), str(user[1])])
         assert set(lines[2].split()) <= {str(user[1]), "65534"}
 
-    def test_the_root_is_read_only_and_tmp_is_not(self, embedded: EmbeddedBench) -> None:
+    def test_the_root_is_read_only_and_tmp_is_not(self, real: RealBench) -> None:
         script = (
             "for f in /x /app/x /etc/x /dev/x /sys/x; do touch $f && echo $f; done; touch /tmp/x /dev/shm/x && echo ok"
         )
-        assert embedded.run(script) == (0, ["ok"])
+        assert real.run(script) == (0, ["ok"])
 
-    def test_tmp_is_anybodys_and_empty(self, embedded: EmbeddedBench) -> None:
-        assert embedded.run("stat -c %a /tmp /dev/shm; ls /tmp") == (0, ["1777", "1777"])
+    def test_tmp_is_anybodys_and_empty(self, real: RealBench) -> None:
+        assert real.run("stat -c %a /tmp /dev/shm; ls /tmp") == (0, ["1777", "1777"])
 
-    def test_further_places_in_memory_are_writable(self, embedded: EmbeddedBench) -> None:
-        assert embedded.run("touch /run/x /app/x && ls /app", tmpfs=("/run", "/app")) == (0, ["x"])
+    def test_further_places_in_memory_are_writable(self, real: RealBench) -> None:
+        assert real.run("touch /run/x /new/x && ls /new", tmpfs=("/run", "/new")) == (0, ["x"])
 
-    def test_a_mount_is_read_only_unless_said_otherwise(self, embedded: EmbeddedBench, tmp_path: Path) -> None:
+    def test_a_mount_is_read_only_unless_said_otherwise(self, real: RealBench, tmp_path: Path) -> None:
         folder = tmp_path / "shared"
         folder.mkdir()
         folder.chmod(0o777)
         (folder / "a").write_text("there\n")
         reading = Mount(source=str(folder), target="/data")
-        assert embedded.run("cat /data/a; touch /data/b || echo refused", mounts=(reading,)) == (
+        assert real.run("cat /data/a; touch /data/b || echo refused", mounts=(reading,)) == (
             0,
             ["there", "refused"],
         )
         writing = Mount(source=str(folder), target="/deep/er/data", read_only=False)
-        assert embedded.run("echo new > /deep/er/data/b", mounts=(writing,))[0] == 0
+        assert real.run("echo new > /deep/er/data/b", mounts=(writing,))[0] == 0
         assert (folder / "b").read_text() == "new\n"
 
-    def test_a_single_file_is_mounted_too(self, embedded: EmbeddedBench, tmp_path: Path) -> None:
+    def test_a_single_file_is_mounted_too(self, real: RealBench, tmp_path: Path) -> None:
         (tmp_path / "one").write_text("file\n")
         mount = Mount(source=str(tmp_path / "one"), target="/app/readme")
-        assert embedded.run("cat /app/readme", mounts=(mount,)) == (0, ["file"])
+        assert real.run("cat /app/readme", mounts=(mount,)) == (0, ["file"])
 
-    def test_a_mount_of_what_does_not_exist_is_refused(self, embedded: EmbeddedBench, tmp_path: Path) -> None:
+    def test_a_mount_of_what_does_not_exist_is_refused(self, real: RealBench, tmp_path: Path) -> None:
         mount = Mount(source=str(tmp_path / "absent"), target="/data")
         with pytest.raises(ConfigError, match=r"absent of `-v .*` does not exist") as refusal:
-            embedded.engine.create(embedded.spec("aa", "true", mounts=(mount,)))
+            real.engine.create(real.spec("aa", "true", mounts=(mount,)))
         assert "mkdir -p" in str(refusal.value.hint)
+
+    def test_it_has_a_host_name_and_knows_itself(self, real: RealBench) -> None:
+        container = real.engine.create(real.spec("my_model", "hostname; cat /etc/hostname; echo; cat /etc/hosts"))
+        container.start()
+        container.wait()
+        lines = [line.text.split() for line in container.logs() if line.text]
+        assert lines[:2] == [["my-model"], ["my-model"]]
+        assert any(line[0] == "127.0.0.1" and "my-model" in line for line in lines[2:])
+
+    def test_without_a_network_there_is_loopback_alone(self, real: RealBench) -> None:
+        _, lines = real.run("cat /proc/net/dev")
+        assert [line.split(":")[0].strip() for line in lines[2:]] == ["lo"]
+        host = real.host_network()
+        assert real.run("busybox readlink /proc/self/ns/net")[1] != [host]
+
+    def test_with_the_hosts_network_it_is_the_hosts(self, real: RealBench) -> None:
+        host = real.host_network()
+        assert real.run("busybox readlink /proc/self/ns/net", network=Network.HOST)[1] == [host]
+
+    def test_its_first_process_ignores_a_signal_it_does_not_handle_as_in_docker(self, real: RealBench) -> None:
+        container = real.engine.create(real.spec("aa", "", argv=("/bin/sleep", "60"), stop_seconds=0.1))
+        container.start()
+        container.stop()
+        assert container.wait() == KILLED
+
+    def test_the_stop_signal_is_the_images(self, real: RealBench) -> None:
+        script = "trap 'exit 7' INT; echo ready; sleep 60 & wait"
+        container = real.engine.create(real.spec("aa", script, stop_signal="SIGINT"))
+        container.start()
+        ready(container)
+        container.stop()
+        assert container.wait() == 7
+
+    def test_a_program_killed_by_a_signal_exits_with_its_number_and_128(self, real: RealBench) -> None:
+        assert real.python("import ctypes; ctypes.string_at(0)")[0] == 128 + signal.SIGSEGV
+
+
+class TestWhatPodmanDoesOtherwise:
+    @pytest.mark.program("podman", "runc", "busybox")
+    def test_a_working_directory_that_is_absent_is_refused(self, podman: ClientBench) -> None:
+        container = podman.engine.create(podman.spec("aa", "pwd", cwd="/new/place"))
+        with pytest.raises(ConfigError, match="has no working directory '/new/place'"):
+            container.start()
+
+
+class TestWhatOnlyTheEmbeddedEngineDoes:
+    def test_a_place_in_memory_is_anybodys_whatever_the_image_has_there(self, embedded: EmbeddedBench) -> None:
+        assert embedded.run("touch /app/x && ls /app", tmpfs=("/app",)) == (0, ["x"])
 
     def test_a_mount_that_its_user_may_not_write_is_refused_with_the_fix(self, embedded: EmbeddedBench) -> None:
         mount = Mount(source="/etc", target="/data", read_only=False)
@@ -271,24 +333,6 @@ class TestContainersThatReallyRun:
             container.start()
         assert "chmod" in str(refusal.value.hint)
         assert container.state().status is Status.CREATED
-
-    def test_it_has_a_host_name_and_knows_itself(self, embedded: EmbeddedBench) -> None:
-        container = embedded.engine.create(embedded.spec("my_model", "hostname; cat /etc/hostname /etc/hosts"))
-        container.start()
-        container.wait()
-        lines = [line.text for line in container.logs()]
-        assert lines[:2] == ["my-model", "my-model"]
-        assert "127.0.0.1 my-model" in lines
-
-    def test_without_a_network_there_is_loopback_alone(self, embedded: EmbeddedBench) -> None:
-        _, lines = embedded.run("cat /proc/net/dev")
-        assert [line.split(":")[0].strip() for line in lines[2:]] == ["lo"]
-        host = str(Path("/proc/self/ns/net").readlink())
-        assert embedded.run("busybox readlink /proc/self/ns/net")[1] != [host]
-
-    def test_with_the_hosts_network_it_is_the_hosts(self, embedded: EmbeddedBench) -> None:
-        host = str(Path("/proc/self/ns/net").readlink())
-        assert embedded.run("busybox readlink /proc/self/ns/net", network=Network.HOST)[1] == [host]
 
     def test_an_image_that_binds_its_own_port_is_not_published_yet(self, embedded: EmbeddedBench) -> None:
         with pytest.raises(UnsupportedError, match="does not inherit its sockets") as refusal:
@@ -324,23 +368,6 @@ class TestContainersThatReallyRun:
             client.sendall(b"you")
             assert client.recv(100) == b"hello you"
         assert container.wait() == 0
-
-    def test_its_first_process_ignores_a_signal_it_does_not_handle_as_in_docker(self, embedded: EmbeddedBench) -> None:
-        container = embedded.engine.create(embedded.spec("aa", "", argv=("/bin/sleep", "60"), stop_seconds=0.1))
-        container.start()
-        container.stop()
-        assert container.wait() == KILLED
-
-    def test_the_stop_signal_is_the_images(self, embedded: EmbeddedBench) -> None:
-        script = "trap 'exit 7' INT; echo ready; sleep 60 & wait"
-        container = embedded.engine.create(embedded.spec("aa", script, stop_signal="SIGINT"))
-        container.start()
-        ready(container)
-        container.stop()
-        assert container.wait() == 7
-
-    def test_a_program_killed_by_a_signal_exits_with_its_number_and_128(self, embedded: EmbeddedBench) -> None:
-        assert embedded.python("import ctypes; ctypes.string_at(0)")[0] == 128 + signal.SIGSEGV
 
     def test_a_program_that_only_a_mount_could_have_and_has_not_exits_127(
         self, embedded: EmbeddedBench, tmp_path: Path

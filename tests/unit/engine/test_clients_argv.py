@@ -73,6 +73,7 @@ def test_a_whole_container(name: str) -> None:
 def test_there_is_no_network_unless_it_is_asked_for(dialect: Dialect) -> None:
     alone = argv.create(dialect, spec())
     assert alone[alone.index("--network") + 1] == "none"
+    assert alone[alone.index("--add-host") + 1] == "iris-1:127.0.0.1"
     shared = argv.create(dialect, spec(network=Network.HOST))
     assert shared[shared.index("--network") + 1] == "host"
     assert "--hostname" not in shared

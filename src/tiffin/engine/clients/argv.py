@@ -83,7 +83,7 @@ def _network(spec: ContainerSpec) -> Iterator[str]:
         return
     yield from ("--hostname", hostname(spec.name))
     if not spec.ports:
-        yield from ("--network", "none")
+        yield from ("--network", "none", "--add-host", f"{hostname(spec.name)}:127.0.0.1")
     for port in spec.ports:
         yield from ("--publish", publish_text(port))
 

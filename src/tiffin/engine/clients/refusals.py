@@ -44,6 +44,8 @@ def started(spec: ContainerSpec, said: str) -> TiffinError | None:
     if found := _PORT.search(said):
         number = next((number for words, number in _NUMBERS.items() if found[3].startswith(words)), 0)
         return refused_port(_port(spec, int(found[2]), found[1]), spec.name, OSError(number, found[3]))
+    if re.search(r'workdir "[^"]*" does not exist', said):
+        return ConfigError(f"{spec.image} has no working directory {spec.cwd!r}", "make it in the image, or mount one")
     if _PROGRAM.search(said):
         return refused_program(spec)
     return made(spec, said)
