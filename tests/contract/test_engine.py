@@ -241,6 +241,10 @@ class TestContainersThatReallyRun:
         assert (code, lines[:2]) == (0, [str(user[0]), str(user[1])])
         assert set(lines[2].split()) <= {str(user[1]), "65534"}
 
+    def test_a_line_is_one_however_long_and_in_how_many_pieces_it_is_written(self, real: RealBench) -> None:
+        script = "echo -n on; echo -n e; echo; busybox head -c 12000 /dev/zero | busybox tr '\\0' x; echo; echo last"
+        assert real.run(script) == (0, ["one", "x" * 12000, "last"])
+
     def test_the_root_is_read_only_and_tmp_is_not(self, real: RealBench) -> None:
         script = (
             "for f in /x /app/x /etc/x /dev/x /sys/x; do touch $f && echo $f; done; touch /tmp/x /dev/shm/x && echo ok"

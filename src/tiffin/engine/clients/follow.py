@@ -12,14 +12,14 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tiffin.engine.clients.seen import read_line
+from tiffin.engine.clients.seen import read_line, utc
 from tiffin.engine.spec import LogLine
 
 _CHUNK = 1 << 16
 _ENDED = "ended"
-_LONGEST = 1 << 14
-"""Bytes after which docker breaks a line, and tells the time again."""
 _STAMP = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d) ")
+_AGAIN = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(?:Z|[+-]\d\d:\d\d) ")
+"""A time as both programs write it, always with nine digits."""
 
 
 class Reader:
@@ -83,10 +83,21 @@ def without(lines: Iterable[LogLine], given: Counter[str]) -> Iterator[LogLine]:
 
 
 def joined(line: bytes) -> bytes:
-    """Take the times out of a long line that docker put there where it broke it."""
+    """Take the further times out of a line.
+
+    docker breaks long lines, and podman those that were written in pieces; both tell the time again at each break. Such
+    a time is not earlier than the one before it; what a program says of the time in its own words is, as it came first.
+    """
     first = _STAMP.match(line)
-    start = first.end() if first else 0
-    whole, text = line[:start], line[start:]
-    while found := _STAMP.match(text, _LONGEST):
-        whole, text = whole + text[:_LONGEST], text[found.end() :]
-    return whole + text
+    if not first:
+        return line
+    at, last, kept = first.end(), _time(first), [line[: first.end()]]
+    for found in _AGAIN.finditer(line, at):
+        if _time(found) >= last:
+            kept.append(line[at : found.start()])
+            at, last = found.end(), _time(found)
+    return b"".join([*kept, line[at:]])
+
+
+def _time(found: re.Match[bytes]) -> str:
+    return utc(found[0].decode().rstrip())
