@@ -144,6 +144,8 @@ class MemoryBench:
 class ClientBench(RealBench):
     """docker or podman."""
 
+    engine: ClientEngine
+
     def __init__(self, engine: ClientEngine, network: tuple[str, ...]) -> None:
         self.network = network
         self.store, self.image = busybox_image()

@@ -20,9 +20,13 @@ from contract.engine_fixtures import (
     ready,
     until,
 )
+from tiffin.engine.clients.argv import image_name
+from tiffin.engine.clients.dialect import DOCKER
+from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.spec import KILLED, LogLine, Mount, Network, Port, Status
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
+from tiffin.store.memory import MemoryStore
 
 
 @pytest.fixture
@@ -316,6 +320,41 @@ class TestContainersThatReallyRun:
 
     def test_a_program_killed_by_a_signal_exits_with_its_number_and_128(self, real: RealBench) -> None:
         assert real.python("import ctypes; ctypes.string_at(0)")[0] == 128 + signal.SIGSEGV
+
+
+class TestDockerAndPodman:
+    @pytest.mark.parametrize("engine", REAL[1:])
+    def test_what_others_made_is_neither_listed_nor_found(self, request: pytest.FixtureRequest, engine: str) -> None:
+        bench: ClientBench = request.getfixturevalue(engine)
+        image = image_name(bench.digest)
+        identity = (
+            bench.engine._program.ask(["create", "--network", "none", "--name", "theirs", image]).decode().strip()
+        )
+        try:
+            assert bench.engine.list() == []
+            for name in ("theirs", identity):
+                with pytest.raises(NotFoundError, match="not tiffin's"):
+                    bench.engine.find(name)
+            with pytest.raises(ConflictError, match="'theirs' exists already"):
+                bench.engine.create(bench.program("theirs", "hello"))
+        finally:
+            bench.engine._program.ask(["rm", identity])
+
+    @pytest.mark.parametrize("engine", REAL[1:])
+    def test_an_image_that_is_there_under_another_name_is_not_moved(
+        self, request: pytest.FixtureRequest, engine: str
+    ) -> None:
+        bench: ClientBench = request.getfixturevalue(engine)
+        name = image_name(bench.digest)
+        bench.engine._program.ask(["tag", name, "localhost/other:1"])
+        bench.engine._program.ask(["rmi", name])
+        bench.engine.load(MemoryStore(), bench.image)
+        bench.engine._program.ask(["rmi", "localhost/other:1"])
+        assert bench.run("echo there") == (0, ["there"])
+
+    def test_a_program_that_is_not_installed_is_said_to_be_absent(self) -> None:
+        with pytest.raises(NotFoundError, match="no-docker is not installed"):
+            ClientEngine(DOCKER, ("no-docker",)).list()
 
 
 class TestWhatPodmanDoesOtherwise:

@@ -11,7 +11,7 @@ from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.program import Program
 from tiffin.engine.spec import ContainerSpec, LogLine, State, Status
-from tiffin.errors import ConflictError, NotFoundError
+from tiffin.errors import ConflictError
 
 
 class ClientContainer:
@@ -70,7 +70,7 @@ class ClientContainer:
         """Look at what it is doing now; raises NotFoundError for one that was removed meanwhile."""
         for found in seen.read(self._program.attempt(argv.inspect([self.id])).out):
             return found.as_state(self.spec)
-        raise NotFoundError(f"no container is called {self.spec.name!r}", "`tiffin ps -a` lists them")
+        raise self._program.absent(self.spec.name)
 
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
         """Read what it has written (see `Container.logs`)."""

@@ -66,7 +66,7 @@ class ClientEngine:
                     f"{name!r} is not tiffin's: {self._program.dialect.name} runs it for somebody else",
                     f"`{self._program.dialect.name} inspect {name}` shows it",
                 )
-        raise NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
+        raise self._program.absent(name)
 
     def list(self) -> list[ClientContainer]:
         """Every container that tiffin made, oldest first."""

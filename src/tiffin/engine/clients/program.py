@@ -110,6 +110,11 @@ class Program:
         """What a failed command means."""
         return refusal(self.dialect, arguments[0], status, said)
 
+    def absent(self, name: str) -> NotFoundError:
+        """No container has this name here."""
+        shown = f"`tiffin ps -a --engine {self.dialect.name}` lists them"
+        return NotFoundError(f"{self.dialect.name} has no container of tiffin's called {name!r}", shown)
+
     @contextlib.contextmanager
     def _found(self) -> Iterator[None]:
         try:
