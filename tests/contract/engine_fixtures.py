@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import shutil
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +15,22 @@ from typing import Any, BinaryIO
 
 import pytest
 
+from programs.process import run
+from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.memory import MemoryEngine, Process
 from tiffin.engine.spec import Container, ContainerSpec, Engine, Mount
 from tiffin.oci.digest import Digest
+from tiffin.oci.documents import LAYER_GZIP, Descriptor, ImageConfig, RootFS, RunConfig
+from tiffin.oci.image import Image
+from tiffin.oci.platform import Platform
+from tiffin.store.memory import MemoryStore
 
 DEADLINE = 20.0
 """Seconds that anything here may take before a test gives up."""
 IMAGE = Digest.of(b"an image")
+FILES = {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "app/readme": "made\n"}
+BUSYBOX = ["sh", "cat", "echo", "id", "ls", "sleep", "pwd", "touch", "grep", "kill", "hostname", "stat", "true", "wc"]
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -52,27 +63,12 @@ def make_layer(data: Path, name: str, files: dict[str, str]) -> Digest:
 
 def make_busybox_layer(data: Path) -> Digest:
     """A root with a shell and everything busybox can be."""
-    digest = make_layer(data, "busybox", {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "app/readme": "made\n"})
+    digest = make_layer(data, "busybox", FILES)
     folder = data / "unpacked" / digest.hex
     (folder / "bin").mkdir()
     shutil.copy(static_busybox(), folder / "bin/busybox")
     (folder / "bin/busybox").chmod(0o755)
-    for name in [
-        "sh",
-        "cat",
-        "echo",
-        "id",
-        "ls",
-        "sleep",
-        "pwd",
-        "touch",
-        "grep",
-        "kill",
-        "hostname",
-        "stat",
-        "true",
-        "wc",
-    ]:
+    for name in BUSYBOX:
         (folder / "bin" / name).symlink_to("busybox")
     return digest
 
@@ -82,18 +78,23 @@ def never_unpacked(blob: BinaryIO, media_type: str, target: Path, diff_id: Diges
     raise AssertionError((blob, media_type, target, diff_id))
 
 
-class EmbeddedBench:
-    """The embedded engine with one image: busybox."""
+class RealBench:
+    """An engine that runs real programs, with one image: busybox."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self.engine: Engine = EmbeddedEngine(data, never_unpacked)
-        self.layers: tuple[Digest, ...] = (make_busybox_layer(data),)
+    engine: Engine
+    layers: tuple[Digest, ...]
+    digest: Digest = IMAGE
+    network: tuple[str, ...] = ()
+    """What goes before a command to run it where the engine runs."""
+
+    def host_network(self) -> str:
+        """The network that containers of the engine call the host's."""
+        return run(*self.network, "readlink", "/proc/self/ns/net")
 
     def spec(self, name: str, script: str, **more: Any) -> ContainerSpec:
         """A container that runs a shell script."""
         settings = {"layers": self.layers, "env": {"PATH": "/bin"}, "argv": ("/bin/sh", "-c", script)} | more
-        return ContainerSpec(name=name, image="busybox", digest=IMAGE, **settings)
+        return ContainerSpec(name=name, image="busybox", digest=self.digest, **settings)
 
     def program(self, name: str, program: str, **more: Any) -> ContainerSpec:
         """A container that runs one of the programs that every engine has in these tests."""
@@ -117,6 +118,15 @@ class EmbeddedBench:
         return self.run("", argv=python_argv(code), mounts=(*own, *more.pop("mounts", ())), **more)
 
 
+class EmbeddedBench(RealBench):
+    """The embedded engine."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.engine = EmbeddedEngine(data, never_unpacked)
+        self.layers = (make_busybox_layer(data),)
+
+
 class MemoryBench:
     """The memory engine with the same programs."""
 
@@ -131,7 +141,64 @@ class MemoryBench:
         return ContainerSpec(name=name, image="busybox", digest=IMAGE, **settings)
 
 
-Bench = EmbeddedBench | MemoryBench
+class ClientBench(RealBench):
+    """docker or podman."""
+
+    engine: ClientEngine
+
+    def __init__(self, engine: ClientEngine, network: tuple[str, ...]) -> None:
+        self.network = network
+        self.store, self.image = busybox_image()
+        self.engine = engine
+        self.engine.load(self.store, self.image)
+        self.layers = tuple(self.image.config.rootfs.diff_ids)
+        self.digest = self.image.descriptor.digest
+
+    def clear(self) -> None:
+        """Remove every container, so that the next test begins with none."""
+        for container in self.engine.list():
+            container.remove(force=True)
+
+
+Bench = RealBench | MemoryBench
+
+
+def busybox_image() -> tuple[MemoryStore, Image]:
+    """An image of one layer that has a shell."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(_entry("bin", tarfile.DIRTYPE, 0o755))
+        program = _entry("bin/busybox", tarfile.REGTYPE, 0o755)
+        data = static_busybox().read_bytes()
+        program.size = len(data)
+        tar.addfile(program, io.BytesIO(data))
+        for path, content in FILES.items():
+            file = _entry(path, tarfile.REGTYPE, 0o644)
+            file.size = len(content)
+            tar.addfile(file, io.BytesIO(content.encode()))
+        for name in BUSYBOX:
+            link = _entry(f"bin/{name}", tarfile.SYMTYPE, 0o777)
+            link.linkname = "busybox"
+            tar.addfile(link)
+    packed = gzip.compress(archive.getvalue(), 1, mtime=0)
+    layer = Descriptor.of(packed, LAYER_GZIP)
+    config = ImageConfig(
+        architecture=Platform.here().architecture,
+        os="linux",
+        config=RunConfig(cmd=["/bin/sh"], labels={"from.image": "yes"}),
+        rootfs=RootFS(diff_ids=[Digest.of(archive.getvalue())]),
+    )
+    image = Image.make(config, [layer], {})
+    store = MemoryStore()
+    store.put(layer, io.BytesIO(packed))
+    image.write(store)
+    return store, image
+
+
+def _entry(name: str, kind: bytes, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = kind, mode
+    return entry
 
 
 def python_mounts() -> tuple[Mount, ...]:

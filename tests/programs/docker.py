@@ -1,4 +1,4 @@
-"""A dockerd of our own: Debian's, with its own data, socket and containerd, no bridge and no iptables."""
+"""A dockerd of our own: Debian's, with its own data, socket and containerd, no iptables, and no bridge unless asked."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ CLIENT = "/usr/bin/docker"
 
 
 @contextmanager
-def dockerd() -> Iterator[Client]:
-    """Run a daemon while the block runs; containers, images and mounts end with it. Needs root."""
+def dockerd(network: tuple[str, ...] = ()) -> Iterator[Client]:
+    """Run a daemon while the block runs; containers, images and mounts end with it. Needs root.
+
+    With a network of its own (`own_network`) it has its bridge, and publishes ports there.
+    """
     with tempfile.TemporaryDirectory(prefix="tiffin-dockerd-") as scratch:
         folder = Path(scratch)
         docker = Client((CLIENT,), _environment(folder))
         try:
-            with started(_daemon(folder), folder / "log", lambda: docker.succeeds("version")):
+            with started(
+                [*network, *_daemon(folder, bridge=bool(network))], folder / "log", lambda: docker.succeeds("version")
+            ):
                 try:
                     yield docker
                 finally:
@@ -40,10 +45,10 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _daemon(folder: Path) -> list[str]:
+def _daemon(folder: Path, *, bridge: bool) -> list[str]:
     return [
         "/usr/sbin/dockerd",
-        "--bridge=none",
+        *([] if bridge else ["--bridge=none"]),
         "--iptables=false",
         "--ip-masq=false",
         f"--data-root={folder}/data",

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
+from tiffin.api.engines import open_engine
 from tiffin.api.home import Home
-from tiffin.engine.embedded.engine import EmbeddedEngine
-from tiffin.engine.spec import Container, Engine, LogLine, Port, State, Status
+from tiffin.engine.spec import Container, Engine, LogLine, Port, State, Status, Surveys
 from tiffin.errors import ConflictError, NotFoundError
-from tiffin.oci.digest import Digest
 from tiffin.progress import parallel
 
 HTTP = "http"
@@ -29,21 +26,20 @@ class ContainerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def engine_of(home: Home | None = None) -> Engine:
-    """The engine of this machine."""
-    return EmbeddedEngine((home or Home.of()).data, _unpack)
-
-
-def _unpack(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest) -> None:
-    """Unpack a layer with what is imported only when there is one to unpack."""
-    from tiffin.layers.unpack import unpack_layer
-
-    unpack_layer(blob, media_type, target, diff_id)
+    """The engine that is meant (see `engines`)."""
+    return open_engine(home or Home.of())
 
 
 def containers(*, ended: bool = False) -> list[ContainerRow]:
     """List the containers that run, and with `ended` those that do not."""
-    rows = parallel(lambda container: (container, container.state()), engine_of().list())
-    return [_row(*row) for row in rows if ended or row[1].status is Status.RUNNING]
+    return [_row(*row) for row in _survey(engine_of()) if ended or row[1].status is Status.RUNNING]
+
+
+def _survey(engine: Engine) -> Sequence[tuple[Container, State]]:
+    """Look at every container, at once where the engine can."""
+    if isinstance(engine, Surveys):
+        return engine.survey()
+    return parallel(lambda container: (container, container.state()), engine.list())
 
 
 def logs(name: str, *, follow: bool = False) -> Iterator[LogLine]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from tiffin.cli.engine import engine_option
+
 
 @click.command("inspect")
 @click.argument("name")
@@ -13,6 +15,7 @@ import click
     type=click.Choice(["project", "lock", "service", "provenance"]),
     help="Print this document of an image instead: what it carries of itself, or what is said of it.",
 )
+@engine_option
 def command(name: str, document: str | None) -> None:
     """Print what is known of the image or container NAME, as JSON."""
     from tiffin.api.inspect import inspect, show

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import click
 
+from tiffin.cli.engine import engine_option
+
 
 @click.command("predict")
 @click.argument("target")
 @click.argument("rows", default="-")
+@engine_option
 def command(target: str, rows: str) -> None:
     """Ask TARGET, a container's name or a URL, for predictions of ROWS.
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from tiffin.cli.engine import engine_option
+
 
 @click.command("run")
 @click.argument("what", default=".")
@@ -20,6 +22,7 @@ import click
 @click.option("--rm", "remove", is_flag=True, help="Remove the container when it ends.")
 @click.option("--plan", is_flag=True, help="Print what would run as JSON and start nothing.")
 @click.argument("args", nargs=-1)
+@engine_option
 def command(what: str, *, detach: bool, remove: bool, plan: bool, **options: Any) -> None:
     """Run WHAT, a project's folder (which is built first) or an image, and print its URL when it is ready."""
     from tiffin.api.run import Options, plan_text, run_attached, run_detached

@@ -1,1 +1,1 @@
-"""Run containers: the embedded engine on bubblewrap, and one in memory for tests of decisions."""
+"""Run containers: embedded on bubblewrap, docker and podman by their command lines, one in memory for tests."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -165,4 +165,13 @@ class Engine(Protocol):
 
     def list(self) -> Sequence[Container]:
         """Every container, oldest first."""
+        ...
+
+
+@runtime_checkable
+class Surveys(Protocol):
+    """An engine that looks at all its containers at once, where asking one by one would take long."""
+
+    def survey(self) -> Sequence[tuple[Container, State]]:
+        """Every container and what it is doing, oldest first."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tiffin.engine.embedded.stage import STAGE, TOP
+from tiffin.engine.plan import hostname
 from tiffin.engine.spec import ContainerSpec, Mount, Network
 
 ALONE = (
@@ -71,11 +72,6 @@ def bind(number: int, mount: Mount) -> tuple[str, str, str]:
 def mount_name(number: int) -> str:
     """The short name of a mount's source."""
     return f"m{number}"
-
-
-def hostname(name: str) -> str:
-    """The host name of a container: its name, as far as a host name may have its letters (RFC 1123)."""
-    return name.replace("_", "-").rstrip("-.") or "container"
 
 
 def environment(spec: ContainerSpec) -> dict[str, str]:

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tiffin.durable import room_in
+from tiffin.engine.refused import refused_name
 from tiffin.engine.spec import ContainerSpec
-from tiffin.errors import ConflictError, NotFoundError
+from tiffin.errors import NotFoundError
 from tiffin.oci.documents import decode, encode
 
 _ID_BYTES = 6
@@ -80,9 +81,7 @@ class Folders:
     def _claim(self, name: str, identity: str) -> None:
         link = self._names / name
         if link.exists():
-            raise ConflictError(
-                f"a container called {name!r} exists already", f"remove it: `tiffin rm -f {name}`, or choose another"
-            )
+            raise refused_name(name)
         link.unlink(missing_ok=True)
         link.symlink_to(f"../{identity}")
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 
 from tiffin.engine.embedded import stage
-from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, hostname, kernel, mount_name, root
+from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, kernel, mount_name, root
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.rootfs import Layers, inside, top
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.embedded.stage import STAGE
+from tiffin.engine.plan import hostname
+from tiffin.engine.refused import refused_mount, refused_program
 from tiffin.engine.spec import ContainerSpec, Mount, Network
-from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
+from tiffin.errors import UnsupportedError
 
 SOURCES = str(Path(__file__).parents[3])
 """Where the package `tiffin` lies; the keeper gets this folder last on its path."""
@@ -37,10 +39,7 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
     resolved = _resolved(spec, layers)
     # A program may also come from a mount; then only running it can tell.
     if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
-        raise NotFoundError(
-            f"{spec.image} has no program {spec.argv[0]!r} that can be run",
-            f"its PATH is {spec.env.get('PATH', '')}; give another program after the image's name",
-        )
+        raise refused_program(spec)
     etc = layers.resolve("/etc")
     mounted = {mount.target: Path(mount.source).is_dir() for mount in resolved.mounts}
     files = _names(spec, machine, etc) | {target: "" for target, folder in mounted.items() if not folder}
@@ -124,8 +123,7 @@ def _resolved(spec: ContainerSpec, layers: Layers) -> ContainerSpec:
 def _mount(mount: Mount, layers: Layers) -> Mount:
     source = Path(mount.source).absolute()
     if not source.exists():
-        option = f"-v {mount.source}:{mount.target}"
-        raise ConfigError(f"{source} of `{option}` does not exist", f"make it: `mkdir -p {source}`, or name another")
+        raise refused_mount(mount, str(source))
     target = inside(layers, "mount target", mount.target)
     return msgspec.structs.replace(mount, source=str(source), target=target)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 
 import msgspec
 
+from tiffin.engine.refused import refused_port
 from tiffin.engine.spec import Port
-from tiffin.errors import ConfigError, ConflictError, DeniedError, TiffinError
+from tiffin.errors import ConfigError
 
 BACKLOG = 4096
 """Connections that may wait to be accepted; the kernel lowers it to its own limit."""
@@ -29,22 +29,10 @@ def listen(port: Port, name: str) -> socket.socket:
         found.listen(BACKLOG)
     except OSError as error:
         found.close()
-        raise _refusal(port, name, error) from error
+        raise refused_port(port, name, error) from error
     return found
 
 
 def bound(port: Port, listener: socket.socket) -> Port:
     """The port as it really is, the kernel's choice included."""
     return msgspec.structs.replace(port, host_port=listener.getsockname()[1])
-
-
-def _refusal(port: Port, name: str, error: OSError) -> TiffinError:
-    where = f"port {port.host_port} of {port.host}"
-    if error.errno == errno.EADDRINUSE:
-        free = (
-            f"let the kernel choose: `-p 0:{port.container_port}`, or free it: `ss -ltnp 'sport = :{port.host_port}'`"
-        )
-        return ConflictError(f"{name}: {where} is taken", free)
-    if error.errno == errno.EACCES:
-        return DeniedError(f"{name}: {where} is for root", f"choose one from 1024 on: `-p 8080:{port.container_port}`")
-    return ConfigError(f"{name}: cannot listen on {where}: {error.strerror}", "publish on 127.0.0.1 or 0.0.0.0")

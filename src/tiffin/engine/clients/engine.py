@@ -1,0 +1,105 @@
+"""docker and podman as engines: images go in as an archive, containers are known again by a label."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from tiffin.engine.clients import archive, argv, refusals, seen
+from tiffin.engine.clients.container import ClientContainer
+from tiffin.engine.clients.dialect import Dialect
+from tiffin.engine.clients.program import Program
+from tiffin.engine.spec import ContainerSpec, State
+from tiffin.errors import NotFoundError
+from tiffin.oci.digest import Digest
+from tiffin.oci.image import Image
+from tiffin.oci.store import Store
+from tiffin.progress import step
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class ClientEngine:
+    """Runs containers with docker or podman; what is there is the program's to know, whoever asks."""
+
+    def __init__(
+        self, dialect: Dialect, command: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+    ) -> None:
+        self._program = Program(dialect, command, environment)
+
+    def load(self, store: Store, image: Image) -> None:
+        """Take an image in; one that is there, under whatever name, is not moved."""
+        name = argv.image_name(image.descriptor.digest)
+        diff_ids = tuple(image.config.rootfs.diff_ids)
+        if self._layers(name) == diff_ids:
+            return
+        identity = str(image.manifest.config.digest)
+        if self._layers(identity) == diff_ids:
+            self._program.ask(argv.tag(identity, name))
+            return
+        with step("load", name, total=archive.size(image), unit="bytes") as running:
+            self._program.feed(argv.load(), lambda out: archive.write(store, image, name, out, running.advance))
+
+    def create(self, spec: ContainerSpec) -> ClientContainer:
+        """Make a container of a loaded image."""
+        there = self._layers(argv.image_name(spec.digest))
+        if there != spec.layers:
+            absent = next((layer for layer in spec.layers if layer not in (there or ())), spec.layers[0])
+            raise NotFoundError(f"layer {absent} of {spec.image} is not loaded", "run the image again: it loads it")
+        command = argv.create(self._program.dialect, spec)
+        done = self._program.attempt(command)
+        if done.status:
+            raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
+        return ClientContainer(self._program, done.out.decode().split()[-1], spec)
+
+    def find(self, name: str) -> ClientContainer:
+        """Find a container by its name or ID; raises NotFoundError, also for one that tiffin did not make."""
+        found = self._seen([name]) if _NAME.fullmatch(name) else []
+        for container in found:
+            if container.is_called(name) and container.is_ours:
+                return self._container(container)
+            if container.is_called(name):
+                raise NotFoundError(
+                    f"{name!r} is not tiffin's: {self._program.dialect.name} runs it for somebody else",
+                    f"`{self._program.dialect.name} inspect {name}` shows it",
+                )
+        raise self._program.absent(name)
+
+    def list(self) -> list[ClientContainer]:
+        """Every container that tiffin made, oldest first."""
+        return [self._container(container) for container in self._all()]
+
+    def survey(self) -> Sequence[tuple[ClientContainer, State]]:
+        """Every container and what it is doing, for two calls of the program."""
+        found = [(self._container(container), container) for container in self._all()]
+        return [(container, there.as_state(container.spec)) for container, there in found]
+
+    def _all(self) -> Sequence[seen.Seen]:
+        names = self._program.ask(argv.listing()).decode().split()
+        found = self._seen(names) if names else []
+        return sorted(found, key=lambda container: seen.utc(container.created))
+
+    def _seen(self, names: Sequence[str]) -> Sequence[seen.Seen]:
+        """Look at containers; one that has gone meanwhile is left out."""
+        command = argv.inspect(names)
+        done = self._program.attempt(command)
+        found = seen.read(done.out.strip())
+        if done.status and not found and not re.search("no such|no container", done.said, re.IGNORECASE):
+            raise self._program.refusal(command, done.status, done.said)
+        return found
+
+    def _layers(self, name: str) -> tuple[Digest, ...] | None:
+        """The diff IDs of an image, or None where it is absent."""
+        command = argv.inspect_image(name)
+        done = self._program.attempt(command)
+        if not done.status:
+            return tuple(Digest.parse(text) for text in msgspec.json.decode(done.out, type=list[str]))
+        if re.search("no such image|image not known|failed to find image", done.said, re.IGNORECASE):
+            return None
+        raise self._program.refusal(command, done.status, done.said)
+
+    def _container(self, found: seen.Seen) -> ClientContainer:
+        return ClientContainer(self._program, found.id, found.spec())

@@ -1,0 +1,42 @@
+"""What engines refuse in the same words, whoever noticed it."""
+
+from __future__ import annotations
+
+import errno
+
+from tiffin.engine.spec import ContainerSpec, Mount, Port
+from tiffin.errors import ConfigError, ConflictError, DeniedError, NotFoundError, TiffinError
+
+
+def refused_port(port: Port, name: str, error: OSError) -> TiffinError:
+    """Why a container cannot listen there, and what to do instead."""
+    where = f"port {port.host_port} of {port.host}"
+    if error.errno == errno.EADDRINUSE:
+        free = (
+            f"let the kernel choose: `-p 0:{port.container_port}`, or free it: `ss -ltnp 'sport = :{port.host_port}'`"
+        )
+        return ConflictError(f"{name}: {where} is taken", free)
+    if error.errno == errno.EACCES:
+        return DeniedError(f"{name}: {where} is for root", f"choose one from 1024 on: `-p 8080:{port.container_port}`")
+    return ConfigError(f"{name}: cannot listen on {where}: {error.strerror}", "publish on 127.0.0.1 or 0.0.0.0")
+
+
+def refused_program(spec: ContainerSpec) -> TiffinError:
+    """The image does not have what it should run."""
+    return NotFoundError(
+        f"{spec.image} has no program {spec.argv[0]!r} that can be run",
+        f"its PATH is {spec.env.get('PATH', '')}; give another program after the image's name",
+    )
+
+
+def refused_mount(mount: Mount, source: str) -> TiffinError:
+    """The host does not have what should be mounted; `source` is its absolute path."""
+    option = f"-v {mount.source}:{mount.target}"
+    return ConfigError(f"{source} of `{option}` does not exist", f"make it: `mkdir -p {source}`, or name another")
+
+
+def refused_name(name: str) -> TiffinError:
+    """Another container has the name."""
+    return ConflictError(
+        f"a container called {name!r} exists already", f"remove it: `tiffin rm -f {name}`, or choose another"
+    )

@@ -1,0 +1,46 @@
+"""Engines that are other people's programs, started once for all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from contract.engine_fixtures import ClientBench
+from programs.docker import dockerd
+from programs.network import own_network
+from programs.storage import storage
+from tiffin.engine.clients.dialect import DOCKER, PODMAN
+from tiffin.engine.clients.engine import ClientEngine
+
+
+@pytest.fixture(scope="session")
+def docker_bench() -> Iterator[ClientBench]:
+    _need_root()
+    with own_network() as network, dockerd(network) as client:
+        yield ClientBench(ClientEngine(DOCKER, environment=client.environment), network)
+
+
+@pytest.fixture(scope="session")
+def podman_bench() -> Iterator[ClientBench]:
+    _need_root()
+    with own_network() as network, storage() as environment:
+        yield ClientBench(ClientEngine(PODMAN, (*network, "podman"), environment), network)
+
+
+@pytest.fixture
+def docker(docker_bench: ClientBench) -> Iterator[ClientBench]:
+    yield docker_bench
+    docker_bench.clear()
+
+
+@pytest.fixture
+def podman(podman_bench: ClientBench) -> Iterator[ClientBench]:
+    yield podman_bench
+    podman_bench.clear()
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
