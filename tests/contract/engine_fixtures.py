@@ -170,8 +170,15 @@ def _stubborn(process: Process) -> int:
     return 0
 
 
-FUNCTIONS = {"hello": _hello, "serve": _serve, "stubborn": _stubborn}
+def _listen(process: Process) -> int:
+    process.out("ready")
+    process.out(f"heard {process.signals.get(timeout=DEADLINE)}")
+    return 0
+
+
+FUNCTIONS = {"listen": _listen, "hello": _hello, "serve": _serve, "stubborn": _stubborn}
 SCRIPTS = {
+    "listen": "trap 'echo heard SIGUSR1; exit 0' USR1; echo ready; sleep 60 & wait",
     "hello": "echo hello; echo oops >&2; exit 3",
     "serve": "trap 'echo drained; exit 5' TERM; echo ready; sleep 60 & wait",
     "stubborn": "trap '' TERM; echo ready; while :; do sleep 60; done",

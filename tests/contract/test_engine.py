@@ -68,6 +68,38 @@ class TestEngine:
         assert container.wait() == KILLED
         assert container.state().status is Status.EXITED
 
+    def test_a_program_hears_the_signal_it_is_sent(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "listen"))
+        container.start()
+        ready(container)
+        container.kill("SIGUSR1")
+        assert container.wait() == 0
+        assert [line.text for line in container.logs()] == ["ready", "heard SIGUSR1"]
+
+    def test_the_stop_signal_lets_it_drain_whoever_sends_it(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "serve"))
+        container.start()
+        ready(container)
+        container.kill("SIGTERM")
+        assert container.wait() == 5
+
+    def test_a_killed_container_has_ended_when_kill_returns(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "stubborn"))
+        container.start()
+        ready(container)
+        container.kill()
+        state = container.state()
+        assert (state.status, state.exit_code, state.reason) == (Status.EXITED, KILLED, "")
+
+    def test_what_does_not_run_is_sent_no_signal(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "hello"))
+        with pytest.raises(ConflictError, match="a does not run"):
+            container.kill("SIGUSR1")
+        container.start()
+        container.wait()
+        with pytest.raises(ConflictError, match="a does not run"):
+            container.kill()
+
     def test_stopping_what_has_ended_or_never_ran_changes_nothing(self, bench: Bench) -> None:
         container = bench.engine.create(bench.program("a", "hello"))
         container.stop()

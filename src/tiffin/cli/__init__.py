@@ -21,15 +21,19 @@ COMMANDS = {
     "images": "list the images here",
     "init": "look at a folder, recognise the model and write tiffin.toml",
     "inspect": "show what an image or a container is",
+    "kill": "send containers a signal",
     "lock": "pin every package of the image",
     "logs": "show what a container wrote",
     "predict": "ask a running container for predictions",
     "ps": "list containers",
     "reproduce": "make an image again from what it carries, and compare",
+    "restart": "stop containers and start them again",
     "rm": "remove containers",
     "run": "run a project or an image as a container",
     "sbom": "print what an image is made of",
+    "start": "start containers that were stopped",
     "stop": "stop containers: drain, then kill",
+    "wait": "wait for containers to end",
 }
 """Every command and what it does; its module is imported when it is asked for, so that start-up stays short."""
 

@@ -7,6 +7,7 @@ exit code: enough to be a server that drains, one that ignores SIGTERM, or one t
 from __future__ import annotations
 
 import itertools
+import queue
 import secrets
 import threading
 import time
@@ -32,6 +33,8 @@ class Process:
     def __init__(self, spec: ContainerSpec, write: Callable[[str, str], None]) -> None:
         self.spec, self._write = spec, write
         self.stopping = threading.Event()
+        self.signals: queue.SimpleQueue[str] = queue.SimpleQueue()
+        """The signals that were sent, by name; its stop signal is `stopping` too."""
 
     def out(self, text: str) -> None:
         """Write a line to stdout."""
@@ -137,6 +140,18 @@ class MemoryContainer:
         with self._changed:
             self._changed.wait_for(lambda: self._process is not process, timeout=patience)
         self._ended(process, KILLED)
+
+    def kill(self, signal: str = "SIGKILL") -> None:
+        """Put the signal where the program looks; SIGKILL ends it whether it looks or not."""
+        process = self._process
+        if process is None:
+            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+        if signal == "SIGKILL":
+            self._ended(process, KILLED)
+            return
+        process.signals.put(signal)
+        if signal == self.spec.stop_signal:
+            process.stopping.set()
 
     def wait(self) -> int:
         """Wait for the exit code."""

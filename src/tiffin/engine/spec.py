@@ -131,6 +131,13 @@ class Container(Protocol):
         """Send the stop signal and, `seconds` later, SIGKILL; return when it has exited. An exited one stays so."""
         ...
 
+    def kill(self, signal: str = "SIGKILL") -> None:
+        """Send its program a signal, by name; raises ConflictError for one that does not run.
+
+        Of SIGKILL it ends, and has ended when this returns. Its first process hears others only if it asked for them.
+        """
+        ...
+
     def wait(self) -> int:
         """Wait until it has exited and return its exit code; 128 + N for one that signal N ended."""
         ...

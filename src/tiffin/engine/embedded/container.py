@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
+import signal as signals
 import socket
 import struct
 import subprocess
@@ -79,7 +79,7 @@ class EmbeddedContainer:
             "listeners": [listener.fileno() for listener in listeners],
             "ports": msgspec.to_builtins(ports),
             "attached": attached,
-            "stop_signal": int(signal.Signals[self.spec.stop_signal]),
+            "stop_signal": int(signals.Signals[self.spec.stop_signal]),
             "stop_seconds": self.spec.stop_seconds,
         }
 
@@ -108,7 +108,19 @@ class EmbeddedContainer:
             with contextlib.suppress(OSError):  # it has just exited
                 connection.send(json.dumps({"stop": patience}).encode())
             if not _ended(connection, patience + _PATIENCE):
-                os.kill(_peer(connection), signal.SIGKILL)
+                os.kill(_peer(connection), signals.SIGKILL)
+                _ended(connection, None)
+
+    def kill(self, signal: str = "SIGKILL") -> None:
+        """Have the keeper send a signal (see `Container.kill`)."""
+        number = signals.Signals[signal]
+        connection = self._connect()
+        if connection is None:
+            raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+        with connection:
+            with contextlib.suppress(OSError):  # it has just exited
+                connection.send(json.dumps({"signal": int(number)}).encode())
+            if number == signals.SIGKILL:
                 _ended(connection, None)
 
     def wait(self) -> int:
