@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.memory import MemoryEngine, Process
-from tiffin.engine.spec import Container, ContainerSpec, Engine, Mount
+from tiffin.engine.spec import CanExec, Command, Container, ContainerSpec, Engine, Mount, Streams
 from tiffin.oci.digest import Digest
 
 DEADLINE = 20.0
@@ -99,6 +100,10 @@ class EmbeddedBench:
         """A container that runs one of the programs that every engine has in these tests."""
         return self.spec(name, SCRIPTS[program], **more)
 
+    def argv(self, program: str) -> tuple[str, ...]:
+        """What runs one of these programs."""
+        return ("/bin/sh", "-c", SCRIPTS[program])
+
     def run(self, script: str, **more: Any) -> tuple[int, list[str]]:
         """Run a script to its end; return its exit code and what it wrote to stdout."""
         container = self.engine.create(self.spec(f"run-{time.monotonic_ns()}", script, **more))
@@ -129,6 +134,10 @@ class MemoryBench:
         """A container that runs one of the programs that every engine has in these tests."""
         settings = {"layers": (IMAGE,), "argv": (program,)} | more
         return ContainerSpec(name=name, image="busybox", digest=IMAGE, **settings)
+
+    def argv(self, program: str) -> tuple[str, ...]:
+        """What runs one of these programs."""
+        return (program,)
 
 
 Bench = EmbeddedBench | MemoryBench
@@ -183,3 +192,17 @@ SCRIPTS = {
     "serve": "trap 'echo drained; exit 5' TERM; echo ready; sleep 60 & wait",
     "stubborn": "trap '' TERM; echo ready; while :; do sleep 60; done",
 }
+
+
+def executed(container: Container, *argv: str, given: bytes | None = None, **more: Any) -> tuple[int, str, str]:
+    """Run a program in a container that runs; its exit code, what it wrote to stdout and to stderr."""
+    assert isinstance(container, CanExec)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as source:
+        source.write(given or b"")
+        source.seek(0)
+        stdin = None if given is None else source.fileno()
+        streams = Streams(stdin=stdin, stdout=out.fileno(), stderr=err.fileno())
+        code = container.exec(Command(argv=argv, **more), streams)
+        out.seek(0)
+        err.seek(0)
+        return code, out.read().decode(), err.read().decode()

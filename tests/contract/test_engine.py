@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import IMAGE, Bench, EmbeddedBench, MemoryBench, python_argv, python_mounts, ready, until
+from contract.engine_fixtures import (
+    IMAGE,
+    Bench,
+    EmbeddedBench,
+    MemoryBench,
+    executed,
+    python_argv,
+    python_mounts,
+    ready,
+    until,
+)
 from tiffin.engine.spec import KILLED, LogLine, Mount, Network, Port, Status
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
@@ -99,6 +109,30 @@ class TestEngine:
         container.wait()
         with pytest.raises(ConflictError, match="a does not run"):
             container.kill()
+
+    def test_a_further_program_runs_in_it_and_tells_its_exit_code(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "serve"))
+        container.start()
+        assert executed(container, *bench.argv("hello")) == (3, "hello\n", "oops\n")
+        assert [line.text for line in container.logs() if line.text != "ready"] == []
+        container.stop(0)
+
+    def test_a_further_program_that_is_not_there_is_127(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "serve"))
+        container.start()
+        code, out, err = executed(container, "nosuch")
+        assert (code, out) == (127, "")
+        assert "nosuch: not found" in err
+        container.stop(0)
+
+    def test_nothing_further_runs_in_what_does_not_run(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "hello"))
+        with pytest.raises(ConflictError, match="a does not run"):
+            executed(container, *bench.argv("hello"))
+        container.start()
+        container.wait()
+        with pytest.raises(ConflictError, match="a does not run"):
+            executed(container, *bench.argv("hello"))
 
     def test_stopping_what_has_ended_or_never_ran_changes_nothing(self, bench: Bench) -> None:
         container = bench.engine.create(bench.program("a", "hello"))
@@ -352,6 +386,11 @@ class TestContainersThatReallyRun:
         container.start()
         container.stop()
         assert container.wait() == KILLED
+
+    def test_its_first_process_ignores_none_by_itself(self, embedded: EmbeddedBench) -> None:
+        argv = ("/bin/grep", "SigIgn", "/proc/self/status")
+        _, lines = embedded.run("", argv=argv)
+        assert lines[0].split() == ["SigIgn:", "0" * 16]
 
     def test_the_stop_signal_is_the_images(self, embedded: EmbeddedBench) -> None:
         script = "trap 'exit 7' INT; echo ready; sleep 60 & wait"

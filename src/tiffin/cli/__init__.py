@@ -17,6 +17,7 @@ COMMANDS = {
     "build": "make the image of a project",
     "diff": "say what changed between two images",
     "doctor": "say what this machine can do, and how to mend what it cannot",
+    "exec": "run a program in a container that runs",
     "explain": "say what every byte of an image is",
     "images": "list the images here",
     "init": "look at a folder, recognise the model and write tiffin.toml",

@@ -7,6 +7,7 @@ exit code: enough to be a server that drains, one that ignores SIGTERM, or one t
 from __future__ import annotations
 
 import itertools
+import os
 import queue
 import secrets
 import threading
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tiffin.engine.spec import KILLED, ContainerSpec, LogLine, Port, State, Status
+from tiffin.engine.spec import KILLED, NOT_FOUND, Command, ContainerSpec, LogLine, Port, State, Status, Streams
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.image import Image
@@ -90,6 +91,10 @@ class MemoryEngine:
         with self._lock:
             return [*self._containers.values()]
 
+    def program(self, name: str) -> Program | None:
+        """The program that was registered under a name."""
+        return self._programs.get(name)
+
     def forget(self, container: MemoryContainer) -> None:
         """Remove a container from the list."""
         with self._lock:
@@ -161,6 +166,18 @@ class MemoryContainer:
                 raise ConflictError(f"{self.spec.name} was not started", "start it first")
             return self._state.exit_code
 
+    def exec(self, command: Command, streams: Streams) -> int:
+        """Run another of the engine's programs, writing to these descriptors."""
+        if self._process is None:
+            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+        descriptors = {"stdout": streams.stdout, "stderr": streams.stderr}
+        program = self._engine.program(command.argv[0])
+        if program is None:
+            os.write(streams.stderr, f"{command.argv[0]}: not found\n".encode())
+            return NOT_FOUND
+        spec = msgspec.structs.replace(self.spec, argv=command.argv, env=self.spec.env | command.env)
+        return program(Process(spec, lambda stream, text: _print(descriptors[stream], text)))
+
     def state(self) -> State:
         """Look at it."""
         return self._state
@@ -213,6 +230,10 @@ class MemoryContainer:
         with self._changed:
             self._state = state
             self._changed.notify_all()
+
+
+def _print(descriptor: int, text: str) -> None:
+    os.write(descriptor, f"{text}\n".encode())
 
 
 def _now() -> str:

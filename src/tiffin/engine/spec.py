@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,6 +19,9 @@ STOP_SECONDS = 10.0
 """Seconds between the stop signal and SIGKILL where nobody says otherwise, as in docker."""
 KILLED = 137
 """The exit code of a container that died of SIGKILL: 128 + 9, as a shell says it."""
+
+NOT_FOUND = 127
+"""The exit code of a program that is not there, as a shell says it."""
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +155,40 @@ class Container(Protocol):
 
     def remove(self, *, force: bool = False) -> None:
         """Forget it and its log; raises ConflictError while it runs, unless `force` stops it first."""
+        ...
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A further program for a container that runs; what is empty here is as the container has it.
+
+    `env` comes on top of the container's; `tty` gives the program a terminal of its own.
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    cwd: str = ""
+    user: str = ""
+    tty: bool = False
+
+
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    """Descriptors of this process: what a program reads, nothing where it is None, and where what it writes goes."""
+
+    stdin: int | None = None
+    stdout: int
+    stderr: int
+
+
+@runtime_checkable
+class CanExec(Protocol):
+    """A container in which further programs can be run."""
+
+    def exec(self, command: Command, streams: Streams) -> int:
+        """Run a program in it, confined as it is, and return its exit code; it ends with this process.
+
+        The code is 127 for a program that is not there, 126 for one that cannot be run, 128 + N for one that signal N
+        ended. Raises ConflictError for a container that does not run.
+        """
         ...
 
 

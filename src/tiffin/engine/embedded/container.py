@@ -16,12 +16,13 @@ from typing import BinaryIO
 
 import msgspec
 
+from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded import keeper, stage
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.ports import bound, listen
-from tiffin.engine.spec import KILLED, ContainerSpec, LogLine, State, Status
+from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams
 from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
 
 _PATIENCE = 5.0
@@ -135,6 +136,28 @@ class EmbeddedContainer:
         if state.exit_code is None:
             raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")
         return state.exit_code
+
+    def exec(self, command: Command, streams: Streams) -> int:
+        """Run a further program in it (see `CanExec`)."""
+        exec_.check(self.spec, command)
+        with self._process() as (pid, process):
+            return exec_.run(pid, process, self.spec, command, streams)
+
+    @contextlib.contextmanager
+    def _process(self) -> Iterator[tuple[int, int]]:
+        """Its first process: the number, and a descriptor of /proc/PID that never means another process."""
+        pid = self.state().pid
+        try:
+            process = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if pid else -1
+        except FileNotFoundError:
+            process = -1
+        try:
+            if process < 0 or self.state().pid != pid:
+                raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+            yield pid, process
+        finally:
+            if process >= 0:
+                os.close(process)
 
     def state(self) -> State:
         """Read what the keeper wrote; where it says "running" but nobody answers, it was killed with its container."""
