@@ -15,6 +15,7 @@ from tiffin.errors import DeniedError, NotFoundError, TiffinError
 
 COMMANDS = {
     "build": "make the image of a project",
+    "cp": "copy files into a container or out of it",
     "diff": "say what changed between two images",
     "doctor": "say what this machine can do, and how to mend what it cannot",
     "exec": "run a program in a container that runs",

@@ -192,6 +192,23 @@ class CanExec(Protocol):
         ...
 
 
+@runtime_checkable
+class CanCopy(Protocol):
+    """A container whose files can be copied, as `docker cp` does: into a folder that is there, else under that name.
+
+    `folder/.` means what is in the folder. Files, folders and links are copied, links as links. Raises NotFoundError,
+    and ConflictError for a container that has to run and does not.
+    """
+
+    def copy_out(self, path: str, target: str) -> None:
+        """Copy from a path in the container to one of this machine."""
+        ...
+
+    def copy_in(self, source: str, path: str) -> None:
+        """Copy from a path of this machine to one in the container."""
+        ...
+
+
 class Engine(Protocol):
     """What runs containers."""
 

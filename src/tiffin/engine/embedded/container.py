@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from tiffin.engine.embedded import copying, keeper, stage
 from tiffin.engine.embedded import exec as exec_
-from tiffin.engine.embedded import keeper, stage
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import python
@@ -142,6 +142,16 @@ class EmbeddedContainer:
         exec_.check(self.spec, command)
         with self._process() as (pid, process):
             return exec_.run(pid, process, self.spec, command, streams)
+
+    def copy_out(self, path: str, target: str) -> None:
+        """Copy to this machine (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.copy_out(process, self.spec.name, path, target)
+
+    def copy_in(self, source: str, path: str) -> None:
+        """Copy from this machine (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.copy_in(process, self.spec.name, source, path)
 
     @contextlib.contextmanager
     def _process(self) -> Iterator[tuple[int, int]]:

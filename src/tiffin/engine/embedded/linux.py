@@ -16,6 +16,9 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 2
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
+_OPENAT2 = 437
+"""The system call's number, which is the same on every architecture."""
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _INSTRUCTION = 8
 """Bytes of a struct sock_filter."""
 
@@ -41,6 +44,15 @@ def die_with_parent(signal: int) -> None:
 def setns(descriptor: int) -> None:
     """Enter a namespace (setns(2)); a pid namespace is entered by the children."""
     _checked(_libc.setns(descriptor, 0), "setns")
+
+
+def open_inside(root: int, path: str) -> int:
+    """Open a folder by a path that no link leads out of `root` (openat2(2), RESOLVE_IN_ROOT)."""
+    how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    found = _libc.syscall(ctypes.c_long(_OPENAT2), root, ctypes.c_char_p(os.fsencode(path)), ctypes.byref(how), size)
+    _checked(int(found < 0), path)
+    return int(found)
 
 
 def hide() -> None:
