@@ -93,6 +93,14 @@ class TestEngine:
         container.kill("SIGTERM")
         assert container.wait() == 5
 
+    def test_no_signal_is_lost(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "serve"))
+        for run in range(20):
+            container.start()
+            ready(container, run + 1)
+            container.kill("SIGTERM")
+            assert container.wait() == 5
+
     def test_a_killed_container_has_ended_when_kill_returns(self, bench: Bench) -> None:
         container = bench.engine.create(bench.program("a", "stubborn"))
         container.start()

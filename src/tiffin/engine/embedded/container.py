@@ -121,8 +121,9 @@ class EmbeddedContainer:
         with connection:
             with contextlib.suppress(OSError):  # it has just exited
                 connection.send(json.dumps({"signal": int(number)}).encode())
-            if number == signals.SIGKILL:
-                _ended(connection, None)
+            _ended(connection, None)  # a message whose sender hangs up first may be lost
+        if number == signals.SIGKILL:
+            self.wait()
 
     def wait(self) -> int:
         """Wait for its end (see `Container.wait`)."""
