@@ -61,7 +61,7 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         digest=image.descriptor.digest,
         layers=tuple(image.config.rootfs.diff_ids),
         argv=_argv(name, run.entrypoint, run.cmd, options),
-        env=environment(run.env) | _checked(options.env),
+        env=environment(run.env) | checked(options.env),
         cwd=absolute("working directory", options.cwd or run.working_dir or "/"),
         user=parse_user(options.user or run.user, accounts or Accounts()),
         mounts=tuple(_mount(mount) for mount in options.mounts),
@@ -78,7 +78,7 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
 
 def environment(lines: list[str]) -> dict[str, str]:
     """Read `KEY=value` lines of an image's config; there is always a PATH."""
-    return {"PATH": PATH} | _checked(dict(line.partition("=")[::2] for line in lines))
+    return {"PATH": PATH} | checked(dict(line.partition("=")[::2] for line in lines))
 
 
 def parse_sockets(label: str) -> dict[str, int]:
@@ -119,7 +119,8 @@ def _argv(name: str, entrypoint: list[str], cmd: list[str], options: RunOptions)
     return argv
 
 
-def _checked(env: dict[str, str]) -> dict[str, str]:
+def checked(env: dict[str, str]) -> dict[str, str]:
+    """Return an environment whose names and values the kernel takes; raises ConfigError for any other."""
     for key, value in env.items():
         if not _VARIABLE.fullmatch(key) or "\0" in value:
             raise ConfigError(f"not an environment variable: {key!r}", "write it as `KEY=value`")

@@ -21,7 +21,7 @@ from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.relay import copy, raw, size
 from tiffin.engine.embedded.seccomp import program
-from tiffin.engine.plan import absolute
+from tiffin.engine.plan import absolute, checked
 from tiffin.engine.spec import Command, ContainerSpec, Streams
 from tiffin.errors import UnsupportedError
 
@@ -29,7 +29,8 @@ _SOCKETS = ("LISTEN_FDS", "LISTEN_FDNAMES")
 
 
 def check(spec: ContainerSpec, command: Command) -> None:
-    """Refuse what cannot be: a working directory that is none, another user than the container's."""
+    """Refuse what cannot be: a working directory or a variable that is none, another user than the container's."""
+    checked(command.env)
     if command.cwd:
         absolute("working directory", command.cwd)
     own = "{}:{}".format(*spec.user)
@@ -43,32 +44,38 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
     """Run a program in the container whose first process has this number and this descriptor of /proc/PID."""
     machine = Machine.here()
     with contextlib.ExitStack() as opened:
-        lifeline, ours = _pipe(opened)
-        channel, theirs = socket.socketpair()
-        for end in (channel, theirs):
-            opened.enter_context(end)
-        own = {"TERM": "xterm"} if command.tty else {}
-        inherited = {key: value for key, value in environment(spec).items() if key not in _SOCKETS}
+        channel, theirs = (opened.enter_context(end) for end in socket.socketpair())
+        lifeline, ours = os.pipe()
+        for descriptor in (lifeline, ours):
+            opened.callback(os.close, descriptor)
+        pipes = _Pipes(opened, machine.become)
+        handed = [process, lifeline, *([theirs.fileno()] if command.tty else [])]
         plan: join.Plan = {
+            **_decide(spec, command, machine),
             "pid": pid,
             "process": process,
             "lifeline": lifeline,
-            "become": machine.become,
-            "argv": list(command.argv),
-            "env": own | inherited | command.env,
-            "cwd": command.cwd or spec.cwd,
-            "seccomp": program(machine.architecture).hex(),
             "terminal": theirs.fileno() if command.tty else None,
             "size": size(streams.stdin),
         }
-        opened.callback(os.close, ours)
-        pipes = _Pipes(opened, machine.become)
-        handed = [process, lifeline, *([theirs.fileno()] if command.tty else [])]
         helper = _spawn(plan, pipes, handed)
         opened.callback(_end, helper)
         theirs.close()
         pipes.handed_over()
         return _relay(helper, pipes, channel if command.tty else None, streams)
+
+
+def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Program:
+    """What is run and how it is confined: as the container is, but for what the command says."""
+    own = {"TERM": "xterm"} if command.tty else {}
+    inherited = {key: value for key, value in environment(spec).items() if key not in _SOCKETS}
+    return {
+        "become": machine.become,
+        "argv": list(command.argv),
+        "env": own | inherited | command.env,
+        "cwd": command.cwd or spec.cwd,
+        "seccomp": program(machine.architecture).hex(),
+    }
 
 
 class _Pipes:
@@ -88,12 +95,6 @@ class _Pipes:
         """Close the program's ends: it has them."""
         while self.theirs:
             os.close(self.theirs.pop())
-
-
-def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
-    reading, writing = os.pipe()
-    opened.callback(os.close, reading)
-    return reading, writing
 
 
 def _spawn(plan: join.Plan, pipes: _Pipes, handed: list[int]) -> subprocess.Popen[bytes]:

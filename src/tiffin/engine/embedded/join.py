@@ -32,8 +32,17 @@ TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
     from typing import NoReturn, TypedDict
 
-    class Plan(TypedDict):
-        """What `exec` says; `process` is a descriptor of /proc/`pid`, `lifeline` ends with the caller.
+    class Program(TypedDict):
+        """What is run, and how it is confined."""
+
+        become: int | None
+        argv: list[str]
+        env: dict[str, str]
+        cwd: str
+        seccomp: str
+
+    class Plan(Program):
+        """What `exec` says besides; `process` is a descriptor of /proc/`pid`, `lifeline` ends with the caller.
 
         `terminal` is a socket to which the master of a new terminal is sent, and `size` its lines and columns.
         """
@@ -41,11 +50,6 @@ if TYPE_CHECKING:
         pid: int
         process: int
         lifeline: int
-        become: int | None
-        argv: list[str]
-        env: dict[str, str]
-        cwd: str
-        seccomp: str
         terminal: int | None
         size: tuple[int, int]
 
