@@ -20,7 +20,7 @@ from contract.engine_fixtures import (
     ready,
     until,
 )
-from tiffin.engine.spec import KILLED, LogLine, Mount, Network, Port, Status
+from tiffin.engine.spec import KILLED, CanMeasure, LogLine, Mount, Network, Port, Status
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
 
@@ -141,6 +141,18 @@ class TestEngine:
         container.wait()
         with pytest.raises(ConflictError, match="a does not run"):
             executed(container, *bench.argv("hello"))
+
+    def test_what_runs_uses_something_and_what_does_not_is_not_measured(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("a", "serve"))
+        assert isinstance(container, CanMeasure)
+        with pytest.raises(ConflictError, match="a does not run"):
+            container.usage()
+        container.start()
+        ready(container)
+        assert container.usage().processes >= 1
+        container.kill()
+        with pytest.raises(ConflictError, match="a does not run"):
+            container.usage()
 
     def test_stopping_what_has_ended_or_never_ran_changes_nothing(self, bench: Bench) -> None:
         container = bench.engine.create(bench.program("a", "hello"))
@@ -274,6 +286,16 @@ class TestEngine:
 
 
 class TestContainersThatReallyRun:
+    def test_all_of_its_processes_are_measured(self, embedded: EmbeddedBench) -> None:
+        script = "busybox sleep 600 & while :; do :; done"
+        container = embedded.engine.create(embedded.spec("a", script))
+        assert isinstance(container, CanMeasure)
+        container.start()
+        until(lambda: container.usage().processes == 2)
+        until(lambda: container.usage().cpu_seconds > 0.1)
+        assert 10_000 < container.usage().memory < 100_000_000
+        container.remove(force=True)
+
     def test_environment_and_working_directory_are_the_specs(self, embedded: EmbeddedBench) -> None:
         code, lines = embedded.run(
             'pwd; echo "$A"; echo $TIFFIN_IMAGE', cwd="/app", env={"PATH": "/bin", "A": "b c\nd"}

@@ -36,6 +36,7 @@ COMMANDS = {
     "save": "write images to one file, for docker, podman or another tiffin",
     "sbom": "print what an image is made of",
     "start": "start containers that were stopped",
+    "stats": "show what containers use",
     "stop": "stop containers: drain, then kill",
     "wait": "wait for containers to end",
 }

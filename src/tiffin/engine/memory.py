@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tiffin.engine.spec import KILLED, NOT_FOUND, Command, ContainerSpec, LogLine, Port, State, Status, Streams
+from tiffin.engine.spec import KILLED, NOT_FOUND, Command, ContainerSpec, LogLine, Port, State, Status, Streams, Usage
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.image import Image
@@ -177,6 +177,12 @@ class MemoryContainer:
             return NOT_FOUND
         spec = msgspec.structs.replace(self.spec, argv=command.argv, env=self.spec.env | command.env)
         return program(Process(spec, lambda stream, text: _print(descriptors[stream], text)))
+
+    def usage(self) -> Usage:
+        """One thread, which is not measured."""
+        if self._process is None:
+            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+        return Usage(cpu_seconds=0.0, memory=0, processes=1)
 
     def state(self) -> State:
         """Look at it."""

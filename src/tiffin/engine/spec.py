@@ -209,6 +209,23 @@ class CanCopy(Protocol):
         ...
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container uses: seconds of processors since it started, bytes of memory now, processes now."""
+
+    cpu_seconds: float
+    memory: int
+    processes: int
+
+
+@runtime_checkable
+class CanMeasure(Protocol):
+    """A container that can be asked what it uses."""
+
+    def usage(self) -> Usage:
+        """Look at what it uses now; raises ConflictError for one that does not run."""
+        ...
+
+
 class Engine(Protocol):
     """What runs containers."""
 

@@ -22,7 +22,8 @@ from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.ports import bound, listen
-from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams
+from tiffin.engine.embedded.usage import usage_of
+from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
 from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
 
 _PATIENCE = 5.0
@@ -153,6 +154,11 @@ class EmbeddedContainer:
         """Copy from this machine (see `CanCopy`)."""
         with self._process() as (_, process):
             copying.copy_in(process, self.spec.name, source, path)
+
+    def usage(self) -> Usage:
+        """Add up what its processes use."""
+        with self._process() as (_, process):
+            return usage_of(process)
 
     @contextlib.contextmanager
     def _process(self) -> Iterator[tuple[int, int]]:
