@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from programs.process import run
 from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.memory import MemoryEngine, Process
-from tiffin.engine.spec import Container, ContainerSpec, Engine, Mount
+from tiffin.engine.spec import CanExec, Command, Container, ContainerSpec, Engine, Mount, Streams
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER_GZIP, Descriptor, ImageConfig, RootFS, RunConfig
 from tiffin.oci.image import Image
@@ -100,6 +101,10 @@ class RealBench:
         """A container that runs one of the programs that every engine has in these tests."""
         return self.spec(name, SCRIPTS[program], **more)
 
+    def argv(self, program: str) -> tuple[str, ...]:
+        """What runs one of these programs."""
+        return ("/bin/sh", "-c", SCRIPTS[program])
+
     def run(self, script: str, **more: Any) -> tuple[int, list[str]]:
         """Run a script to its end; return its exit code and what it wrote to stdout."""
         container = self.engine.create(self.spec(f"run-{time.monotonic_ns()}", script, **more))
@@ -139,6 +144,10 @@ class MemoryBench:
         """A container that runs one of the programs that every engine has in these tests."""
         settings = {"layers": (IMAGE,), "argv": (program,)} | more
         return ContainerSpec(name=name, image="busybox", digest=IMAGE, **settings)
+
+    def argv(self, program: str) -> tuple[str, ...]:
+        """What runs one of these programs."""
+        return (program,)
 
 
 class ClientBench(RealBench):
@@ -237,9 +246,30 @@ def _stubborn(process: Process) -> int:
     return 0
 
 
-FUNCTIONS = {"hello": _hello, "serve": _serve, "stubborn": _stubborn}
+def _listen(process: Process) -> int:
+    process.out("ready")
+    process.out(f"heard {process.signals.get(timeout=DEADLINE)}")
+    return 0
+
+
+FUNCTIONS = {"listen": _listen, "hello": _hello, "serve": _serve, "stubborn": _stubborn}
 SCRIPTS = {
+    "listen": "trap 'echo heard SIGUSR1; exit 0' USR1; echo ready; sleep 60 & wait",
     "hello": "echo hello; echo oops >&2; exit 3",
     "serve": "trap 'echo drained; exit 5' TERM; echo ready; sleep 60 & wait",
     "stubborn": "trap '' TERM; echo ready; while :; do sleep 60; done",
 }
+
+
+def executed(container: Container, *argv: str, given: bytes | None = None, **more: Any) -> tuple[int, str, str]:
+    """Run a program in a container that runs; its exit code, what it wrote to stdout and to stderr."""
+    assert isinstance(container, CanExec)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as source:
+        source.write(given or b"")
+        source.seek(0)
+        stdin = None if given is None else source.fileno()
+        streams = Streams(stdin=stdin, stdout=out.fileno(), stderr=err.fileno())
+        code = container.exec(Command(argv=argv, **more), streams)
+        out.seek(0)
+        err.seek(0)
+        return code, out.read().decode(), err.read().decode()

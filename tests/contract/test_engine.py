@@ -15,6 +15,7 @@ from contract.engine_fixtures import (
     EmbeddedBench,
     MemoryBench,
     RealBench,
+    executed,
     python_argv,
     python_mounts,
     ready,
@@ -23,7 +24,7 @@ from contract.engine_fixtures import (
 from tiffin.engine.clients.argv import image_name
 from tiffin.engine.clients.dialect import DOCKER
 from tiffin.engine.clients.engine import ClientEngine
-from tiffin.engine.spec import KILLED, LogLine, Mount, Network, Port, Status
+from tiffin.engine.spec import KILLED, CanMeasure, LogLine, Mount, Network, Port, Status
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.store.memory import MemoryStore
@@ -53,6 +54,12 @@ def bench(request: pytest.FixtureRequest) -> Bench:
         return MemoryBench()
     found: Bench = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture(params=["memory", "embedded"])
+def able(request: pytest.FixtureRequest) -> Bench:
+    """An engine that can do more with a container than run it."""
+    return MemoryBench() if request.param == "memory" else request.getfixturevalue("embedded")
 
 
 class TestEngine:
@@ -97,6 +104,82 @@ class TestEngine:
         container.stop(0.1)
         assert container.wait() == KILLED
         assert container.state().status is Status.EXITED
+
+    def test_a_program_hears_the_signal_it_is_sent(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("aa", "listen"))
+        container.start()
+        ready(container)
+        container.kill("SIGUSR1")
+        assert container.wait() == 0
+        assert [line.text for line in container.logs()] == ["ready", "heard SIGUSR1"]
+
+    def test_the_stop_signal_lets_it_drain_whoever_sends_it(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("aa", "serve"))
+        container.start()
+        ready(container)
+        container.kill("SIGTERM")
+        assert container.wait() == 5
+
+    def test_no_signal_is_lost(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("aa", "serve"))
+        for run in range(20):
+            container.start()
+            ready(container, run + 1)
+            container.kill("SIGTERM")
+            assert container.wait() == 5
+
+    def test_a_killed_container_has_ended_when_kill_returns(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("aa", "stubborn"))
+        container.start()
+        ready(container)
+        container.kill()
+        state = container.state()
+        assert (state.status, state.exit_code, state.reason) == (Status.EXITED, KILLED, "")
+
+    def test_what_does_not_run_is_sent_no_signal(self, bench: Bench) -> None:
+        container = bench.engine.create(bench.program("aa", "hello"))
+        with pytest.raises(ConflictError, match="aa does not run"):
+            container.kill("SIGUSR1")
+        container.start()
+        container.wait()
+        with pytest.raises(ConflictError, match="aa does not run"):
+            container.kill()
+
+    def test_a_further_program_runs_in_it_and_tells_its_exit_code(self, able: Bench) -> None:
+        container = able.engine.create(able.program("aa", "serve"))
+        container.start()
+        assert executed(container, *able.argv("hello")) == (3, "hello\n", "oops\n")
+        assert [line.text for line in container.logs() if line.text != "ready"] == []
+        container.stop(0)
+
+    def test_a_further_program_that_is_not_there_is_127(self, able: Bench) -> None:
+        container = able.engine.create(able.program("aa", "serve"))
+        container.start()
+        code, out, err = executed(container, "nosuch")
+        assert (code, out) == (127, "")
+        assert "nosuch: not found" in err
+        container.stop(0)
+
+    def test_nothing_further_runs_in_what_does_not_run(self, able: Bench) -> None:
+        container = able.engine.create(able.program("aa", "hello"))
+        with pytest.raises(ConflictError, match="aa does not run"):
+            executed(container, *able.argv("hello"))
+        container.start()
+        container.wait()
+        with pytest.raises(ConflictError, match="aa does not run"):
+            executed(container, *able.argv("hello"))
+
+    def test_what_runs_uses_something_and_what_does_not_is_not_measured(self, able: Bench) -> None:
+        container = able.engine.create(able.program("aa", "serve"))
+        assert isinstance(container, CanMeasure)
+        with pytest.raises(ConflictError, match="aa does not run"):
+            container.usage()
+        container.start()
+        ready(container)
+        assert container.usage().processes >= 1
+        container.kill()
+        with pytest.raises(ConflictError, match="aa does not run"):
+            container.usage()
 
     def test_stopping_what_has_ended_or_never_ran_changes_nothing(self, bench: Bench) -> None:
         container = bench.engine.create(bench.program("aa", "hello"))
@@ -230,6 +313,16 @@ class TestEngine:
 
 
 class TestContainersThatReallyRun:
+    def test_all_of_its_processes_are_measured(self, embedded: EmbeddedBench) -> None:
+        script = "busybox sleep 600 & while :; do :; done"
+        container = embedded.engine.create(embedded.spec("a", script))
+        assert isinstance(container, CanMeasure)
+        container.start()
+        until(lambda: container.usage().processes == 2)
+        until(lambda: container.usage().cpu_seconds > 0.1)
+        assert 10_000 < container.usage().memory < 100_000_000
+        container.remove(force=True)
+
     def test_environment_and_working_directory_are_the_specs(self, real: RealBench) -> None:
         code, lines = real.run('pwd; echo "$A"; echo $TIFFIN_IMAGE', cwd="/app", env={"PATH": "/bin", "A": "b c\nd"})
         assert (code, lines) == (0, ["/app", "b c", "d", str(real.digest)])
@@ -411,6 +504,11 @@ class TestWhatOnlyTheEmbeddedEngineDoes:
             client.sendall(b"you")
             assert client.recv(100) == b"hello you"
         assert container.wait() == 0
+
+    def test_its_first_process_ignores_none_by_itself(self, embedded: EmbeddedBench) -> None:
+        argv = ("/bin/grep", "SigIgn", "/proc/self/status")
+        _, lines = embedded.run("", argv=argv)
+        assert lines[0].split() == ["SigIgn:", "0" * 16]
 
     def test_a_program_that_only_a_mount_could_have_and_has_not_exits_127(
         self, embedded: EmbeddedBench, tmp_path: Path

@@ -8,7 +8,8 @@ import msgspec
 
 from tiffin.api.engines import open_engine
 from tiffin.api.home import Home
-from tiffin.engine.spec import Container, Engine, LogLine, Port, State, Status, Surveys
+from tiffin.engine.plan import parse_signal
+from tiffin.engine.spec import Container, Engine, Port, State, Status, Surveys
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.progress import parallel
 
@@ -42,15 +43,22 @@ def _survey(engine: Engine) -> Sequence[tuple[Container, State]]:
     return parallel(lambda container: (container, container.state()), engine.list())
 
 
-def logs(name: str, *, follow: bool = False) -> Iterator[LogLine]:
-    """What a container wrote, line by line; `follow` goes on until it ends."""
-    return engine_of().find(name).logs(follow=follow)
-
-
 def stop(names: Sequence[str], seconds: float | None = None) -> None:
     """Stop containers: their stop signal, and `seconds` later the end."""
     found = [engine_of().find(name) for name in names]
     parallel(lambda container: container.stop(seconds), found, workers=len(found))
+
+
+def kill(names: Sequence[str], signal: str = "SIGKILL") -> None:
+    """Send containers a signal, by name or number; raises ConflictError for one that does not run."""
+    number = parse_signal(signal)
+    for container in [engine_of().find(name) for name in names]:
+        container.kill(number)
+
+
+def wait(names: Sequence[str]) -> Iterator[int]:
+    """Wait for the end of each container in turn and give their exit codes."""
+    yield from (container.wait() for container in [engine_of().find(name) for name in names])
 
 
 def remove(names: Sequence[str], *, force: bool = False) -> None:

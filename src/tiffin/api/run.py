@@ -15,7 +15,7 @@ from types import FrameType
 
 import msgspec
 
-from tiffin.api.containers import HTTP, described, engine_of, http_port, url
+from tiffin.api.containers import HTTP, described, engine_of, http_port, stop, url
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
@@ -24,7 +24,7 @@ from tiffin.errors import CommandError, ConfigError, NotFoundError, TiffinError
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
-from tiffin.progress import step
+from tiffin.progress import parallel, step
 
 POLL_SECONDS = 0.01
 _TAIL = 40
@@ -118,6 +118,20 @@ def run_attached(options: Options, *, remove: bool, ready: Callable[[str], None]
     if remove:
         container.remove()
     return status
+
+
+def start(names: Sequence[str]) -> None:
+    """Start containers that exist and do not run, and wait until each is ready, as `run -d` does."""
+    found = [engine_of().find(name) for name in names]
+    for container in found:
+        container.start()
+    parallel(wait_ready, found, workers=len(found))
+
+
+def restart(names: Sequence[str], seconds: float | None = None) -> None:
+    """Stop those of the containers that run, and start them all."""
+    stop(names, seconds)
+    start(names)
 
 
 def wait_ready(container: Container) -> str:
@@ -230,10 +244,10 @@ def _tell(container: Container, ready: Callable[[str], None]) -> None:
 def _stopping_on_signals(container: Container) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM stop the container, and leave again by its end."""
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
         threading.Thread(target=container.stop).start()
 
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    old = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

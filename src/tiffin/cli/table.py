@@ -14,7 +14,7 @@ from tiffin.oci.documents import encode
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 """A digest, of which people read the first twelve digits."""
-_SIZES = {"size", "packed", "unpacked", "wasted"}
+_SIZES = {"size", "memory", "packed", "unpacked", "wasted"}
 """Columns of bytes."""
 
 

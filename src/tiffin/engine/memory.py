@@ -7,6 +7,8 @@ exit code: enough to be a server that drains, one that ignores SIGTERM, or one t
 from __future__ import annotations
 
 import itertools
+import os
+import queue
 import secrets
 import threading
 import time
@@ -15,7 +17,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from tiffin.engine.spec import KILLED, ContainerSpec, LogLine, Port, State, Status
+from tiffin.engine.spec import KILLED, NOT_FOUND, Command, ContainerSpec, LogLine, Port, State, Status, Streams, Usage
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.image import Image
@@ -32,6 +34,8 @@ class Process:
     def __init__(self, spec: ContainerSpec, write: Callable[[str, str], None]) -> None:
         self.spec, self._write = spec, write
         self.stopping = threading.Event()
+        self.signals: queue.SimpleQueue[str] = queue.SimpleQueue()
+        """The signals that were sent, by name; its stop signal is `stopping` too."""
 
     def out(self, text: str) -> None:
         """Write a line to stdout."""
@@ -87,6 +91,10 @@ class MemoryEngine:
         with self._lock:
             return [*self._containers.values()]
 
+    def program(self, name: str) -> Program | None:
+        """The program that was registered under a name."""
+        return self._programs.get(name)
+
     def forget(self, container: MemoryContainer) -> None:
         """Remove a container from the list."""
         with self._lock:
@@ -138,6 +146,18 @@ class MemoryContainer:
             self._changed.wait_for(lambda: self._process is not process, timeout=patience)
         self._ended(process, KILLED)
 
+    def kill(self, signal: str = "SIGKILL") -> None:
+        """Put the signal where the program looks; SIGKILL ends it whether it looks or not."""
+        process = self._process
+        if process is None:
+            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+        if signal == "SIGKILL":
+            self._ended(process, KILLED)
+            return
+        process.signals.put(signal)
+        if signal == self.spec.stop_signal:
+            process.stopping.set()
+
     def wait(self) -> int:
         """Wait for the exit code."""
         with self._changed:
@@ -145,6 +165,24 @@ class MemoryContainer:
             if self._state.exit_code is None:
                 raise ConflictError(f"{self.spec.name} was not started", "start it first")
             return self._state.exit_code
+
+    def exec(self, command: Command, streams: Streams) -> int:
+        """Run another of the engine's programs, writing to these descriptors."""
+        if self._process is None:
+            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+        descriptors = {"stdout": streams.stdout, "stderr": streams.stderr}
+        program = self._engine.program(command.argv[0])
+        if program is None:
+            os.write(streams.stderr, f"{command.argv[0]}: not found\n".encode())
+            return NOT_FOUND
+        spec = msgspec.structs.replace(self.spec, argv=command.argv, env=self.spec.env | command.env)
+        return program(Process(spec, lambda stream, text: _print(descriptors[stream], text)))
+
+    def usage(self) -> Usage:
+        """One thread, which is not measured."""
+        if self._process is None:
+            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+        return Usage(cpu_seconds=0.0, memory=0, processes=1)
 
     def state(self) -> State:
         """Look at it."""
@@ -198,6 +236,10 @@ class MemoryContainer:
         with self._changed:
             self._state = state
             self._changed.notify_all()
+
+
+def _print(descriptor: int, text: str) -> None:
+    os.write(descriptor, f"{text}\n".encode())
 
 
 def _now() -> str:

@@ -61,14 +61,14 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         digest=image.descriptor.digest,
         layers=tuple(image.config.rootfs.diff_ids),
         argv=_argv(name, run.entrypoint, run.cmd, options),
-        env=environment(run.env) | _checked(options.env),
-        cwd=_absolute("working directory", options.cwd or run.working_dir or "/"),
+        env=environment(run.env) | checked(options.env),
+        cwd=absolute("working directory", options.cwd or run.working_dir or "/"),
         user=parse_user(options.user or run.user, accounts or Accounts()),
         mounts=tuple(_mount(mount) for mount in options.mounts),
         ports=tuple(_port(port, sockets) for port in options.publish),
         sockets=sockets,
         read_only=options.read_only,
-        tmpfs=tuple(_absolute("tmpfs", path) for path in options.tmpfs),
+        tmpfs=tuple(absolute("tmpfs", path) for path in options.tmpfs),
         network=options.network,
         stop_signal=parse_signal(run.stop_signal or "SIGTERM"),
         stop_seconds=options.stop_seconds,
@@ -83,7 +83,7 @@ def hostname(name: str) -> str:
 
 def environment(lines: list[str]) -> dict[str, str]:
     """Read `KEY=value` lines of an image's config; there is always a PATH."""
-    return {"PATH": PATH} | _checked(dict(line.partition("=")[::2] for line in lines))
+    return {"PATH": PATH} | checked(dict(line.partition("=")[::2] for line in lines))
 
 
 def parse_sockets(label: str) -> dict[str, int]:
@@ -124,14 +124,15 @@ def _argv(name: str, entrypoint: list[str], cmd: list[str], options: RunOptions)
     return argv
 
 
-def _checked(env: dict[str, str]) -> dict[str, str]:
+def checked(env: dict[str, str]) -> dict[str, str]:
+    """Return an environment whose names and values the kernel takes; raises ConfigError for any other."""
     for key, value in env.items():
         if not _VARIABLE.fullmatch(key) or "\0" in value:
             raise ConfigError(f"not an environment variable: {key!r}", "write it as `KEY=value`")
     return env
 
 
-def _absolute(what: str, path: str) -> str:
+def absolute(what: str, path: str) -> str:
     """Normalise a path in the container; `..` and /proc (whose links lead out, CVE-2024-21626) are refused."""
     pure = PurePosixPath(path)
     if not path.startswith("/") or ".." in pure.parts or "\0" in path:
@@ -142,7 +143,7 @@ def _absolute(what: str, path: str) -> str:
 
 
 def _mount(mount: Mount) -> Mount:
-    target = _absolute("mount target", mount.target)
+    target = absolute("mount target", mount.target)
     if target == "/":
         raise ConfigError("a mount over `/` would hide the image", "choose a folder below it")
     return msgspec.structs.replace(mount, target=target)

@@ -20,6 +20,9 @@ STOP_SECONDS = 10.0
 KILLED = 137
 """The exit code of a container that died of SIGKILL: 128 + 9, as a shell says it."""
 
+NOT_FOUND = 127
+"""The exit code of a program that is not there, as a shell says it."""
+
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """A file or folder of the host that the container sees at `target`."""
@@ -131,6 +134,13 @@ class Container(Protocol):
         """Send the stop signal and, `seconds` later, SIGKILL; return when it has exited. An exited one stays so."""
         ...
 
+    def kill(self, signal: str = "SIGKILL") -> None:
+        """Send its program a signal, by name; raises ConflictError for one that does not run.
+
+        Of SIGKILL it ends, and has ended when this returns. Its first process hears others only if it asked for them.
+        """
+        ...
+
     def wait(self) -> int:
         """Wait until it has exited and return its exit code; 128 + N for one that signal N ended."""
         ...
@@ -145,6 +155,74 @@ class Container(Protocol):
 
     def remove(self, *, force: bool = False) -> None:
         """Forget it and its log; raises ConflictError while it runs, unless `force` stops it first."""
+        ...
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """A further program for a container that runs; what is empty here is as the container has it.
+
+    `env` comes on top of the container's; `tty` gives the program a terminal of its own.
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+    cwd: str = ""
+    user: str = ""
+    tty: bool = False
+
+
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
+    """Descriptors of this process: what a program reads, nothing where it is None, and where what it writes goes."""
+
+    stdin: int | None = None
+    stdout: int
+    stderr: int
+
+
+@runtime_checkable
+class CanExec(Protocol):
+    """A container in which further programs can be run."""
+
+    def exec(self, command: Command, streams: Streams) -> int:
+        """Run a program in it, confined as it is, and return its exit code; it ends with this process.
+
+        The code is 127 for a program that is not there, 126 for one that cannot be run, 128 + N for one that signal N
+        ended. Raises ConflictError for a container that does not run.
+        """
+        ...
+
+
+@runtime_checkable
+class CanCopy(Protocol):
+    """A container whose files can be copied, as `docker cp` does: into a folder that is there, else under that name.
+
+    `folder/.` means what is in the folder. Files, folders and links are copied, links as links. Raises NotFoundError,
+    and ConflictError for a container that has to run and does not.
+    """
+
+    def copy_out(self, path: str, target: str) -> None:
+        """Copy from a path in the container to one of this machine."""
+        ...
+
+    def copy_in(self, source: str, path: str) -> None:
+        """Copy from a path of this machine to one in the container."""
+        ...
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container uses: seconds of processors since it started, bytes of memory now, processes now."""
+
+    cpu_seconds: float
+    memory: int
+    processes: int
+
+
+@runtime_checkable
+class CanMeasure(Protocol):
+    """A container that can be asked what it uses."""
+
+    def usage(self) -> Usage:
+        """Look at what it uses now; raises ConflictError for one that does not run."""
         ...
 
 

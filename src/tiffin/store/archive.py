@@ -1,4 +1,4 @@
-"""Images in one tar file: what `docker save` and `podman save` write, read as a store.
+"""Images in one tar file: what `docker save` and `podman save` write, and `tiffin save`, read as a store.
 
 Two forms, told apart by what is in them: an OCI layout in a tar ("oci-archive"; image-spec, image-layout.md), and
 docker's own ("docker-archive"; moby, image/spec/v1.2.md), whose manifest.json names a config and layers. For the second
@@ -33,6 +33,8 @@ from tiffin.store.layout import REF_NAME
 
 MEMBERS = 100_000
 """Members an archive may have: an image has some hundred."""
+CONTAINERD_NAME = "io.containerd.image.name"
+"""The annotation in which containerd, and docker since 25, keep an image's whole name."""
 _GZIP = b"\x1f\x8b"
 
 
@@ -54,13 +56,14 @@ class Extent(msgspec.Struct, frozen=True):
 class ArchiveStore:
     """A store of images in a tar file; it can be read and not be written."""
 
-    def __init__(self, path: Path) -> None:
-        """Look through the archive; raises IntegrityError for what is none."""
+    def __init__(self, path: Path, called: str = "") -> None:
+        """Look through the archive, which errors name as it is called; raises IntegrityError for what is none."""
         self.path = path
+        self.called = called or str(path)
         try:
             self._members = _members(path)
         except (IntegrityError, UnsupportedError) as error:
-            raise type(error)(f"{path}: {error.message}", error.hint or "save the image again") from error
+            raise type(error)(f"{self.called}: {error.message}", error.hint or "save the image again") from error
         self._blobs: dict[Digest, Extent] = {}
         self._made: dict[Digest, bytes] = {}
         self.images: list[Descriptor] = []
@@ -71,7 +74,7 @@ class ArchiveStore:
             self._read_docker()
         else:
             raise IntegrityError(
-                f"{path} has neither an index.json nor a manifest.json", "save an image with `docker save`"
+                f"{self.called} has neither an index.json nor a manifest.json", "save an image with `docker save`"
             )
 
     def exists(self, descriptor: Descriptor) -> bool:
@@ -85,12 +88,12 @@ class ArchiveStore:
         if descriptor.digest in self._made:
             return io.BytesIO(self._made[descriptor.digest])
         if descriptor.digest not in self._blobs:
-            raise NotFoundError(f"{self.path} has no blob {descriptor.digest}", "save the whole image again")
+            raise NotFoundError(f"{self.called} has no blob {descriptor.digest}", "save the whole image again")
         return cast("BinaryIO", _Section(self.path, self._blobs[descriptor.digest]))
 
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:  # noqa: ARG002 - the seam's signature
         """Refuse: an archive is only read."""
-        raise UnsupportedError(f"{self.path} is an archive, which is only read", "copy into a layout instead")
+        raise UnsupportedError(f"{self.called} is an archive, which is only read", "copy into a layout instead")
 
     def names(self) -> dict[str, Descriptor]:
         """Every name and what it means."""
@@ -100,14 +103,14 @@ class ArchiveStore:
         """Return what the name means; raises NotFoundError."""
         names = self.names()
         if name not in names:
-            raise NotFoundError(f"no image named {name} in {self.path}", f"it has: {', '.join(names) or 'no names'}")
+            raise NotFoundError(f"no image named {name} in {self.called}", f"it has: {', '.join(names) or 'no names'}")
         return names[name]
 
     def only(self) -> Descriptor:
         """Return the one image that is here; raises UnsupportedError where there are several."""
         if len({image.digest for image in self.images}) != 1:
             there = ", ".join(self.names()) or f"{len(self.images)} without names"
-            raise UnsupportedError(f"{self.path} has not one image: {there}", "save one image alone")
+            raise UnsupportedError(f"{self.called} has not one image: {there}", "save one image alone")
         return self.images[0]
 
     def _read_layout(self) -> None:
@@ -116,19 +119,30 @@ class ArchiveStore:
             if folder == "blobs/sha256":
                 with suppress(ConfigError):  # a file that is no blob
                     self._blobs[Digest.parse(f"sha256:{hex_}")] = extent
-        index = decode_foreign(Index, self._text("index.json"), f"{self.path}: index.json")
-        self.images = index.manifests
+        index = decode_foreign(Index, self._text("index.json"), f"{self.called}: index.json")
+        self.images = [self._called(image) for image in index.manifests]
+
+    def _called(self, image: Descriptor) -> Descriptor:
+        """Give an image of a layout the name it has here; docker's and containerd's say the whole one elsewhere."""
+        said = image.annotations.get(CONTAINERD_NAME) or image.annotations.get(REF_NAME)
+        return _named(image, self._name(said)) if said else image
+
+    def _name(self, said: str) -> str:
+        try:
+            return Reference.parse(local(said)).tagged
+        except ConfigError as error:
+            raise IntegrityError(f"{self.called}: {error.message}", "save the image under another name") from error
 
     def _read_docker(self) -> None:
-        for saved in decode_foreign(list[Saved], self._text("manifest.json"), f"{self.path}: manifest.json"):
+        for saved in decode_foreign(list[Saved], self._text("manifest.json"), f"{self.called}: manifest.json"):
             config_bytes = self._text(saved.config)
-            config = decode_foreign(ImageConfig, config_bytes, f"{self.path}: {saved.config}")
+            config = decode_foreign(ImageConfig, config_bytes, f"{self.called}: {saved.config}")
             if len(saved.layers) != len(config.rootfs.diff_ids):
-                raise IntegrityError(f"{self.path}: {saved.config} speaks of another number of layers")
+                raise IntegrityError(f"{self.called}: {saved.config} speaks of another number of layers")
             layers = [self._layer(*pair) for pair in zip(saved.layers, config.rootfs.diff_ids, strict=True)]
             image = Image.wrap(config_bytes, config, layers)
             self._made |= {Digest.of(data): data for data in (image.manifest_bytes, config_bytes)}
-            names = [Reference.parse(tag).tagged for tag in saved.repo_tags]
+            names = [self._name(tag) for tag in saved.repo_tags]
             self.images += [_named(image.descriptor, name) for name in names] or [image.descriptor]
 
     def _layer(self, name: str, diff_id: Digest) -> Descriptor:
@@ -146,14 +160,22 @@ class ArchiveStore:
     def _text(self, name: str) -> bytes:
         extent = self._extent(name)
         if extent.size > DOCUMENT_LIMIT:
-            raise IntegrityError(f"{self.path}: {name} has {extent.size} bytes; at most {DOCUMENT_LIMIT} are read")
+            raise IntegrityError(f"{self.called}: {name} has {extent.size} bytes; at most {DOCUMENT_LIMIT} are read")
         with _Section(self.path, extent) as stream:
             return stream.read(extent.size) or b""
 
     def _extent(self, name: str) -> Extent:
         if name not in self._members:
-            raise IntegrityError(f"{self.path} has no {name}, which its manifest.json names", "save the image again")
+            raise IntegrityError(f"{self.called} has no {name}, which its manifest.json names", "save the image again")
         return self._members[name]
+
+
+def local(name: str) -> str:
+    """Leave out what docker and podman add to a name without a registry."""
+    for added in ("docker.io/library/", "docker.io/", "localhost/"):
+        if name.startswith(added):
+            return name.removeprefix(added)
+    return name
 
 
 def _named(descriptor: Descriptor, name: str) -> Descriptor:

@@ -12,7 +12,10 @@ import pytest
 
 USER = 23456
 TESTS = Path(__file__).parents[2]
-AGAIN = ["contract/test_engine.py", "unit/engine/test_isolation.py", "unit/engine/test_lifecycle.py"]
+AGAIN = [
+    "contract/test_engine.py",
+    *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy")),
+]
 
 
 def as_user(argv: list[str]) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
+import signal as signals
 import socket
 import struct
 import subprocess
@@ -16,12 +16,14 @@ from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.embedded import keeper, stage
+from tiffin.engine.embedded import copying, keeper, stage
+from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.ports import bound, listen
-from tiffin.engine.spec import KILLED, ContainerSpec, LogLine, State, Status
+from tiffin.engine.embedded.usage import usage_of
+from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
 from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
 
 _PATIENCE = 5.0
@@ -79,7 +81,7 @@ class EmbeddedContainer:
             "listeners": [listener.fileno() for listener in listeners],
             "ports": msgspec.to_builtins(ports),
             "attached": attached,
-            "stop_signal": int(signal.Signals[self.spec.stop_signal]),
+            "stop_signal": int(signals.Signals[self.spec.stop_signal]),
             "stop_seconds": self.spec.stop_seconds,
         }
 
@@ -108,8 +110,21 @@ class EmbeddedContainer:
             with contextlib.suppress(OSError):  # it has just exited
                 connection.send(json.dumps({"stop": patience}).encode())
             if not _ended(connection, patience + _PATIENCE):
-                os.kill(_peer(connection), signal.SIGKILL)
+                os.kill(_peer(connection), signals.SIGKILL)
                 _ended(connection, None)
+
+    def kill(self, signal: str = "SIGKILL") -> None:
+        """Have the keeper send a signal (see `Container.kill`)."""
+        number = signals.Signals[signal]
+        connection = self._connect()
+        if connection is None:
+            raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+        with connection:
+            with contextlib.suppress(OSError):  # it has just exited
+                connection.send(json.dumps({"signal": int(number)}).encode())
+            _ended(connection, None)  # a message whose sender hangs up first may be lost
+        if number == signals.SIGKILL:
+            self.wait()
 
     def wait(self) -> int:
         """Wait for its end (see `Container.wait`)."""
@@ -123,6 +138,43 @@ class EmbeddedContainer:
         if state.exit_code is None:
             raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")
         return state.exit_code
+
+    def exec(self, command: Command, streams: Streams) -> int:
+        """Run a further program in it (see `CanExec`)."""
+        exec_.check(self.spec, command)
+        with self._process() as (pid, process):
+            return exec_.run(pid, process, self.spec, command, streams)
+
+    def copy_out(self, path: str, target: str) -> None:
+        """Copy to this machine (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.copy_out(process, self.spec.name, path, target)
+
+    def copy_in(self, source: str, path: str) -> None:
+        """Copy from this machine (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.copy_in(process, self.spec.name, source, path)
+
+    def usage(self) -> Usage:
+        """Add up what its processes use."""
+        with self._process() as (_, process):
+            return usage_of(process)
+
+    @contextlib.contextmanager
+    def _process(self) -> Iterator[tuple[int, int]]:
+        """Its first process: the number, and a descriptor of /proc/PID that never means another process."""
+        pid = self.state().pid
+        try:
+            process = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if pid else -1
+        except FileNotFoundError:
+            process = -1
+        try:
+            if process < 0 or self.state().pid != pid:
+                raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+            yield pid, process
+        finally:
+            if process >= 0:
+                os.close(process)
 
     def state(self) -> State:
         """Read what the keeper wrote; where it says "running" but nobody answers, it was killed with its container."""

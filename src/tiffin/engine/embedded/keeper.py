@@ -6,7 +6,8 @@ folder; everything it knows of the outside are the descriptors it was given.
     plan      standard input, JSON: what to run
     lease     a socket to the starter: one message, "started" or why not; of an attached container its end means "stop"
     control   a socket in the folder: {"stop": seconds} and {"signal": number} come in, an empty message goes out
-              whenever the log grew, and its end tells whoever waits that the container has exited
+              whenever the log grew, and its end tells whoever waits that the container has exited, or that the signal
+              was sent
     state.json, log.json    written here, read by everybody
 
 The container's processes live in a pid namespace whose first process is the keeper's child, with SIGKILL as its parent
@@ -202,17 +203,18 @@ class Keeper:
         _ring(connection)  # the log may have grown between its connecting and now
 
     def _hear(self, connection: socket.socket) -> None:
-        """Do what a control message says; nonsense ends the connection."""
+        """Do what a control message says; the connection ends when a signal was sent, and for nonsense."""
         try:
             message = json.loads(connection.recv(MESSAGE))
             if "stop" in message:
                 self._stop(float(message["stop"]))
-            else:
-                self._signal(int(message["signal"]))
+                return
+            self._signal(int(message["signal"]))
         except (ValueError, KeyError, TypeError, OSError):
-            descriptor = connection.fileno()
-            self._forget(descriptor)
-            self._connections.pop(descriptor).close()
+            pass
+        descriptor = connection.fileno()
+        self._forget(descriptor)
+        self._connections.pop(descriptor).close()
 
     def _stop(self, seconds: float) -> None:
         due = time.monotonic() + max(0.0, seconds)

@@ -10,7 +10,17 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
 MS_BIND, MS_REC, MS_SLAVE = 4096, 16384, 1 << 19
-_PR_SET_PDEATHSIG = 1
+NS_GET_USERNS = 0xB701
+"""The ioctl that gives the user namespace to which a namespace belongs (ioctl_ns(2))."""
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION = 0x20080522
+_OPENAT2 = 437
+"""The system call's number, which is the same on every architecture."""
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
+_INSTRUCTION = 8
+"""Bytes of a struct sock_filter."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -28,7 +38,59 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
 
 def die_with_parent(signal: int) -> None:
     """Get this signal when the parent dies (prctl(2), PR_SET_PDEATHSIG); changing ids forgets it."""
-    _checked(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal), 0, 0, 0), "prctl")
+    _prctl(_PR_SET_PDEATHSIG, signal)
+
+
+def setns(descriptor: int) -> None:
+    """Enter a namespace (setns(2)); a pid namespace is entered by the children."""
+    _checked(_libc.setns(descriptor, 0), "setns")
+
+
+def open_inside(root: int, path: str) -> int:
+    """Open a folder by a path that no link leads out of `root` (openat2(2), RESOLVE_IN_ROOT)."""
+    how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    size = ctypes.c_size_t(ctypes.sizeof(how))
+    found = _libc.syscall(ctypes.c_long(_OPENAT2), root, ctypes.c_char_p(os.fsencode(path)), ctypes.byref(how), size)
+    _checked(int(found < 0), path)
+    return int(found)
+
+
+def hide() -> None:
+    """Let no other process look into this one, until the next exec (PR_SET_DUMPABLE)."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def drop_capabilities() -> None:
+    """Have no capability and no way to any: the sets, the ambient and the bounding set (capabilities(7))."""
+    number = 0
+    while _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) == 0:  # fails after the last there is
+        number += 1
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    _checked(_libc.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())), "capset")
+
+
+def no_new_privileges() -> None:
+    """Gain nothing by any exec (PR_SET_NO_NEW_PRIVS)."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def filter_calls(program: bytes) -> None:
+    """Allow only the system calls that a program of classic BPF allows (seccomp(2))."""
+    instructions = ctypes.create_string_buffer(program, len(program))
+    whole = _Program(len(program) // _INSTRUCTION, ctypes.addressof(instructions))
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(whole))
+
+
+class _Program(ctypes.Structure):
+    """A struct sock_fprog."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def _prctl(option: int, argument: int, more: int = 0) -> None:
+    longs = (ctypes.c_ulong(number) for number in (argument, more, 0, 0))
+    _checked(_libc.prctl(option, *longs), "prctl")
 
 
 def _checked(result: int, what: str) -> None:

@@ -86,11 +86,19 @@ def check_mounts(launch: Launch) -> None:
             raise _unusable(source, folder=folder, writable=writable)
 
 
+def heed_signals() -> None:
+    """Ignore no signal: a program would inherit what Python ignores, SIGPIPE, and what whoever started us does."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def exec_bubblewrap(launch: Launch, streams: list[int], handed: list[int], tail: Tail) -> None:
     """Become bubblewrap; the program gets the streams as 0, 1, 2 and what is handed in as 3, …; does not return."""
     linux.die_with_parent(signal.SIGKILL)
-    if tail.lifeline is not None and _closed(tail.lifeline):  # the parent died before we asked to die with it
+    if tail.lifeline is not None and closed(tail.lifeline):  # the parent died before we asked to die with it
         os._exit(1)
+    heed_signals()
     os.chdir("/")
     os.umask(0o022)
     own = {"--add-seccomp-fd": _in_memory(bytes.fromhex(launch["seccomp"]))} | tail.options
@@ -154,7 +162,8 @@ def _in_memory(data: bytes) -> int:
     return descriptor
 
 
-def _closed(descriptor: int) -> bool:
+def closed(descriptor: int) -> bool:
+    """Say whether nobody is left at the other end."""
     poll = select.poll()
     poll.register(descriptor, 0)
     return bool(poll.poll(0))

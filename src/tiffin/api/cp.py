@@ -1,0 +1,35 @@
+"""`cp`: files into a container that runs, and out of it."""
+
+from __future__ import annotations
+
+import re
+
+from tiffin.api.containers import engine_of
+from tiffin.engine.spec import CanCopy
+from tiffin.errors import ConfigError, UnsupportedError
+
+_IN_CONTAINER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*):(.+)", re.DOTALL)
+
+
+def copy(source: str, target: str) -> None:
+    """Copy between this machine and a container; one of the two is `NAME:PATH`, as in docker."""
+    here, there = (_IN_CONTAINER.fullmatch(text) for text in (source, target))
+    if bool(here) == bool(there):
+        where = "both" if here else "neither"
+        joint = "and" if here else "nor"
+        verb = "are in containers" if here else "is in a container"
+        raise ConfigError(
+            f"{where} {source!r} {joint} {target!r} {verb}",
+            "write it as `tiffin cp one:/path ./here` or `tiffin cp ./here one:/path`",
+        )
+    if here:
+        _container(here[1]).copy_out(here[2], target)
+    elif there:
+        _container(there[1]).copy_in(source, there[2])
+
+
+def _container(name: str) -> CanCopy:
+    container = engine_of().find(name)
+    if not isinstance(container, CanCopy):
+        raise UnsupportedError(f"{name} is of an engine that copies no files", "mount a folder: `-v ./data:/data`")
+    return container

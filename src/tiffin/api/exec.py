@@ -1,0 +1,32 @@
+"""`exec`: one more program in a container that runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from tiffin.api.containers import engine_of
+from tiffin.api.run import parse_variable
+from tiffin.engine.spec import CanExec, Command, Streams
+from tiffin.errors import ConfigError, UnsupportedError
+
+STANDARD = Streams(stdin=0, stdout=1, stderr=2)
+
+
+def execute(name: str, command: Command, *, interactive: bool) -> int:
+    """Run a program in a container with this process's standard streams, and return its exit code.
+
+    Input is passed on only if `interactive`. Raises ConfigError for a terminal where there is none.
+    """
+    if command.tty and interactive and not os.isatty(0):
+        raise ConfigError("standard input is no terminal", "leave `-t` out: `tiffin exec -i …`")
+    container = engine_of().find(name)
+    if not isinstance(container, CanExec):
+        raise UnsupportedError(f"{name} is of an engine that runs no further programs", "run another container")
+    streams = STANDARD if interactive else Streams(stdout=1, stderr=2)
+    return container.exec(command, streams)
+
+
+def variables(texts: Sequence[str]) -> dict[str, str]:
+    """Read `NAME=VALUE`, or `NAME` for the value it has here."""
+    return dict(parse_variable(text, os.environ) for text in texts)

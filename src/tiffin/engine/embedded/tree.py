@@ -1,0 +1,169 @@
+"""Files, folders and links from one place to another, as a tar between two processes that trust each other little.
+
+Both ends walk by descriptors and follow no link, so neither what is read nor what is written can lie elsewhere than
+below the place that was opened. What is sent is called `.`, what is in it `./name`; where it goes, and what it is
+called there, the receiving end decides as `docker cp` does. Standard library only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tarfile
+
+from tiffin.engine.embedded.stage import Refused
+
+GONE = "gone"
+"""The kind of a refusal that only says that the other end gave up, and so knows better why."""
+_PERMISSIONS = 0o777
+
+TYPE_CHECKING = False  # see `stage`
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    OpenFolder = Callable[[str], int]
+    """Opens a folder by its path and gives its descriptor; raises OSError."""
+
+
+def send(open_folder: OpenFolder, path: str, out: BinaryIO) -> None:
+    """Write what is at a path as a tar; raises Refused for what is not there or cannot be sent."""
+    try:
+        folder = open_folder(path if is_content(path) else os.path.dirname(path.rstrip("/")) or ".")  # noqa: PTH120 - text
+        with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+            _add(tar, folder, "." if is_content(path) else name_of(path), ".")
+        os.close(folder)
+    except (OSError, RecursionError) as error:
+        raise _refused(path, error) from error
+
+
+def receive(stream: BinaryIO, open_folder: OpenFolder, path: str, source: str) -> None:
+    """Take in a tar of what is at `source`: into a folder that is at `path`, else under that very name."""
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            top = tar.next()
+            if top is None:
+                raise Refused(GONE, f"nothing came of {source}")
+            folder, name = _destination(open_folder, path, source, is_folder=top.isdir())
+            _place(tar, top, folder, name)
+            for member in tar:
+                if member is not top:
+                    _place(tar, member, folder, f"{name}{member.name.removeprefix('.')}")
+            os.close(folder)
+    except (OSError, tarfile.TarError) as error:
+        raise _refused(path, error) from error
+
+
+def is_content(path: str) -> bool:
+    """Say whether a path means what is in a folder, and not the folder: `folder/.`, or the root."""
+    return not path.strip("/") or path.rpartition("/")[2] in {".", ".."}
+
+
+def name_of(path: str) -> str:
+    """The last name of a path."""
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _destination(open_folder: OpenFolder, path: str, source: str, *, is_folder: bool) -> tuple[int, str]:
+    """Decide where it goes, and under which name."""
+    try:
+        return open_folder(path), "." if is_content(source) and is_folder else name_of(source)
+    except (FileNotFoundError, NotADirectoryError):
+        if path.endswith("/") and not is_folder:
+            raise
+    return open_folder(os.path.dirname(path.rstrip("/")) or "."), name_of(path)  # noqa: PTH120 - text
+
+
+def _add(tar: tarfile.TarFile, folder: int, name: str, called: str) -> None:
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    info = tarfile.TarInfo(called)
+    info.mode, info.mtime = stat.S_IMODE(found.st_mode) & _PERMISSIONS, int(found.st_mtime)
+    if stat.S_ISLNK(found.st_mode):
+        info.type, info.linkname = tarfile.SYMTYPE, os.readlink(name, dir_fd=folder)
+        tar.addfile(info)
+    elif stat.S_ISDIR(found.st_mode):
+        info.type = tarfile.DIRTYPE
+        tar.addfile(info)
+        inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            for child in sorted(os.listdir(inner)):  # noqa: PTH208 - of a descriptor
+                _add(tar, inner, child, f"{called}/{child}")
+        finally:
+            os.close(inner)
+    elif stat.S_ISREG(found.st_mode):
+        with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as file:
+            info.size = os.fstat(file.fileno()).st_size
+            tar.addfile(info, file)
+    else:
+        raise Refused("unsupported", f"{name} is neither a file nor a folder nor a link", "copy what lies beside it")
+
+
+def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, path: str) -> None:
+    """Make one member below a folder."""
+    *parents, name = path.removeprefix("./").split("/")
+    if ".." in (*parents, name) or "" in (*parents, name):
+        raise Refused("integrity", f"{path!r} is no name to copy to")
+    opened = [folder]
+    try:
+        for parent in parents:
+            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            opened.append(os.open(parent, flags, dir_fd=opened[-1]))
+        _make(tar, member, opened[-1], name)
+    finally:
+        for descriptor in opened[1:]:
+            os.close(descriptor)
+
+
+def _make(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str) -> None:
+    if member.isdir():
+        if name == ".":
+            return
+        try:
+            os.mkdir(name, (member.mode & _PERMISSIONS) | stat.S_IRWXU, dir_fd=folder)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise
+    elif member.issym():
+        _clear(folder, name)
+        os.symlink(member.linkname, name, dir_fd=folder)
+    elif member.isreg() and (content := tar.extractfile(member)):
+        with os.fdopen(_open(folder, name), "wb") as file:
+            shutil.copyfileobj(content, file)
+            os.fchmod(file.fileno(), member.mode & _PERMISSIONS)
+    else:
+        raise Refused("unsupported", f"{name} is neither a file nor a folder nor a link")
+
+
+def _open(folder: int, name: str) -> int:
+    """Open a file to be written anew; a link of that name is replaced, and not followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, 0o600, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+    _clear(folder, name)
+    return os.open(name, flags | os.O_EXCL, 0o600, dir_fd=folder)
+
+
+def _clear(folder: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+
+
+def _refused(path: str, error: BaseException) -> Refused:
+    if isinstance(error, BrokenPipeError | tarfile.ReadError):
+        return Refused(GONE, f"{path}: the other end gave up")
+    number = error.errno if isinstance(error, OSError) else None
+    words = os.strerror(number) if number else str(error)
+    kind, hint = {
+        errno.ENOENT: ("not-found", "name something that exists, and make folders first"),
+        errno.EROFS: ("denied", "the image is read-only: copy to /tmp, or mount a folder: `-v ./data:/data:rw`"),
+        errno.EACCES: ("denied", ""),
+        errno.EPERM: ("denied", ""),
+    }.get(number or 0, ("config", ""))
+    return Refused(kind, f"{path}: {words}", hint)
