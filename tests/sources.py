@@ -112,7 +112,8 @@ class HostRoom:
         settings = [text for key, value in env.items() for text in ("--setenv", key, value)]
         return [
             *(find_bubblewrap().program, "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/"),
-            *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--clearenv", *settings),
+            *("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--ro-bind", sys.prefix, sys.prefix),
+            *("--clearenv", *settings),
             *("--", sys.executable, *argv),
         ]
 
