@@ -41,7 +41,8 @@ def test_docker_loads_what_tiffin_saved_and_tiffin_what_docker_saved(
 ) -> None:
     assert iris.name in docker("load", "--input", str(saved))
     seen = json.loads(docker("image", "inspect", iris.name))[0]
-    assert (seen["Id"], seen["RepoTags"]) == (config, [iris.name])
+    assert seen["Id"] == config
+    assert iris.name in seen["RepoTags"]
     docker("save", "--output", str(tmp_path / "docker.tar"), iris.name)
     again(iris, config, tmp_path, tmp_path / "docker.tar")
 

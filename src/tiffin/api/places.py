@@ -27,5 +27,6 @@ def open_files(kind: str, path: Path, name: str) -> Source:
     from tiffin.store.archive import ArchiveStore
 
     archive = ArchiveStore(path)
-    official = {known.removeprefix(_OFFICIAL): known for known in archive.names()}  # docker and skopeo spell them so
-    return archive, partial(archive.resolve, official.get(name, name)) if name else archive.only
+    plain = name.removeprefix(_OFFICIAL)
+    named = plain if plain in archive.names() else f"{plain}:latest"  # archives leave out the tag, or all but the tag
+    return archive, partial(archive.resolve, named) if name else archive.only
