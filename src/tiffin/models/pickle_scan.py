@@ -60,7 +60,7 @@ def scan_file(path: Path, format_: str = "") -> Scan | None:
     """Say what a model file would do when it is loaded; None for one that holds no pickle.
 
     `format_` says how it will be loaded: `sklearn-pickle` and `sklearn-joblib` are read as their loaders do, everything
-    else by its first bytes, and what may be joblib's as `pickle` would read it too.
+    else by its first bytes, and what has joblib's wrapper without joblib's name as `pickle` would read it too.
     """
     with path.open("rb") as stream:
         head = stream.read(8)
@@ -70,7 +70,7 @@ def scan_file(path: Path, format_: str = "") -> Scan | None:
             return None
         if (
             kind == "joblib"
-            and not format_.startswith("sklearn")
+            and not (format_.startswith("sklearn") or path.suffix.lower() == ".joblib")
             and any(one.use.what == WRAPPER for one in scan.found)
         ):
             plain, _ = _scanned(stream, "pickle", path)

@@ -192,6 +192,7 @@ def test_catboost_passes(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.models
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_weights_of_torch_pass(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.BatchNorm1d(8), torch.nn.LSTM(8, 3))
