@@ -6,6 +6,7 @@ Writing is canonical: sorted keys as declared here, no insignificant white space
 
 from __future__ import annotations
 
+import threading
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -149,8 +150,21 @@ def encode(document: object) -> bytes:
     return msgspec.json.encode(document, enc_hook=_to_json, order="deterministic")
 
 
+_LEARNT: set[object] = set()
+_LEARNING = threading.Lock()
+
+
+def _learn(kind: object) -> None:
+    """Have msgspec read a type's annotations in one thread: a second that meets the half-read type would crash."""
+    if kind not in _LEARNT:
+        with _LEARNING:
+            msgspec.json.Decoder(kind, dec_hook=read_digest)
+            _LEARNT.add(kind)
+
+
 def decode(kind: type[T], data: bytes, where: str) -> T:
     """Read a document; raises IntegrityError that names `where` it came from and the place in it."""
+    _learn(kind)
     try:
         return msgspec.json.decode(data, type=kind, dec_hook=read_digest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -159,6 +173,7 @@ def decode(kind: type[T], data: bytes, where: str) -> T:
 
 def decode_foreign(kind: type[T], data: bytes, where: str) -> T:
     """Read a document of any maker: what is null in it is absent, as Go writes empty lists and tables."""
+    _learn(kind)
     try:
         value = _without_nulls(msgspec.json.decode(data))
         return msgspec.convert(value, type=kind, dec_hook=read_digest)

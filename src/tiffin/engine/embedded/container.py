@@ -40,6 +40,9 @@ class _Entry(msgspec.Struct, frozen=True):
     time: str
 
 
+_STATES, _ENTRIES = msgspec.json.Decoder(State), msgspec.json.Decoder(_Entry)
+
+
 class EmbeddedContainer:
     """A container in a folder; every question is answered by the folder and the keeper, nothing is remembered here."""
 
@@ -215,7 +218,7 @@ class EmbeddedContainer:
         """The state as the keeper wrote it last; what a crash of the machine left half-written says nothing."""
         try:
             with _open(self._run / keeper.STATE) as stream:
-                return msgspec.json.decode(stream.read(), type=State)
+                return _STATES.decode(stream.read())
         except (FileNotFoundError, msgspec.MsgspecError):
             return State()
 
@@ -292,5 +295,5 @@ def _lines(stream: BinaryIO) -> Iterator[LogLine]:
         if not line.endswith(b"\n"):
             stream.seek(place)
             return
-        entry = msgspec.json.decode(line, type=_Entry)
+        entry = _ENTRIES.decode(line)
         yield LogLine(time=entry.time, stream=entry.stream, text=entry.log.removesuffix("\n"))

@@ -54,6 +54,9 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: float | None = None
 
 
+_ANSWERS = msgspec.json.Decoder(_Answer)
+
+
 def parse_challenges(values: Sequence[str]) -> list[Challenge]:
     """Read WWW-Authenticate headers; schemes that are not spoken here are left out."""
     found = []
@@ -162,7 +165,7 @@ class Authorizer:
             with self._connections.translated(url):
                 data = response.read(_ANSWER_LIMIT)
         try:
-            answer = msgspec.json.decode(data, type=_Answer)
+            answer = _ANSWERS.decode(data)
         except msgspec.MsgspecError as error:
             raise IntegrityError(f"{shown(url)} gave what is no token: {error}") from error
         text = answer.token or answer.access_token

@@ -51,6 +51,9 @@ class _Faults(msgspec.Struct):
     errors: Sequence[_Fault] = ()
 
 
+_SAID = msgspec.json.Decoder(_Faults)
+
+
 class Registry:
     """The API of one registry; threads may share it, and share its connections."""
 
@@ -161,7 +164,7 @@ class Registry:
 def _said(response: urllib3.BaseHTTPResponse) -> str:
     """What a refusal says in the form that the distribution-spec gives errors; nothing for any other form."""
     try:
-        faults = msgspec.json.decode(response.read(_SAID_LIMIT), type=_Faults).errors
+        faults = _SAID.decode(response.read(_SAID_LIMIT)).errors
     except (urllib3.exceptions.HTTPError, msgspec.MsgspecError, UnicodeDecodeError):
         return ""
     text = "; ".join(": ".join(filter(None, (fault.code, fault.message))) for fault in faults)
