@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def test_every_blob_is_what_its_name_says(written: Path) -> None:
 @pytest.mark.program("skopeo")
 @pytest.mark.parametrize("transport", ["oci-archive", "docker-archive"])
 def test_skopeo_reads_it_as_either_kind(written: Path, transport: str) -> None:
+    if transport == "oci-archive" and os.geteuid() != 0:
+        pytest.skip("needs root: skopeo gives what it unpacks to the archive's owner")
     _, image = busybox_image()
     seen = json.loads(run("skopeo", "inspect", "--config", f"{transport}:{written}"))
     assert seen["rootfs"]["diff_ids"] == [str(image.config.rootfs.diff_ids[0])]
