@@ -13,20 +13,21 @@ from programs.network import own_network
 from programs.storage import storage
 from tiffin.engine.clients.dialect import DOCKER, PODMAN
 from tiffin.engine.clients.engine import ClientEngine
+from tiffin.store.save import save
 
 
 @pytest.fixture(scope="session")
 def docker_bench() -> Iterator[ClientBench]:
     _need_root()
     with own_network() as network, dockerd(network) as client:
-        yield ClientBench(ClientEngine(DOCKER, environment=client.environment), network)
+        yield ClientBench(ClientEngine(DOCKER, save, environment=client.environment), network)
 
 
 @pytest.fixture(scope="session")
 def podman_bench() -> Iterator[ClientBench]:
     _need_root()
     with own_network() as network, storage() as environment:
-        yield ClientBench(ClientEngine(PODMAN, (*network, "podman"), environment), network)
+        yield ClientBench(ClientEngine(PODMAN, save, (*network, "podman"), environment), network)
 
 
 @pytest.fixture

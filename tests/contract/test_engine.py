@@ -29,6 +29,7 @@ from tiffin.engine.spec import KILLED, CanMeasure, LogLine, Mount, Network, Port
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.store.memory import MemoryStore
+from tiffin.store.save import save
 
 
 @pytest.fixture
@@ -448,7 +449,7 @@ class TestDockerAndPodman:
 
     def test_a_program_that_is_not_installed_is_said_to_be_absent(self) -> None:
         with pytest.raises(NotFoundError, match="no-docker is not installed"):
-            ClientEngine(DOCKER, ("no-docker",)).list()
+            ClientEngine(DOCKER, save, ("no-docker",)).list()
 
 
 class TestWhatPodmanDoesOtherwise:

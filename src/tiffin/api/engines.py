@@ -14,6 +14,8 @@ from tiffin.api.home import Home
 from tiffin.engine.spec import Engine
 from tiffin.errors import ConfigError
 from tiffin.oci.digest import Digest
+from tiffin.oci.image import Image
+from tiffin.oci.store import Store
 
 EMBEDDED = "embedded"
 NAMES = (EMBEDDED, "docker", "podman")
@@ -50,7 +52,14 @@ def open_engine(home: Home) -> Engine:
     from tiffin.engine.clients.dialect import DIALECTS
     from tiffin.engine.clients.engine import ClientEngine
 
-    return ClientEngine(DIALECTS[name])
+    return ClientEngine(DIALECTS[name], _save)
+
+
+def _save(store: Store, images: Mapping[str, Image], out: BinaryIO) -> None:
+    """Write images as an archive with what is imported only when there is one to write."""
+    from tiffin.store.save import save
+
+    save(store, images, out)
 
 
 def _unpack(blob: BinaryIO, media_type: str, target: Path, diff_id: Digest) -> None:

@@ -23,6 +23,8 @@ from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, decode_foreign, encode
 
 REF_NAME = "org.opencontainers.image.ref.name"
+MARK = b'{"imageLayoutVersion":"1.0.0"}'
+"""What the file `oci-layout` says."""
 
 
 class LayoutStore:
@@ -129,7 +131,7 @@ class LayoutStore:
         marker = self.root / "oci-layout"
         if not marker.exists():
             with renamed(marker) as file:
-                file.write(b'{"imageLayoutVersion":"1.0.0"}')
+                file.write(MARK)
 
     def _manifests(self) -> list[Descriptor]:
         path = self.root / "index.json"

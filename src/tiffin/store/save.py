@@ -22,9 +22,7 @@ from tiffin.oci.reference import Reference
 from tiffin.oci.store import Store
 from tiffin.progress import step
 from tiffin.store.archive import CONTAINERD_NAME, Saved
-from tiffin.store.layout import REF_NAME
-
-_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+from tiffin.store.layout import MARK, REF_NAME
 
 
 def save(store: Store, images: Mapping[str, Image], out: BinaryIO) -> None:
@@ -46,7 +44,7 @@ def documents(images: Mapping[str, Image]) -> dict[str, bytes]:
     distinct = {image.descriptor.digest: image for _, image in ordered}
     saved = [_saved(image, names[digest]) for digest, image in distinct.items()]
     index = Index(manifests=[_described(name, image.descriptor) for name, image in ordered])
-    return {"oci-layout": _LAYOUT, "index.json": encode(index), "manifest.json": encode(saved)}
+    return {"oci-layout": MARK, "index.json": encode(index), "manifest.json": encode(saved)}
 
 
 def _is_name(name: str) -> bool:

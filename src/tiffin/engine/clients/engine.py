@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.clients import archive, argv, refusals, seen
+from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.container import ClientContainer
 from tiffin.engine.clients.dialect import Dialect
 from tiffin.engine.clients.program import Program
@@ -21,13 +22,17 @@ from tiffin.progress import step
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
+Save = Callable[[Store, Mapping[str, Image], BinaryIO], None]
+"""Writes images by name as one tar that the program loads, to a stream that is never sought in."""
+
 
 class ClientEngine:
     """Runs containers with docker or podman; what is there is the program's to know, whoever asks."""
 
     def __init__(
-        self, dialect: Dialect, command: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+        self, dialect: Dialect, save: Save, command: Sequence[str] = (), environment: Mapping[str, str] = os.environ
     ) -> None:
+        self._save = save
         self._program = Program(dialect, command, environment)
 
     def load(self, store: Store, image: Image) -> None:
@@ -40,8 +45,8 @@ class ClientEngine:
         if self._layers(identity) == diff_ids:
             self._program.ask(argv.tag(identity, name))
             return
-        with step("load", name, total=archive.size(image), unit="bytes") as running:
-            self._program.feed(argv.load(), lambda out: archive.write(store, image, name, out, running.advance))
+        with step("load", name):
+            self._program.feed(argv.load(), lambda out: self._save(store, {name: image}, out))
 
     def create(self, spec: ContainerSpec) -> ClientContainer:
         """Make a container of a loaded image."""

@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO
+from typing import BinaryIO, cast
 
 import msgspec
 
@@ -57,7 +57,7 @@ class Program:
             raise self.refusal(arguments, done.status, done.said)
         return done.out
 
-    def feed(self, arguments: Sequence[str], write: Callable[[IO[bytes]], None]) -> None:
+    def feed(self, arguments: Sequence[str], write: Callable[[BinaryIO], None]) -> None:
         """Run a command that reads what `write` writes."""
         with tempfile.TemporaryFile() as words:
             with self._found():
@@ -71,7 +71,7 @@ class Program:
             with process:
                 assert process.stdin is not None  # noqa: S101 - it was asked for
                 with contextlib.suppress(BrokenPipeError):  # its words say why it read no more
-                    _feed(process, process.stdin, write)
+                    _feed(process, cast("BinaryIO", process.stdin), write)
             words.seek(0)
             if process.returncode:
                 raise self.refusal(arguments, process.returncode, words.read().decode(errors="replace"))
@@ -126,7 +126,7 @@ class Program:
             ) from None
 
 
-def _feed(process: subprocess.Popen[bytes], stdin: IO[bytes], write: Callable[[IO[bytes]], None]) -> None:
+def _feed(process: subprocess.Popen[bytes], stdin: BinaryIO, write: Callable[[BinaryIO], None]) -> None:
     """Write it all; what goes wrong on this side ends the program, which must not take the beginning for the whole."""
     try:
         write(stdin)
