@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from tiffin.api.containers import engine_of
-from tiffin.api.run import parse_variable
+from tiffin.api.options import parse_variable
 from tiffin.engine.spec import CanExec, Command, Streams
 from tiffin.errors import ConfigError, UnsupportedError
 

@@ -6,6 +6,8 @@ every machine. `LAYOUT` is raised whenever the code would make other bytes of th
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from tiffin.oci.digest import Digest
@@ -21,9 +23,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kin
     """One layer, before it is made.
 
     `links` are folders of its paths that are links in a base image, with where they lead: the layer's files go there,
-    since a folder in a link's place would take away all that is behind it.
+    since a folder in a link's place would take away all that is behind it. `label` is what people call its kind.
     """
 
+    label: ClassVar[str] = ""
     links: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -34,66 +37,46 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="kin
     @property
     def title(self) -> str:
         """What people call the layer."""
-        raise NotImplementedError
+        return self.label
 
 
 class Base(Recipe, frozen=True, kw_only=True, tag="base"):
     """The operating system: Debian packages unpacked, and the files their scripts would have made."""
 
+    label: ClassVar[str] = "base"
     suite: str
     packages: tuple[DebPin, ...]
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "base"
 
 
 class Packages(Recipe, frozen=True, kw_only=True, tag="packages"):
     """The Debian packages that the project asks for, above base and interpreter."""
 
+    label: ClassVar[str] = "packages"
     packages: tuple[DebPin, ...]
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "packages"
 
 
 class Interpreter(Recipe, frozen=True, kw_only=True, tag="interpreter"):
     """Python from Debian packages, and the environment `/opt/venv` that user code runs in."""
 
+    label: ClassVar[str] = "python"
     python: str
     packages: tuple[DebPin, ...]
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "python"
 
 
 class BaseLayer(Recipe, frozen=True, kw_only=True, tag="base-layer"):
     """A layer of a base image, as it is."""
 
+    label: ClassVar[str] = "base"
     layer: BaseImageLayer
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "base"
 
 
 class PythonArchive(Recipe, frozen=True, kw_only=True, tag="python-archive"):
     """Python from an archive with all that it needs, and the environment `/opt/venv` that user code runs in."""
 
+    label: ClassVar[str] = "python"
     python: str
     machine: str
     archive: PythonBuild
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "python"
 
 
 class Venv(Recipe, frozen=True, kw_only=True, tag="venv"):
@@ -102,39 +85,27 @@ class Venv(Recipe, frozen=True, kw_only=True, tag="venv"):
     `layers` are the diff IDs of the base.
     """
 
+    label: ClassVar[str] = "environment"
     python: str
     program: str
     layers: tuple[Digest, ...]
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "environment"
 
 
 class LibraryBytecode(Recipe, frozen=True, kw_only=True, tag="library-bytecode"):
     """The bytecode of the standard library in `library`, a folder of the layers that `interpreter` stands for."""
 
+    label: ClassVar[str] = "python bytecode"
     interpreter: Digest
     python: str
     library: str
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "python bytecode"
 
 
 class StandardBytecode(Recipe, frozen=True, kw_only=True, tag="standard-bytecode"):
     """The bytecode of the standard library, which Debian leaves to a script at installation."""
 
+    label: ClassVar[str] = "python bytecode"
     python: str
     packages: tuple[DebPin, ...]
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "python bytecode"
 
 
 class Wheels(Recipe, frozen=True, kw_only=True, tag="wheels"):
@@ -180,49 +151,33 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 class Server(Recipe, frozen=True, kw_only=True, tag="server"):
     """The front with its own packages, and the worker; `interpreter` is None where bytecode is left out."""
 
+    label: ClassVar[str] = "server"
     python: str
     files: tuple[SourceFile, ...]
     wheels: tuple[WheelPin, ...]
     interpreter: Digest | None
 
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "server"
-
 
 class Weights(Recipe, frozen=True, kw_only=True, tag="weights"):
     """The trained model's files under `/models/`; `packed` is off for one big file, which does not compress."""
 
+    label: ClassVar[str] = "weights"
     files: tuple[SourceFile, ...]
     packed: bool
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "weights"
 
 
 class Code(Recipe, frozen=True, kw_only=True, tag="code"):
     """The user's code under `/app/`."""
 
+    label: ClassVar[str] = "code"
     files: tuple[SourceFile, ...]
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "code"
 
 
 class Metadata(Recipe, frozen=True, kw_only=True, tag="metadata"):
     """What the image knows of itself: small files by path, with their text."""
 
+    label: ClassVar[str] = "metadata"
     texts: dict[str, str]
-
-    @property
-    def title(self) -> str:
-        """What people call the layer."""
-        return "metadata"
 
 
 AnyRecipe = (

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from tiffin.engine.spec import STOP_SECONDS, ContainerSpec, Mount, Network, Port
+from tiffin.engine.spec import STOP_SECONDS, ContainerSpec, Limits, Mount, Network, Port, Restart, Secret
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.image import Image
 
@@ -37,8 +37,14 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = True
     tmpfs: tuple[str, ...] = ()
     network: Network = Network.NONE
+    stop_signal: str = ""
     stop_seconds: float = STOP_SECONDS
     labels: dict[str, str] = {}
+    stdin: bool = False
+    tty: bool = False
+    limits: Limits = Limits()
+    restart: Restart = Restart()
+    secrets: tuple[Secret, ...] = ()
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +76,14 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         read_only=options.read_only,
         tmpfs=tuple(absolute("tmpfs", path) for path in options.tmpfs),
         network=options.network,
-        stop_signal=parse_signal(run.stop_signal or "SIGTERM"),
+        stop_signal=parse_signal(options.stop_signal or run.stop_signal or "SIGTERM"),
         stop_seconds=options.stop_seconds,
         labels=labels,
+        stdin=options.stdin,
+        tty=options.tty,
+        limits=options.limits,
+        restart=options.restart,
+        secrets=options.secrets,
     )
 
 

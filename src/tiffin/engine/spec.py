@@ -46,17 +46,50 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Network(Enum):
-    """What a container can reach: nothing but its own loopback, or all that the host can."""
+    """What a container can reach: its own loopback, the outside from a network of its own, or all that the host can."""
 
     NONE = "none"
+    USER = "user"
     HOST = "host"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """The most a container may use: bytes of memory, processors (1.5 is one and a half), processes; 0 is no limit."""
+
+    memory: int = 0
+    cpus: float = 0.0
+    processes: int = 0
+
+
+class RestartPolicy(Enum):
+    """When a container that ended by itself is started again, as in docker; one that was stopped stays so."""
+
+    NO = "no"
+    ON_FAILURE = "on-failure"
+    ALWAYS = "always"
+    UNLESS_STOPPED = "unless-stopped"
+
+
+class Restart(msgspec.Struct, frozen=True, kw_only=True):
+    """A restart policy; `tries` bounds the restarts after failures, 0 does not."""
+
+    policy: RestartPolicy = RestartPolicy.NO
+    tries: int = 0
+
+
+class Secret(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of this machine that only the container's user reads, at `/run/secrets/NAME`; its content is not kept."""
+
+    name: str
+    source: str
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A container, before there is one: everything that decides how it runs.
 
     `layers` are diff IDs, bottom first; `user` is uid and gid; `sockets` is what the image listens on by name;
-    `tmpfs` are further writable places in memory (`/tmp` and `/dev/shm` always are).
+    `tmpfs` are further writable places in memory (`/tmp` and `/dev/shm` always are). `stdin` keeps its standard input
+    open for whoever attaches, `tty` gives it a terminal; else it reads nothing.
     """
 
     name: str
@@ -76,6 +109,11 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: str = "SIGTERM"
     stop_seconds: float = STOP_SECONDS
     labels: dict[str, str] = {}
+    stdin: bool = False
+    tty: bool = False
+    limits: Limits = Limits()
+    restart: Restart = Restart()
+    secrets: tuple[Secret, ...] = ()
 
 
 class Status(Enum):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from tiffin.models.archives import tables
 from tiffin.models.pickle_machine import Use
 
 _VALUES = frozenset(
@@ -21,14 +22,8 @@ _FUNCTION = "function"
 
 def keras_uses(config: dict[str, Any]) -> Iterator[Use]:
     """Everything that a config imports by name, or does besides."""
-    waiting: list[Any] = [config]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield from _node(node)
-            waiting += node.values()
-        elif isinstance(node, list):
-            waiting += node
+    for node in tables(config):
+        yield from _node(node)
 
 
 def _node(node: dict[str, Any]) -> Iterator[Use]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tiffin.models.archives import json_object
+from tiffin.models.archives import json_object, tables
 from tiffin.models.pickle_machine import Use
 
 _GENERATORS = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
@@ -17,14 +17,8 @@ _GENERATORS = frozenset({"MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"})
 
 def skops_uses(schema: dict[str, Any]) -> Iterator[Use]:
     """Everything that a schema imports by name, or does besides."""
-    waiting: list[Any] = [schema]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield from _node(node)
-            waiting += node.values()
-        elif isinstance(node, list):
-            waiting += node
+    for node in tables(schema):
+        yield from _node(node)
 
 
 def _node(node: dict[str, Any]) -> Iterator[Use]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tiffin.api.run import parse_mount, parse_port, parse_variable
+from tiffin.api.options import parse_mount, parse_port, parse_variable
 from tiffin.errors import ConfigError
 
 
