@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tiffin.models.archives import json_member
+from tiffin.models.archives import json_member, tables
 from tiffin.models.formats.format import Format
 from tiffin.models.model import Model
 from tiffin.models.pickles import DISTRIBUTIONS
@@ -24,7 +24,7 @@ def _read(path: Path, head: bytes) -> Model | None:
     if schema is None or "__module__" not in schema:
         return None
     needs = {DISTRIBUTIONS[top] for name in _modules(schema) if (top := name.partition(".")[0]) in DISTRIBUTIONS}
-    if any(_FITTED_ON_NAMES in node for node in _nodes(schema)):
+    if any(_FITTED_ON_NAMES in node for node in tables(schema)):
         needs.add("pandas")
     trained_with = {"skops": str(schema.get("_skops_version", "")), "scikit-learn": _sklearn_version(schema)}
     return Model(
@@ -37,28 +37,16 @@ def _read(path: Path, head: bytes) -> Model | None:
 
 
 def _modules(schema: dict[str, Any]) -> Iterator[str]:
-    return (module for node in _nodes(schema) if isinstance(module := node.get("__module__"), str))
+    return (module for node in tables(schema) if isinstance(module := node.get("__module__"), str))
 
 
 def _sklearn_version(schema: dict[str, Any]) -> str:
     """The state of every estimator has the version it was fitted with, as JSON within the JSON."""
-    for node in _nodes(schema):
+    for node in tables(schema):
         said = node.get("_sklearn_version")
         if isinstance(said, dict):
             return str(said.get("content", "")).strip('"')
     return ""
-
-
-def _nodes(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Walk the schema with a stack, since it may be nested deep."""
-    waiting: list[Any] = [schema]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict):
-            yield node
-            waiting += node.values()
-        elif isinstance(node, list):
-            waiting += node
 
 
 FORMATS = (Format(name="skops", suffixes=(".skops",), read=_read),)
