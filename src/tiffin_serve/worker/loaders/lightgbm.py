@@ -32,15 +32,9 @@ class LightgbmModel:
         objective, width = header.get("objective", "").partition(" ")[0], int(header["num_tree_per_iteration"])
         classes = {"binary": 2, "multiclass": width, "multiclassova": width}.get(objective, 0)
         self._scores = Scores(classes, "FP64", 1 if classes else width)
-        self.signature = {
-            "platform": "lightgbm",
-            "inputs": [tensor("input", "FP64", [-1, booster.num_feature()])],
-            "outputs": self._scores.outputs,
-            "columns": booster.feature_name(),
-            "classes": self._scores.classes,
-            "probability": self._scores.probability,
-            "batches": True,
-        }
+        self.signature = self._scores.signature(
+            "lightgbm", tensor("input", "FP64", [-1, booster.num_feature()]), booster.feature_name()
+        )
 
     def predict(
         self, inputs: "dict[str, Any]", wanted: Sequence[str], parameters: "dict[str, Any]"

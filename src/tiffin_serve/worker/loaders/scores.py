@@ -31,6 +31,18 @@ class Scores:
         """The labels of the columns of the probabilities."""
         return list(range(self._classes))
 
+    def signature(self, platform: str, given: "dict[str, Any]", columns: "List[str]") -> "dict[str, Any]":
+        """The signature of a booster that is given one tensor of rows with these columns."""
+        return {
+            "platform": platform,
+            "inputs": [given],
+            "outputs": self.outputs,
+            "columns": columns,
+            "classes": self.classes,
+            "probability": self.probability,
+            "batches": True,
+        }
+
     def named(self, raw: Any, wanted: Sequence[str]) -> "dict[str, Any]":
         """Name what the booster gave for a batch, and keep what is wanted."""
         if not self._classes:

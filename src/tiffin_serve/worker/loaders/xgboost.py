@@ -41,15 +41,9 @@ class XgboostModel:
         self._scores = Scores(classes if width == 1 else 0, "FP32", width)
         self._linear = learner["gradient_booster"]["name"] == "gblinear"
         self._range = self._best_range()
-        self.signature = {
-            "platform": "xgboost",
-            "inputs": [tensor("input", "FP32", [-1, booster.num_features()])],
-            "outputs": self._scores.outputs,
-            "columns": list(booster.feature_names or ()),
-            "classes": self._scores.classes,
-            "probability": self._scores.probability,
-            "batches": True,
-        }
+        self.signature = self._scores.signature(
+            "xgboost", tensor("input", "FP32", [-1, booster.num_features()]), list(booster.feature_names or ())
+        )
 
     def predict(
         self, inputs: "dict[str, Any]", wanted: Sequence[str], parameters: "dict[str, Any]"
