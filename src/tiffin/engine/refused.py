@@ -40,3 +40,23 @@ def refused_name(name: str) -> TiffinError:
     return ConflictError(
         f"a container called {name!r} exists already", f"remove it: `tiffin rm -f {name}`, or choose another"
     )
+
+
+def still_runs(name: str) -> ConflictError:
+    """A container that runs is not removed."""
+    return ConflictError(f"{name} is running", f"stop it first, or `tiffin rm -f {name}`")
+
+
+def runs_already(name: str) -> ConflictError:
+    """A container that runs is not started."""
+    return ConflictError(f"{name} runs already", f"stop it: `tiffin stop {name}`")
+
+
+def does_not_run(name: str) -> ConflictError:
+    """What was asked for needs a container that runs."""
+    return ConflictError(f"{name} does not run", f"start it: `tiffin start {name}`")
+
+
+def was_not_started(name: str) -> ConflictError:
+    """A container that never ran has no end to wait for."""
+    return ConflictError(f"{name} was not started", f"start it: `tiffin start {name}`")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.program import Program
+from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
 from tiffin.engine.spec import ContainerSpec, LogLine, State, Status
-from tiffin.errors import ConflictError
 
 
 class ClientContainer:
@@ -24,7 +24,7 @@ class ClientContainer:
     def start(self, *, attached: bool = False) -> None:
         """Start it (see `Container.start`)."""
         if self.state().status is Status.RUNNING:
-            raise ConflictError(f"{self.spec.name} runs already", f"stop it: `tiffin stop {self.spec.name}`")
+            raise runs_already(self.spec.name)
         command = argv.start(self.id)
         done = self._program.attempt(command)
         if done.status:
@@ -49,7 +49,7 @@ class ClientContainer:
     def kill(self, signal: str = "SIGKILL") -> None:
         """Send its program a signal, by name; of SIGKILL it has ended when this returns."""
         if self.state().status is not Status.RUNNING:
-            raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+            raise does_not_run(self.spec.name)
         self._program.ask(argv.kill(self.id, signal))
         if signal == "SIGKILL":
             self._program.ask(argv.wait(self.id))
@@ -57,7 +57,7 @@ class ClientContainer:
     def wait(self) -> int:
         """Wait for its end (see `Container.wait`)."""
         if self.state().status is Status.CREATED:
-            raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")
+            raise was_not_started(self.spec.name)
         status = int(self._program.ask(argv.wait(self.id)))
         if self._lease >= 0:
             with contextlib.suppress(BrokenPipeError):
@@ -101,8 +101,6 @@ class ClientContainer:
         """Forget it (see `Container.remove`)."""
         if self.state().status is Status.RUNNING:
             if not force:
-                raise ConflictError(
-                    f"{self.spec.name} is running", f"stop it first, or `tiffin rm -f {self.spec.name}`"
-                )
+                raise still_runs(self.spec.name)
             self.stop(0)
         self._program.ask(argv.remove(self.id))

@@ -23,6 +23,7 @@ from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
+from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
 from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
 from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
 
@@ -56,7 +57,7 @@ class EmbeddedContainer:
     def start(self, *, attached: bool = False) -> None:
         """Start it under a keeper of its own (see `Container.start`)."""
         if self.state().status is Status.RUNNING:
-            raise ConflictError(f"{self.spec.name} runs already", f"stop it: `tiffin stop {self.spec.name}`")
+            raise runs_already(self.spec.name)
         launch = self._decide(self.spec)
         lease, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.ExitStack() as opened:
@@ -121,7 +122,7 @@ class EmbeddedContainer:
         number = signals.Signals[signal]
         connection = self._connect()
         if connection is None:
-            raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+            raise does_not_run(self.spec.name)
         with connection:
             with contextlib.suppress(OSError):  # it has just exited
                 connection.send(json.dumps({"signal": int(number)}).encode())
@@ -139,7 +140,7 @@ class EmbeddedContainer:
             self._lease = -1
         state = self.state()
         if state.exit_code is None:
-            raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")
+            raise was_not_started(self.spec.name)
         return state.exit_code
 
     def exec(self, command: Command, streams: Streams) -> int:
@@ -173,7 +174,7 @@ class EmbeddedContainer:
             process = -1
         try:
             if process < 0 or self.state().pid != pid:
-                raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+                raise does_not_run(self.spec.name)
             yield pid, process
         finally:
             if process >= 0:
@@ -208,9 +209,7 @@ class EmbeddedContainer:
         """Forget it (see `Container.remove`)."""
         if self.state().status is Status.RUNNING:
             if not force:
-                raise ConflictError(
-                    f"{self.spec.name} is running", f"stop it first, or `tiffin rm -f {self.spec.name}`"
-                )
+                raise still_runs(self.spec.name)
             self.stop(0)
         self._folders.remove(self._path)
 
