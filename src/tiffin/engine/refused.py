@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from tiffin.engine.spec import ContainerSpec, Mount, Port
+from tiffin.engine.spec import ContainerSpec, Mount, Port, Secret
 from tiffin.errors import ConfigError, ConflictError, DeniedError, NotFoundError, TiffinError
 
 
@@ -60,3 +60,15 @@ def does_not_run(name: str) -> ConflictError:
 def was_not_started(name: str) -> ConflictError:
     """A container that never ran has no end to wait for."""
     return ConflictError(f"{name} was not started", f"start it: `tiffin start {name}`")
+
+
+def refused_secret(secret: Secret, error: OSError) -> TiffinError:
+    """The file of a secret cannot be read by whoever starts the container."""
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(
+            f"no file {secret.source} for the secret {secret.name}", "put it there again; its content is not kept"
+        )
+    return DeniedError(
+        f"{secret.source} of the secret {secret.name} cannot be read: {error.strerror}",
+        "have it belong to whoever starts the container",
+    )

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.embedded import copying, keeper, stage
+from tiffin.engine.embedded import cgroup, copying, keeper, secrets, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
@@ -24,12 +24,22 @@ from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
-from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
-from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
+from tiffin.engine.spec import KILLED, Command, ContainerSpec, Limits, LogLine, State, Status, Streams, Usage
+from tiffin.errors import (
+    CommandError,
+    ConfigError,
+    ConflictError,
+    DeniedError,
+    TiffinError,
+    UnavailableError,
+    UnsupportedError,
+)
 
 _PATIENCE = 5.0
 """Seconds that a keeper gets beyond the container's own, before it is killed and takes the container with it."""
-_ERRORS: dict[str, type[TiffinError]] = {kind.code: kind for kind in (ConfigError, ConflictError, CommandError)}
+_ERRORS: dict[str, type[TiffinError]] = {
+    kind.code: kind for kind in (ConfigError, ConflictError, CommandError, UnsupportedError)
+}
 _MESSAGE = 1 << 16
 
 
@@ -68,7 +78,9 @@ class EmbeddedContainer:
             opened.callback(os.close, folder)
             words = os.memfd_create("tiffin")
             opened.callback(os.close, words)
-            _spawn(self._plan(launch, theirs, folder, listeners, attached=attached), words)
+            given = secrets.read(self.spec.secrets, launch["secrets"], opened)
+            plan = self._plan(launch, theirs, folder, listeners, attached=attached)
+            _spawn({**plan, "secrets": given}, words)
             theirs.close()
             self._await(lease, words)
             if attached:
@@ -79,6 +91,9 @@ class EmbeddedContainer:
     ) -> keeper.Plan:
         ports = [bound(port, listener) for port, listener in zip(self.spec.ports, listeners, strict=True)]
         return {
+            "id": self.id,
+            "name": self.spec.name,
+            "path": str(self._path),
             "launch": launch,
             "lease": lease.fileno(),
             "folder": folder,
@@ -87,6 +102,11 @@ class EmbeddedContainer:
             "attached": attached,
             "stop_signal": int(signals.Signals[self.spec.stop_signal]),
             "stop_seconds": self.spec.stop_seconds,
+            "limits": msgspec.to_builtins(self.spec.limits),
+            "memory_places": ["/tmp", "/dev/shm", *self.spec.tmpfs],  # noqa: S108 - the container's own
+            "secrets": [],
+            "restart": (self.spec.restart.policy.value, self.spec.restart.tries),
+            "remove": self.spec.remove,
         }
 
     def _await(self, lease: socket.socket, words: int) -> None:
@@ -211,6 +231,8 @@ class EmbeddedContainer:
             if not force:
                 raise still_runs(self.spec.name)
             self.stop(0)
+        if self.spec.limits != Limits():  # what a keeper left that was killed, and its steward
+            cgroup.sweep(self.id, cgroup.here())
         self._folders.remove(self._path)
 
     def _written(self) -> State:
@@ -253,7 +275,7 @@ def _spawn(plan: keeper.Plan, words: int) -> None:
             stdout=subprocess.DEVNULL,
             stderr=words,
             cwd="/",
-            pass_fds=(plan["lease"], plan["folder"], *plan["listeners"]),
+            pass_fds=(plan["lease"], plan["folder"], *plan["listeners"], *(fd for fd, _ in plan["secrets"])),
             start_new_session=True,
             check=False,
         )

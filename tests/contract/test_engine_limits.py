@@ -1,0 +1,175 @@
+"""Limits, restarts, secrets and options, as every engine keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract.engine_fixtures import RealBench, python_argv, python_mounts, until
+from tiffin.engine.spec import KILLED, Container, Limits, Restart, RestartPolicy, Secret, State, Status
+
+MEBIBYTE = 1 << 20
+HOG = "kept = []\nwhile True: kept.append(b'x' * (1 << 20))\n"
+BOMB = """
+import os
+n = 0
+try:
+    while n < 300:
+        if not os.fork():
+            os.execv("/bin/sleep", ["sleep", "600"])
+        n += 1
+except OSError:
+    pass
+print(n, flush=True)
+"""
+FORK_BOMB = """
+import os, time
+print("ready", flush=True)
+while True:
+    try:
+        os.fork()
+    except OSError:
+        time.sleep(0.01)
+"""
+BUSY = """
+import os, threading, time
+due = time.monotonic() + 1.0
+def spin():
+    while time.monotonic() < due: pass
+for _ in range(4):
+    if not os.fork():
+        spin()
+        os._exit(0)
+for _ in range(4): os.wait()
+used = sum(os.times()[2:4])
+print(round(used / (time.monotonic() - due + 1.0), 2), len(os.sched_getaffinity(0)))
+"""
+
+
+def finished(container: Container) -> tuple[int, list[str], State]:
+    """Run a container to its end: its exit code, what it wrote and how it ended."""
+    container.start()
+    code = container.wait()
+    return code, [line.text for line in container.logs()], container.state()
+
+
+def python(bench: RealBench, code: str, **more: Any) -> Container:
+    """A container that runs Python code."""
+    return bench.engine.create(bench.spec("aa", "", argv=python_argv(code), mounts=python_mounts(), **more))
+
+
+class TestLimits:
+    def test_a_program_that_takes_too_much_memory_ends_with_137_and_the_reason(self, real: RealBench) -> None:
+        code, _, state = finished(python(real, HOG, limits=Limits(memory=64 * MEBIBYTE)))
+        assert (code, state.reason) == (KILLED, "memory")
+
+    def test_what_stays_within_its_memory_runs_to_its_end(self, real: RealBench) -> None:
+        script = "busybox head -c 1000000 /dev/zero > /tmp/x; echo done"
+        container = real.engine.create(real.spec("aa", script, limits=Limits(memory=64 * MEBIBYTE)))
+        code, lines, state = finished(container)
+        assert (code, lines, state.reason) == (0, ["done"], "")
+
+    def test_files_in_memory_count_as_memory(self, real: RealBench) -> None:
+        argv = ("/bin/busybox", "dd", "if=/dev/zero", "of=/tmp/x", "bs=1000000", "count=400")
+        container = real.engine.create(real.spec("aa", "", argv=argv, limits=Limits(memory=64 * MEBIBYTE)))
+        code, _, state = finished(container)
+        assert (code, state.reason) == (KILLED, "memory")
+
+    def test_a_container_has_no_more_processes_than_it_may(self, real: RealBench) -> None:
+        code, lines, _ = finished(python(real, BOMB, limits=Limits(processes=20)))
+        assert (code, lines) == (0, ["19"])
+
+    def test_a_container_uses_no_more_processors_than_it_may(self, real: RealBench) -> None:
+        code, lines, _ = finished(python(real, BUSY, limits=Limits(cpus=1)))
+        assert code == 0
+        assert float(lines[0].split()[0]) < 1.4
+
+    def test_a_fork_bomb_stays_within_its_limit_and_can_be_ended(self, real: RealBench) -> None:
+        container = python(real, FORK_BOMB, limits=Limits(processes=32))
+        container.start()
+        until(lambda: list(container.logs()))
+        other = real.engine.create(real.spec("bb", "echo fine"))
+        assert finished(other)[:2] == (0, ["fine"])
+        container.kill()
+        assert container.state().status is Status.EXITED
+
+    def test_the_state_says_what_holds_each_limit(self, real: RealBench) -> None:
+        container = real.engine.create(
+            real.spec("aa", "sleep 600", limits=Limits(memory=64 * MEBIBYTE, cpus=1.5, processes=20))
+        )
+        container.start()
+        assert sorted(container.state().limits) == ["cpus", "memory", "processes"]
+        unlimited = real.engine.create(real.spec("bb", "sleep 600"))
+        unlimited.start()
+        assert unlimited.state().limits == {}
+        for started in (container, unlimited):
+            started.stop(0)
+            started.remove()
+
+
+class TestSecrets:
+    def test_a_secret_is_read_by_its_user_alone_and_by_nobody_who_looks_from_outside(
+        self, real: RealBench, tmp_path: Path
+    ) -> None:
+        source = tmp_path / "token"
+        source.write_text("hunter2\n")
+        source.chmod(0o600)
+        secrets = (Secret(name="token", source=str(source)), Secret(name="b.txt", source=str(source)))
+        script = "cat /run/secrets/token; stat -c '%a %u' /run/secrets/*; touch /run/secrets/x || echo no; sleep 600"
+        container = real.engine.create(real.spec("aa", script, user=(1000, 1000), secrets=secrets))
+        container.start()
+        until(lambda: any(line.text == "no" for line in container.logs()))
+        lines = [line.text for line in container.logs() if line.stream == "stdout"]
+        assert lines == ["hunter2", "400 1000", "400 1000", "no"]
+        container.stop(0)
+        container.remove()
+
+    def test_a_secret_is_the_same_when_it_starts_again(self, real: RealBench, tmp_path: Path) -> None:
+        source = tmp_path / "token"
+        source.write_text("hunter2\n")
+        secrets = (Secret(name="token", source=str(source)),)
+        container = real.engine.create(real.spec("aa", "cat /run/secrets/token", secrets=secrets))
+        for runs in (1, 2):
+            container.start()
+            assert container.wait() == 0
+            assert [line.text for line in container.logs()] == ["hunter2"] * runs
+
+
+def restarting(bench: RealBench, script: str, policy: RestartPolicy, tries: int = 0, **more: Any) -> Container:
+    return bench.engine.create(bench.spec("aa", script, restart=Restart(policy=policy, tries=tries), **more))
+
+
+class TestRestarts:
+    def test_a_failure_is_tried_again_as_often_as_is_said(self, real: RealBench) -> None:
+        code, lines, state = finished(restarting(real, "echo ran; exit 4", RestartPolicy.ON_FAILURE, 2))
+        assert (code, lines, state.restarts) == (4, ["ran"] * 3, 2)
+
+    def test_what_ends_well_is_not_a_failure(self, real: RealBench) -> None:
+        code, lines, state = finished(restarting(real, "echo ran", RestartPolicy.ON_FAILURE))
+        assert (code, lines, state.restarts) == (0, ["ran"], 0)
+
+    @pytest.mark.parametrize("policy", [RestartPolicy.ALWAYS, RestartPolicy.UNLESS_STOPPED])
+    def test_it_goes_on_until_somebody_stops_it(self, real: RealBench, policy: RestartPolicy) -> None:
+        container = restarting(real, "echo ran", policy)
+        container.start()
+        until(lambda: len(list(container.logs())) >= 3)
+        assert container.state().status is Status.RUNNING
+        assert container.state().restarts >= 2
+        container.stop()
+        assert container.state().status is Status.EXITED
+        assert container.wait() == 0
+
+    def test_one_that_was_killed_stays_so(self, real: RealBench) -> None:
+        container = restarting(real, "echo ran; sleep 600", RestartPolicy.ALWAYS)
+        container.start()
+        until(lambda: list(container.logs()))
+        container.kill()
+        assert container.wait() == KILLED
+        assert (container.state().status, container.state().restarts) == (Status.EXITED, 0)
+
+    def test_started_by_somebody_it_counts_anew(self, real: RealBench) -> None:
+        container = restarting(real, "exit 4", RestartPolicy.ON_FAILURE, 1)
+        for _ in range(2):
+            assert finished(container)[2].restarts == 1
