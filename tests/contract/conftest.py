@@ -18,17 +18,23 @@ from tiffin.store.save import save
 
 
 @pytest.fixture(scope="session")
-def docker_bench() -> Iterator[ClientBench]:
+def docker_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientBench]:
     _need_root()
     with own_network() as network, dockerd(network) as client:
-        yield ClientBench(ClientEngine(DOCKER, save, environment=client.environment), network)
+        yield ClientBench(
+            ClientEngine(DOCKER, save, environment=client.environment, copies=tmp_path_factory.mktemp("copies")),
+            network,
+        )
 
 
 @pytest.fixture(scope="session")
-def podman_bench() -> Iterator[ClientBench]:
+def podman_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClientBench]:
     _need_root()
     with own_network() as network, storage() as environment:
-        yield ClientBench(ClientEngine(PODMAN, save, (*network, "podman"), environment), network)
+        yield ClientBench(
+            ClientEngine(PODMAN, save, (*network, "podman"), environment, copies=tmp_path_factory.mktemp("copies")),
+            network,
+        )
 
 
 @pytest.fixture

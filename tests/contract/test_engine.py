@@ -415,9 +415,9 @@ class TestDockerAndPodman:
         bench.engine._program.ask(["rmi", "localhost/other:1"])
         assert bench.run("echo there") == (0, ["there"])
 
-    def test_a_program_that_is_not_installed_is_said_to_be_absent(self) -> None:
+    def test_a_program_that_is_not_installed_is_said_to_be_absent(self, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError, match="no-docker is not installed"):
-            ClientEngine(DOCKER, save, ("no-docker",)).list()
+            ClientEngine(DOCKER, save, ("no-docker",), copies=tmp_path).list()
 
 
 class TestWhatPodmanDoesOtherwise:

@@ -6,19 +6,20 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
-from tiffin.engine.clients import argv, refusals, seen
+from tiffin.engine.clients import argv, refusals, secrets, seen
 from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.program import Program
 from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
-from tiffin.engine.spec import ContainerSpec, LogLine, State, Status
+from tiffin.engine.spec import ContainerSpec, LogLine, RestartPolicy, State, Status
 
 
 class ClientContainer:
     """A container that tiffin made there."""
 
-    def __init__(self, program: Program, identity: str, spec: ContainerSpec) -> None:
-        self._program, self.id, self.spec = program, identity, spec
+    def __init__(self, program: Program, identity: str, spec: ContainerSpec, copies: Path) -> None:
+        self._program, self.id, self.spec, self._copies = program, identity, spec, copies
         self._lease = -1
 
     def start(self, *, attached: bool = False) -> None:
@@ -43,15 +44,19 @@ class ClientContainer:
 
     def stop(self, seconds: float | None = None) -> None:
         """Stop it (see `Container.stop`); seconds are whole ones here, rounded up."""
-        if self.state().status is Status.RUNNING:
+        while self.state().status is Status.RUNNING:  # podman's does nothing between an end and the restart after it
             self._program.ask(argv.stop(self.id, self.spec.stop_seconds if seconds is None else seconds))
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Send its program a signal, by name; of SIGKILL it has ended when this returns."""
         if self.state().status is not Status.RUNNING:
             raise does_not_run(self.spec.name)
-        self._program.ask(argv.kill(self.id, signal))
+        command = argv.kill(self.id, signal)
+        done = self._program.attempt(command)
+        if done.status and self.spec.restart.policy is RestartPolicy.NO:
+            raise self._program.refusal(command, done.status, done.said)
         if signal == "SIGKILL":
+            self.stop(0)  # one that is between an end and a restart hears no signal
             self._program.ask(argv.wait(self.id))
 
     def wait(self) -> int:
@@ -59,6 +64,8 @@ class ClientContainer:
         if self.state().status is Status.CREATED:
             raise was_not_started(self.spec.name)
         status = int(self._program.ask(argv.wait(self.id)))
+        while self._goes_on():
+            status = int(self._program.ask(argv.wait(self.id)))
         if self._lease >= 0:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._lease, b"ended\n")
@@ -66,10 +73,17 @@ class ClientContainer:
             self._lease = -1
         return status
 
+    def _goes_on(self) -> bool:
+        """Whether an end was not the last: these programs may also tell of one that a restart follows."""
+        return self.spec.restart.policy is not RestartPolicy.NO and self.state().status is Status.RUNNING
+
     def state(self) -> State:
         """Look at what it is doing now; raises NotFoundError for one that was removed meanwhile."""
+        return self._look().as_state(self.spec, self._program.dialect.name)
+
+    def _look(self) -> seen.Seen:
         for found in seen.read(self._program.attempt(argv.inspect([self.id])).out):
-            return found.as_state(self.spec)
+            return found
         raise self._program.absent(self.spec.name)
 
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
@@ -99,8 +113,10 @@ class ClientContainer:
 
     def remove(self, *, force: bool = False) -> None:
         """Forget it (see `Container.remove`)."""
-        if self.state().status is Status.RUNNING:
+        found = self._look()
+        if found.is_running():
             if not force:
                 raise still_runs(self.spec.name)
             self.stop(0)
         self._program.ask(argv.remove(self.id))
+        secrets.remove(self._copies, found.secrets)
