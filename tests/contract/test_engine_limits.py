@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.engine_fixtures import RealBench, python_argv, python_mounts, until
-from tiffin.engine.spec import KILLED, Container, Limits, Restart, RestartPolicy, Secret, State, Status
+from contract.engine_fixtures import (
+    DEADLINE,
+    EmbeddedBench,
+    RealBench,
+    executed,
+    python_argv,
+    python_mounts,
+    ready,
+    until,
+)
+from tiffin.engine.spec import (
+    KILLED,
+    Container,
+    Engine,
+    Limits,
+    Port,
+    Restart,
+    RestartPolicy,
+    Secret,
+    State,
+    Status,
+    Surveys,
+)
+from tiffin.errors import NotFoundError
+from tiffin.progress import parallel
 
 MEBIBYTE = 1 << 20
+AT_ONCE = 8
 HOG = "kept = []\nwhile True: kept.append(b'x' * (1 << 20))\n"
 BOMB = """
 import os
@@ -60,10 +87,16 @@ def python(bench: RealBench, code: str, **more: Any) -> Container:
     return bench.engine.create(bench.spec("aa", "", argv=python_argv(code), mounts=python_mounts(), **more))
 
 
+def reasons(bench: RealBench) -> set[str]:
+    """What may be said of a container that took too much memory: podman 4 does not hear of it from version 1."""
+    return {"memory", ""} if getattr(bench.engine, "name", "") == "podman" else {"memory"}
+
+
 class TestLimits:
     def test_a_program_that_takes_too_much_memory_ends_with_137_and_the_reason(self, real: RealBench) -> None:
         code, _, state = finished(python(real, HOG, limits=Limits(memory=64 * MEBIBYTE)))
-        assert (code, state.reason) == (KILLED, "memory")
+        assert code == KILLED
+        assert state.reason in reasons(real)
 
     def test_what_stays_within_its_memory_runs_to_its_end(self, real: RealBench) -> None:
         script = "busybox head -c 1000000 /dev/zero > /tmp/x; echo done"
@@ -75,7 +108,8 @@ class TestLimits:
         argv = ("/bin/busybox", "dd", "if=/dev/zero", "of=/tmp/x", "bs=1000000", "count=400")
         container = real.engine.create(real.spec("aa", "", argv=argv, limits=Limits(memory=64 * MEBIBYTE)))
         code, _, state = finished(container)
-        assert (code, state.reason) == (KILLED, "memory")
+        assert code == KILLED
+        assert state.reason in reasons(real)
 
     def test_a_container_has_no_more_processes_than_it_may(self, real: RealBench) -> None:
         code, lines, _ = finished(python(real, BOMB, limits=Limits(processes=20)))
@@ -173,3 +207,119 @@ class TestRestarts:
         container = restarting(real, "exit 4", RestartPolicy.ON_FAILURE, 1)
         for _ in range(2):
             assert finished(container)[2].restarts == 1
+
+
+def surveyed(engine: Engine) -> list[tuple[Container, State]]:
+    """Every container and what it is doing."""
+    return list(engine.survey()) if isinstance(engine, Surveys) else [(each, each.state()) for each in engine.list()]
+
+
+class TestOptions:
+    def test_one_that_is_removed_at_its_end_leaves_nothing(self, real: RealBench) -> None:
+        container = real.engine.create(real.spec("aa", "trap 'exit 3' TERM; echo ready; sleep 600 & wait", remove=True))
+        container.start()
+        until(lambda: list(container.logs()))
+        codes: list[int] = []
+        waiting = threading.Thread(target=lambda: codes.append(container.wait()))
+        waiting.start()
+        container.stop()
+        waiting.join()
+        assert codes == [3]
+        until(lambda: not real.engine.list())
+        again = real.engine.create(real.spec("aa", "true"))
+        again.remove()
+
+    def test_variables_are_whatever_they_are(self, real: RealBench) -> None:
+        odd = {"A": "b c", "LINES": "1\n 2\n", "EMPTY": "", "x.y-z": "#", "Q": " \"'$A\\ ", "LONG": "x" * 70_000}
+        code = "import json, os; print(json.dumps(dict(os.environ)))"
+        container = python(real, code, env={"PATH": "/bin"} | odd)
+        _, lines, _ = finished(container)
+        assert json.loads("".join(lines)).items() >= odd.items()
+
+    def test_labels_are_kept(self, real: RealBench) -> None:
+        labels = {"team": "fruit", "empty": "", "odd": "a=b, c"}
+        real.engine.create(real.spec("aa", "true", labels=labels))
+        assert real.engine.find("aa").spec.labels == labels
+
+    def test_fifty_containers_run_at_once(self, real: RealBench) -> None:
+        script = "trap 'exit 5' TERM; echo ready; sleep 600 & wait"
+        containers = parallel(
+            lambda number: real.engine.create(real.spec(f"c{number}", script)), range(50), workers=AT_ONCE
+        )
+        parallel(lambda container: container.start(), containers, workers=AT_ONCE)
+        for container in containers:
+            ready(container)
+        assert sum(state.status is Status.RUNNING for _, state in surveyed(real.engine)) == 50
+        parallel(lambda container: container.stop(), containers, workers=AT_ONCE)
+        assert [container.wait() for container in containers] == [5] * 50
+        parallel(lambda container: container.remove(), containers, workers=AT_ONCE)
+        assert not real.engine.list()
+
+
+class TestWhatOnlyTheEmbeddedEngineDoes:
+    def test_no_connection_is_refused_while_it_starts_again(self, embedded: EmbeddedBench) -> None:
+        code = (
+            "import socket\n"
+            "connection, _ = socket.socket(fileno=3).accept()\n"
+            "connection.sendall(b'once')\n"
+            "connection.close()\n"
+        )
+        container = embedded.engine.create(
+            embedded.spec(
+                "aa",
+                "",
+                argv=python_argv(code),
+                mounts=python_mounts(),
+                ports=(Port(container_port=8080, socket="http"),),
+                restart=Restart(policy=RestartPolicy.ALWAYS),
+            )
+        )
+        container.start()
+        where = ("127.0.0.1", container.state().ports[0].host_port)
+        for _ in range(4):
+            with socket.create_connection(where, timeout=DEADLINE) as client:
+                assert client.recv(100) == b"once"
+        container.stop(0)
+
+    def test_a_program_that_is_run_later_has_the_secrets_and_the_limits(
+        self, embedded: EmbeddedBench, tmp_path: Path
+    ) -> None:
+        (tmp_path / "token").write_text("hunter2\n")
+        secrets = (Secret(name="token", source=str(tmp_path / "token")),)
+        spec = embedded.spec(
+            "aa", "", argv=("/bin/sleep", "600"), mounts=python_mounts(), secrets=secrets, limits=Limits(processes=20)
+        )
+        container = embedded.engine.create(spec)
+        container.start()
+        assert executed(container, "cat", "/run/secrets/token") == (0, "hunter2\n", "")
+        code, out, _ = executed(container, *python_argv(BOMB))
+        assert code == 0
+        assert int(out) < 20
+        container.stop(0)
+
+    def test_a_program_that_is_run_later_and_takes_too_much_memory_is_ended(self, embedded: EmbeddedBench) -> None:
+        spec = embedded.spec(
+            "aa", "", argv=("/bin/sleep", "600"), mounts=python_mounts(), limits=Limits(memory=64 * MEBIBYTE)
+        )
+        container = embedded.engine.create(spec)
+        container.start()
+        assert executed(container, *python_argv(HOG))[0] == KILLED
+        container.remove(force=True)
+
+    def test_a_secret_is_in_no_file_of_the_container(self, embedded: EmbeddedBench, tmp_path: Path) -> None:
+        (tmp_path / "token").write_text("hunter2")
+        secrets = (Secret(name="token", source=str(tmp_path / "token")),)
+        container = embedded.engine.create(embedded.spec("aa", "echo ready; sleep 600", secrets=secrets))
+        container.start()
+        ready(container)
+        files = [path for path in embedded.data.rglob("*") if path.is_file() and not path.is_symlink()]
+        assert not [path for path in files if b"hunter2" in path.read_bytes()]
+        command_lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+        assert not [line for line in command_lines if b"hunter2" in line]
+        container.stop(0)
+
+    def test_a_secret_that_is_gone_when_it_starts_is_not_found(self, embedded: EmbeddedBench, tmp_path: Path) -> None:
+        secrets = (Secret(name="token", source=str(tmp_path / "absent")),)
+        container = embedded.engine.create(embedded.spec("aa", "true", secrets=secrets))
+        with pytest.raises(NotFoundError, match="absent for the secret token"):
+            container.start()

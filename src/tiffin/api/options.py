@@ -49,6 +49,7 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: float = STOP_SECONDS
     interactive: bool = False
     tty: bool = False
+    remove: bool = False
     args: Sequence[str] = ()
 
 
@@ -78,6 +79,7 @@ def run_options(typed: Typed) -> RunOptions:
         limits=Limits(memory=parse_amount(typed.memory), cpus=typed.cpus, processes=typed.pids_limit),
         restart=parse_restart(typed.restart),
         secrets=tuple(parse_secret(text) for text in typed.secret),
+        remove=typed.remove,
     )
 
 

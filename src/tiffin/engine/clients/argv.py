@@ -20,7 +20,8 @@ SECRETS = "dev.tiffin.secrets"
 """The label that says where copies of its secrets lie."""
 REPOSITORY = "localhost/tiffin"
 """What images that tiffin loads are called there, with the start of their digest as tag."""
-_SHOWN = 12
+_SHOWN, _LONGEST = 12, 15_000
+"""Digits of a digest in a name; characters of a line, which these programs read up to 64 KiB."""
 
 
 def image_name(digest: Digest) -> str:
@@ -54,9 +55,11 @@ def create(
     ]
 
 
-def label(spec: ContainerSpec) -> str:
-    """What a container is known again by: a line, since it is JSON."""
-    return f"{LABEL}={encode(spec).decode()}"
+def label_lines(spec: ContainerSpec) -> str:
+    """What a container is known again by: JSON, in as many labels as it takes lines (see `seen`)."""
+    text = encode(spec).decode()
+    parts = [text[at : at + _LONGEST] for at in range(0, len(text), _LONGEST)]
+    return "".join(f"{LABEL}{f'.{number}' if number else ''}={part}\n" for number, part in enumerate(parts))
 
 
 def mounts(wanted: Iterable[Mount]) -> list[str]:

@@ -44,6 +44,11 @@ class ClientEngine:
         self._save, self._copies = save, copies
         self._program = Program(dialect, command, environment)
 
+    @property
+    def name(self) -> str:
+        """What the program is called."""
+        return self._program.dialect.name
+
     def load(self, store: Store, image: Image) -> None:
         """Take an image in; one that is there, under whatever name, is not moved."""
         name = argv.image_name(image.descriptor.digest)
@@ -66,14 +71,14 @@ class ClientEngine:
         told = variables(argv.environment(spec), self._program.environment)
         with (
             secrets.handed_in(self._program, self._copies, spec) as options,
-            handed_over(told.lines, argv.label(spec)) as papers,
+            handed_over(told.lines, argv.label_lines(spec)) as papers,
         ):
             command = argv.create(self._program.dialect, spec, papers, told.named, options)
             done = self._program.attempt(command, told.named, papers.descriptors)
             if done.status:
                 raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
         made = ClientContainer(self._program, done.out.decode().split()[-1], spec, self._copies)
-        if refusal := refusals.discarded(spec, self._program.dialect.name, done.said):
+        if refusal := refusals.discarded(spec, self.name, done.said):
             made.remove()
             raise refusal
         return made
@@ -98,8 +103,7 @@ class ClientEngine:
     def survey(self) -> Sequence[tuple[ClientContainer, State]]:
         """Every container and what it is doing, for two calls of the program."""
         found = [(self._container(container), container) for container in self._all()]
-        name = self._program.dialect.name
-        return [(container, there.as_state(container.spec, name)) for container, there in found]
+        return [(container, there.as_state(container.spec, self.name)) for container, there in found]
 
     def _all(self) -> Sequence[seen.Seen]:
         names = self._program.ask(argv.listing()).decode().split()

@@ -56,12 +56,10 @@ def is_plain(name: str, value: str) -> bool:
 
 
 @contextlib.contextmanager
-def handed_over(lines: str, label: str) -> Iterator[Papers]:
+def handed_over(variables: str, labels: str) -> Iterator[Papers]:
     """Write down what a program is told, for as long as it runs."""
-    if len(label.encode()) > _LONGEST:
-        raise ConfigError("what the container is made of is too long for this engine", "give it fewer variables")
     with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
-        for stream, text in ((first, lines), (second, f"{label}\n")):
+        for stream, text in ((first, variables), (second, labels)):
             stream.write(text.encode())
             stream.seek(0)
         numbers = (first.fileno(), second.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import UTC, datetime
 
@@ -71,7 +72,9 @@ class Seen(msgspec.Struct, rename="pascal"):
 
     def spec(self) -> ContainerSpec:
         """What it was made of."""
-        return decode(ContainerSpec, self.config.labels[LABEL].encode(), f"the label {LABEL} of {self.name}")
+        labels = (self.config.labels.get(f"{LABEL}.{number}" if number else LABEL) for number in itertools.count())
+        text = "".join(itertools.takewhile(lambda part: part is not None, labels))  # type: ignore[arg-type] # no None is left
+        return decode(ContainerSpec, text.encode(), f"the label {LABEL} of {self.name}")
 
     @property
     def is_restarted(self) -> bool:

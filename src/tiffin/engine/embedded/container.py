@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal as signals
@@ -19,7 +20,7 @@ import msgspec
 from tiffin.engine.embedded import cgroup, copying, keeper, secrets, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.denied import denied
-from tiffin.engine.embedded.folder import Folders, read_spec
+from tiffin.engine.embedded.folder import Folders, absent, read_spec
 from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
@@ -152,13 +153,14 @@ class EmbeddedContainer:
 
     def wait(self) -> int:
         """Wait for its end (see `Container.wait`)."""
-        if connection := self._connect():
-            with connection:
-                _ended(connection, None)
+        with self._kept():
+            if connection := self._connect():
+                with connection:
+                    _ended(connection, None)
+            state = self.state()
         if self._lease >= 0:
             os.close(self._lease)
             self._lease = -1
-        state = self.state()
         if state.exit_code is None:
             raise was_not_started(self.spec.name)
         return state.exit_code
@@ -213,8 +215,10 @@ class EmbeddedContainer:
 
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
         """Read its log; following, wait for the keeper's ring and read on."""
-        connection = self._connect() if follow else None
-        with connection or contextlib.nullcontext():
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self._kept())
+            connection = self._connect() if follow else None
+            opened.enter_context(connection or contextlib.nullcontext())
             try:
                 stream = _open(self._run / keeper.LOG)
             except FileNotFoundError:
@@ -240,8 +244,25 @@ class EmbeddedContainer:
         try:
             with _open(self._run / keeper.STATE) as stream:
                 return _STATES.decode(stream.read())
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except FileNotFoundError:
+            if not self._path.exists():
+                raise absent(self.spec.name) from None
             return State()
+        except msgspec.MsgspecError:
+            return State()
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep it here while its end is read, where it is removed by that (see `steward`)."""
+        try:
+            folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise absent(self.spec.name) from None
+        try:
+            fcntl.flock(folder, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(folder)
 
     def _answers(self) -> bool:
         connection = self._connect()
@@ -251,7 +272,10 @@ class EmbeddedContainer:
 
     def _connect(self) -> socket.socket | None:
         """Talk to the keeper, if there is one; its address goes through a descriptor, since they must be short."""
-        folder = os.open(self._run, os.O_PATH | os.O_DIRECTORY)
+        try:
+            folder = os.open(self._run, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            raise absent(self.spec.name) from None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.connect(f"/proc/self/fd/{folder}/{keeper.CONTROL}")

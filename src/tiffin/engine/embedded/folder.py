@@ -55,7 +55,7 @@ class Folders:
         for path in (self._names / name, self._path / name):
             if "/" not in name and (path / "spec.json").is_file():
                 return path.resolve()
-        raise NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
+        raise absent(name)
 
     def all(self) -> list[Path]:
         """Every container's folder, oldest first."""
@@ -78,6 +78,11 @@ class Folders:
             raise refused_name(name)
         link.unlink(missing_ok=True)
         link.symlink_to(f"../{identity}")
+
+
+def absent(name: str) -> NotFoundError:
+    """No container has this name, or none has it any more."""
+    return NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
 
 
 def read_spec(path: Path) -> ContainerSpec:
