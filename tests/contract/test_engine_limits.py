@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -216,18 +215,20 @@ def surveyed(engine: Engine) -> list[tuple[Container, State]]:
 
 class TestOptions:
     def test_one_that_is_removed_at_its_end_leaves_nothing(self, real: RealBench) -> None:
+        container = real.engine.create(real.spec("aa", "sleep 2; exit 3", remove=True))
+        container.start()
+        assert container.wait() == 3
+        until(lambda: not real.engine.list())
+        with pytest.raises(NotFoundError):
+            real.engine.find("aa")
+
+    def test_one_that_is_removed_at_its_end_is_stopped_like_any_other(self, real: RealBench) -> None:
         container = real.engine.create(real.spec("aa", "trap 'exit 3' TERM; echo ready; sleep 600 & wait", remove=True))
         container.start()
-        until(lambda: list(container.logs()))
-        codes: list[int] = []
-        waiting = threading.Thread(target=lambda: codes.append(container.wait()))
-        waiting.start()
+        ready(container)
         container.stop()
-        waiting.join()
-        assert codes == [3]
         until(lambda: not real.engine.list())
-        again = real.engine.create(real.spec("aa", "true"))
-        again.remove()
+        real.engine.create(real.spec("aa", "true")).remove()
 
     def test_variables_are_whatever_they_are(self, real: RealBench) -> None:
         odd = {"A": "b c", "LINES": "1\n 2\n", "EMPTY": "", "x.y-z": "#", "Q": " \"'$A\\ ", "LONG": "x" * 70_000}

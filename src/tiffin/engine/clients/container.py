@@ -13,6 +13,7 @@ from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.program import Program
 from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
 from tiffin.engine.spec import ContainerSpec, LogLine, RestartPolicy, State, Status
+from tiffin.errors import NotFoundError
 
 
 class ClientContainer:
@@ -44,8 +45,16 @@ class ClientContainer:
 
     def stop(self, seconds: float | None = None) -> None:
         """Stop it (see `Container.stop`); seconds are whole ones here, rounded up."""
-        while self.state().status is Status.RUNNING:  # podman's does nothing between an end and the restart after it
-            self._program.ask(argv.stop(self.id, self.spec.stop_seconds if seconds is None else seconds))
+        patience = self.spec.stop_seconds if seconds is None else seconds
+        running = self.state().status is Status.RUNNING
+        while running:  # podman's stop does nothing between an end and the restart after it
+            self._program.ask(argv.stop(self.id, patience))
+            try:
+                running = self.state().status is Status.RUNNING
+            except NotFoundError:
+                if not self.spec.remove:
+                    raise
+                return
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Send its program a signal, by name; of SIGKILL it has ended when this returns."""
