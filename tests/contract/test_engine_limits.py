@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from contract.engine_fixtures import (
     DEADLINE,
+    FILES,
+    REAL,
+    ClientBench,
     EmbeddedBench,
     RealBench,
+    busybox_image,
     executed,
     python_argv,
     python_mounts,
     ready,
     until,
 )
+from tiffin.api.options import options
+from tiffin.engine.clients.engine import ClientEngine
+from tiffin.engine.embedded import launch
+from tiffin.engine.plan import Accounts, RunOptions, container_spec
 from tiffin.engine.spec import (
     KILLED,
     Container,
+    ContainerSpec,
     Engine,
     Limits,
     Port,
@@ -32,8 +44,9 @@ from tiffin.engine.spec import (
     Status,
     Surveys,
 )
-from tiffin.errors import NotFoundError
+from tiffin.errors import NotFoundError, UnsupportedError
 from tiffin.progress import parallel
+from tiffin.store.save import save
 
 MEBIBYTE = 1 << 20
 AT_ONCE = 8
@@ -170,6 +183,26 @@ class TestSecrets:
             assert [line.text for line in container.logs()] == ["hunter2"] * runs
 
 
+def without_groups(module: str) -> list[str]:
+    """Start a keeper on a machine that seems to have no control groups."""
+    *front, code = launch.python(module)
+    blind = "import tiffin.engine.embedded.cgroup as c; c.here = dict; "
+    return [*front, code.replace("from tiffin", blind + "from tiffin", 1)]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def child(pid: int, but: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next(int(number) for number in children if int(number) != but)
+
+
+def _groups(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+
+
 def restarting(bench: RealBench, script: str, policy: RestartPolicy, tries: int = 0, **more: Any) -> Container:
     return bench.engine.create(bench.spec("aa", script, restart=Restart(policy=policy, tries=tries), **more))
 
@@ -213,7 +246,49 @@ def surveyed(engine: Engine) -> list[tuple[Container, State]]:
     return list(engine.survey()) if isinstance(engine, Surveys) else [(each, each.state()) for each in engine.list()]
 
 
+def typed(bench: RealBench, **words: Any) -> ContainerSpec:
+    """What a user types after `tiffin run busybox`, for an engine that has busybox under whatever digest."""
+    _, image = busybox_image()
+    run = options("busybox", **({"name": "aa", "network": "none"} | words)).run
+    return msgspec.structs.replace(container_spec("busybox", image, run), layers=bench.layers, digest=bench.digest)
+
+
 class TestOptions:
+    def test_what_is_typed_is_what_runs(self, real: RealBench, tmp_path: Path) -> None:
+        (tmp_path / "env").write_text("A=file\nB=file\n")
+        spec = typed(
+            real,
+            user="1000:2000",
+            workdir="/app",
+            entrypoint="/bin/sh",
+            tmpfs=["/scratch"],
+            env_file=[str(tmp_path / "env")],
+            env=["A=typed"],
+            label=["team=fruit"],
+            args=["-c", 'id -u; id -g; pwd; touch /scratch/x && ls /scratch; echo "$A $B $1"', "sh", "given"],
+        )
+        container = real.engine.create(spec)
+        assert finished(container)[:2] == (0, ["1000", "2000", "/app", "x", "typed file given"])
+        assert container.spec.labels["team"] == "fruit"
+
+    def test_a_name_means_the_user_that_the_image_calls_so(self, real: RealBench) -> None:
+        _, image = busybox_image()
+        run = RunOptions(name="aa", user="root", args=("id", "-u"))
+        found = container_spec("busybox", image, run, Accounts(passwd=FILES["etc/passwd"]))
+        spec = msgspec.structs.replace(found, layers=real.layers, digest=real.digest)
+        assert finished(real.engine.create(spec))[:2] == (0, ["0"])
+
+    def test_the_signal_and_the_time_to_stop_are_as_typed(self, real: RealBench) -> None:
+        script = "trap 'echo usr1' USR1; echo ready; while :; do busybox sleep 0.05; done"
+        container = real.engine.create(
+            typed(real, stop_signal="USR1", stop_timeout=1, entrypoint="/bin/sh", args=["-c", script])
+        )
+        container.start()
+        ready(container)
+        container.stop()
+        assert container.wait() == KILLED
+        assert [line.text for line in container.logs()] == ["ready", "usr1"]
+
     def test_one_that_is_removed_at_its_end_leaves_nothing(self, real: RealBench) -> None:
         container = real.engine.create(real.spec("aa", "sleep 2; exit 3", remove=True))
         container.start()
@@ -257,7 +332,92 @@ class TestOptions:
         assert not real.engine.list()
 
 
+class TestWhatOthersCanSee:
+    @pytest.mark.parametrize("engine", REAL[1:])
+    def test_neither_variables_nor_secrets_are_on_a_command_line_and_no_secret_is_shown(
+        self, request: pytest.FixtureRequest, engine: str, tmp_path: Path
+    ) -> None:
+        bench: ClientBench = request.getfixturevalue(engine)
+        told, program = tmp_path / "told", bench.engine._program
+        recorder = ("/bin/sh", "-c", 'printf "%s\\n" "$@" >> "$0"; exec "$@"', str(told))
+        copies = tmp_path / "copies"
+        recorded = ClientEngine(
+            program.dialect, save, (*recorder, *program.argv([])), program.environment, copies=copies
+        )
+        (tmp_path / "token").write_text("hunter2")
+        secrets = (Secret(name="token", source=str(tmp_path / "token")),)
+        env = {"PATH": "/bin", "PASSWORD": "opensesame", "LINES": "open\nsesame"}
+        script = 'cat /run/secrets/token; echo "$PASSWORD$LINES"'
+        container = recorded.create(bench.spec("aa", script, env=env, secrets=secrets))
+        assert finished(container)[:2] == (0, ["hunter2opensesameopen", "sesame"])
+        assert "--env-file" in told.read_text()
+        assert not {word for word in ("hunter2", "opensesame", "open\nsesame") if word in told.read_text()}
+        assert b"hunter2" not in program.ask(["container", "inspect", "aa"])
+        (copy,) = (path for path in copies.rglob("*") if path.is_file())
+        assert copies.stat().st_mode & 0o777 == copy.parent.stat().st_mode & 0o777 == 0o700
+        container.remove()
+        assert not [path for path in copies.rglob("*") if path.is_file()]
+
+    @pytest.mark.parametrize("engine", REAL[1:])
+    def test_copies_of_what_the_engine_removed_itself_go_with_the_next_secret(
+        self, request: pytest.FixtureRequest, engine: str, tmp_path: Path
+    ) -> None:
+        bench: ClientBench = request.getfixturevalue(engine)
+        (tmp_path / "token").write_text("hunter2")
+        secrets = (Secret(name="token", source=str(tmp_path / "token")),)
+        first = bench.engine.create(bench.spec("aa", "true", secrets=secrets, remove=True))
+        left = bench.engine._copies
+        first.start()
+        until(lambda: not bench.engine.list())
+        assert len([path for path in left.rglob("token") if path.is_file()]) == 1
+        second = bench.engine.create(bench.spec("bb", "true", secrets=secrets))
+        assert len([path for path in left.rglob("token") if path.is_file()]) == 1
+        second.remove()
+        assert not [path for path in left.rglob("token") if path.is_file()]
+
+
 class TestWhatOnlyTheEmbeddedEngineDoes:
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for control groups of version 1")
+    @pytest.mark.parametrize("killed", ["keeper", "keeper and steward"])
+    def test_control_groups_are_removed_whoever_was_killed(self, embedded: EmbeddedBench, killed: str) -> None:
+        spec = embedded.spec("aa", "echo ready; sleep 600", limits=Limits(memory=64 * MEBIBYTE, processes=20))
+        container = embedded.engine.create(spec)
+        container.start()
+        ready(container)
+        groups = {line.partition("tiffin/")[2] for line in _groups(container.state().pid)}
+        if "cgroup" not in container.state().limits["memory"]:
+            pytest.skip("needs control groups that may be written")
+        assert len(groups - {""}) == 1
+        keeper = parent(parent(container.state().pid))
+        if killed != "keeper":
+            os.kill(child(keeper, but=parent(container.state().pid)), signal.SIGKILL)
+        os.kill(keeper, signal.SIGKILL)
+        assert container.wait() == KILLED
+        if killed != "keeper":
+            container.remove()
+        (name,) = groups - {""}
+        until(lambda: not list(Path("/sys/fs/cgroup").glob(f"*/**/tiffin/{name}")))
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose limits control groups hold")
+    def test_without_control_groups_the_keeper_watches(
+        self, embedded: EmbeddedBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tiffin.engine.embedded.container.python", without_groups)
+        container = python(embedded, HOG, limits=Limits(memory=64 * MEBIBYTE, cpus=1))
+        code, _, state = finished(container)
+        assert (code, state.reason, state.limits) == (KILLED, "memory", {"memory": "keeper", "cpus": "affinity"})
+        refused = embedded.engine.create(embedded.spec("bb", "true", limits=Limits(processes=20)))
+        with pytest.raises(UnsupportedError, match="nothing here holds a limit of processes"):
+            refused.start()
+
+    def test_one_that_is_stopped_while_it_waits_is_not_started_again(self, embedded: EmbeddedBench) -> None:
+        container = restarting(embedded, "exit 4", RestartPolicy.ALWAYS)
+        container.start()
+        until(lambda: container.state().restarts >= 4 and not container.state().pid)
+        container.stop()
+        assert container.wait() == 4
+        assert container.state().status is Status.EXITED
+
     def test_no_connection_is_refused_while_it_starts_again(self, embedded: EmbeddedBench) -> None:
         code = (
             "import socket\n"

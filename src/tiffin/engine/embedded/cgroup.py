@@ -167,10 +167,8 @@ def sweep(identity: str, found: dict[str, Place]) -> None:
     """Remove groups of a container that does not run: what a keeper and its steward left that were killed."""
     for parent in {f"{above}/{PARENT}" for place in found.values() for above in place.parents()}:
         with contextlib.suppress(OSError):
-            for name in os.listdir(parent):  # noqa: PTH208 - see `stage`
-                if name.startswith(f"{identity}."):
-                    _remove(f"{parent}/{name}")
-            _remove(parent)
+            names = os.listdir(parent)  # noqa: PTH208 - see `stage`
+            remove([f"{parent}/{name}" for name in names if name.startswith(f"{identity}.")])
 
 
 def _remove(group: str) -> bool:
