@@ -36,6 +36,14 @@ FILES = {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "app/readme": "made\n"}
 BUSYBOX = ["sh", "cat", "echo", "id", "ls", "sleep", "pwd", "touch", "grep", "kill", "hostname", "stat", "true", "wc"]
 
 
+REAL = [
+    "embedded",
+    pytest.param("docker", marks=pytest.mark.program("dockerd", "busybox")),
+    pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
+]
+"""The engines that run real programs."""
+
+
 def until(condition: Callable[[], object]) -> None:
     """Wait for a condition with a deadline."""
     due = time.monotonic() + DEADLINE

@@ -40,7 +40,15 @@ def _survey(engine: Engine) -> Sequence[tuple[Container, State]]:
     """Look at every container, at once where the engine can."""
     if isinstance(engine, Surveys):
         return engine.survey()
-    return parallel(lambda container: (container, container.state()), engine.list())
+    return [row for rows in parallel(_looked_at, engine.list()) for row in rows]
+
+
+def _looked_at(container: Container) -> list[tuple[Container, State]]:
+    """A container and what it is doing; none where it has just been removed."""
+    try:
+        return [(container, container.state())]
+    except NotFoundError:
+        return []
 
 
 def stop(names: Sequence[str], seconds: float | None = None) -> None:
@@ -91,6 +99,9 @@ def url(port: Port) -> str:
 
 def described(state: State) -> str:
     """What a container is doing, in words."""
+    if state.status is Status.RUNNING and state.restarts:
+        times = "once" if state.restarts == 1 else f"{state.restarts} times"
+        return f"{'running' if state.pid else 'restarting'} (restarted {times})"
     if state.status is not Status.EXITED:
         return str(state.status.value)
     return f"exited {state.exit_code}" + (f" ({state.reason})" if state.reason else "")

@@ -52,7 +52,7 @@ def open_engine(home: Home) -> Engine:
     from tiffin.engine.clients.dialect import DIALECTS
     from tiffin.engine.clients.engine import ClientEngine
 
-    return ClientEngine(DIALECTS[name], _save)
+    return ClientEngine(DIALECTS[name], _save, copies=home.data / "secrets")
 
 
 def _save(store: Store, images: Mapping[str, Image], out: BinaryIO) -> None:

@@ -14,8 +14,8 @@ from tiffin.engine.plan import RunOptions
 from tiffin.engine.spec import STOP_SECONDS, Limits, Mount, Network, Port, Restart, RestartPolicy, Secret
 from tiffin.errors import ConfigError, NotFoundError
 
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)(?:i?b)?", re.IGNORECASE)
-_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)(?:b|([kmgt])i?b?)?", re.IGNORECASE)
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -49,6 +49,7 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: float = STOP_SECONDS
     interactive: bool = False
     tty: bool = False
+    remove: bool = False
     args: Sequence[str] = ()
 
 
@@ -78,6 +79,7 @@ def run_options(typed: Typed) -> RunOptions:
         limits=Limits(memory=parse_amount(typed.memory), cpus=typed.cpus, processes=typed.pids_limit),
         restart=parse_restart(typed.restart),
         secrets=tuple(parse_secret(text) for text in typed.secret),
+        remove=typed.remove,
     )
 
 
@@ -136,7 +138,7 @@ def parse_amount(text: str) -> int:
     found = _AMOUNT.fullmatch(text or "0")
     if not found:
         raise ConfigError(f"not an amount of memory: {text!r}", "write it as `512m` or `2g`")
-    return int(float(found[1]) * 1024 ** _POWERS[found[2].lower()])
+    return int(float(found[1]) * 1024 ** _POWERS[(found[2] or "").lower()])
 
 
 def parse_restart(text: str) -> Restart:

@@ -40,10 +40,18 @@ def plan_text(options: Options) -> str:
 
 def run_detached(options: Options) -> str:
     """Start a container that goes on, and return its URL, or its name where it has none, once it is ready."""
-    return wait_ready(_start(options, attached=False))
+    container = _start(options, attached=False)
+    try:
+        return wait_ready(container)
+    except NotFoundError:
+        if not options.run.remove:
+            raise
+    if container.spec.ports:
+        raise CommandError(f"{container.spec.name} ended before it was ready, and is removed", "leave `--rm` out")
+    return container.spec.name
 
 
-def run_attached(options: Options, *, remove: bool, ready: Callable[[str], None]) -> int:
+def run_attached(options: Options, *, ready: Callable[[str], None]) -> int:
     """Run a container until it ends and return its exit status; it ends with this process."""
     container = _start(options, attached=True)
     with _stopping_on_signals(container):
@@ -51,7 +59,7 @@ def run_attached(options: Options, *, remove: bool, ready: Callable[[str], None]
         for line in container.logs(follow=True):
             print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
         status = container.wait()
-    if remove:
+    if options.run.remove:
         container.remove()
     return status
 
@@ -92,13 +100,16 @@ def _start(options: Options, *, attached: bool) -> Container:
     engine = engine_of(home)
     name, image = _image(options.what, home)
     spec = container_spec(name, image, _run_options(options, name, image, engine))
+    if attached:  # whoever stays to its end removes it then
+        spec = msgspec.structs.replace(spec, remove=False)
     with step("load", name):
         engine.load(home.store, image)
     container = engine.create(spec)
     try:
         container.start(attached=attached)
     except BaseException:
-        container.remove(force=True)
+        with contextlib.suppress(NotFoundError):  # `--rm`
+            container.remove(force=True)
         raise
     return container
 

@@ -41,7 +41,7 @@ from tiffin.cli.engine import engine_option
 @click.option("--plan", is_flag=True, help="Print what would run as JSON and start nothing.")
 @click.argument("args", nargs=-1)
 @engine_option
-def command(what: str, *, detach: bool, remove: bool, plan: bool, **typed: Any) -> None:
+def command(what: str, *, detach: bool, plan: bool, **typed: Any) -> None:
     """Run WHAT, a project's folder (which is built first) or an image, and print its URL when it is ready."""
     from tiffin.api.options import options
     from tiffin.api.run import plan_text, run_attached, run_detached
@@ -52,4 +52,4 @@ def command(what: str, *, detach: bool, remove: bool, plan: bool, **typed: Any) 
     elif detach:
         click.echo(run_detached(wanted))
     else:
-        sys.exit(run_attached(wanted, remove=remove, ready=click.echo))
+        sys.exit(run_attached(wanted, ready=click.echo))

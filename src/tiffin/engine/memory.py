@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
 from tiffin.engine.spec import KILLED, NOT_FOUND, Command, ContainerSpec, LogLine, Port, State, Status, Streams, Usage
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.oci.digest import Digest
@@ -128,7 +129,7 @@ class MemoryContainer:
     def start(self, *, attached: bool = False) -> None:  # noqa: ARG002 - whoever starts it and it die together anyway
         """Start the program in a thread."""
         if self.state().status is Status.RUNNING:
-            raise ConflictError(f"{self.spec.name} runs already", "stop it first")
+            raise runs_already(self.spec.name)
         pid, ports = self._engine.claim(self.spec)
         process = Process(self.spec, self._write)
         self._process = process
@@ -150,7 +151,7 @@ class MemoryContainer:
         """Put the signal where the program looks; SIGKILL ends it whether it looks or not."""
         process = self._process
         if process is None:
-            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+            raise does_not_run(self.spec.name)
         if signal == "SIGKILL":
             self._ended(process, KILLED)
             return
@@ -163,13 +164,13 @@ class MemoryContainer:
         with self._changed:
             self._changed.wait_for(lambda: self._state.status is not Status.RUNNING)
             if self._state.exit_code is None:
-                raise ConflictError(f"{self.spec.name} was not started", "start it first")
+                raise was_not_started(self.spec.name)
             return self._state.exit_code
 
     def exec(self, command: Command, streams: Streams) -> int:
         """Run another of the engine's programs, writing to these descriptors."""
         if self._process is None:
-            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+            raise does_not_run(self.spec.name)
         descriptors = {"stdout": streams.stdout, "stderr": streams.stderr}
         program = self._engine.program(command.argv[0])
         if program is None:
@@ -181,7 +182,7 @@ class MemoryContainer:
     def usage(self) -> Usage:
         """One thread, which is not measured."""
         if self._process is None:
-            raise ConflictError(f"{self.spec.name} does not run", "start it first")
+            raise does_not_run(self.spec.name)
         return Usage(cpu_seconds=0.0, memory=0, processes=1)
 
     def state(self) -> State:
@@ -203,7 +204,7 @@ class MemoryContainer:
         """Forget it."""
         if self.state().status is Status.RUNNING:
             if not force:
-                raise ConflictError(f"{self.spec.name} is running", "stop it first")
+                raise still_runs(self.spec.name)
             self.stop(0)
         self._engine.forget(self)
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from tiffin.engine.spec import STOP_SECONDS, ContainerSpec, Limits, Mount, Network, Port, Restart, Secret
+from tiffin.engine.spec import STOP_SECONDS, ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy, Secret
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.image import Image
 
@@ -20,6 +20,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _VARIABLE = re.compile(r"[^=\0]+")
 _HIGHEST_PORT = 65535
+_LEAST_MEMORY = 6 << 20
+_LEAST_CPUS = 0.01
 _HIGHEST_ID = (1 << 32) - 2
 
 
@@ -45,6 +47,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     restart: Restart = Restart()
     secrets: tuple[Secret, ...] = ()
+    remove: bool = False
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,10 +84,30 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         labels=labels,
         stdin=options.stdin,
         tty=options.tty,
-        limits=options.limits,
-        restart=options.restart,
+        limits=_limits(options.limits),
+        restart=_restart(options),
         secrets=options.secrets,
+        remove=options.remove,
     )
+
+
+def _limits(limits: Limits) -> Limits:
+    """Refuse what docker refuses too: less memory than a program starts in, less than a hundredth of a processor."""
+    if 0 < limits.memory < _LEAST_MEMORY:
+        raise ConfigError(f"{limits.memory} bytes of memory are too few", "give it `--memory 6m` or more")
+    if 0 < limits.cpus < _LEAST_CPUS:
+        raise ConfigError(f"{limits.cpus:g} of a processor is too little", "give it `--cpus 0.01` or more")
+    return limits
+
+
+def _restart(options: RunOptions) -> Restart:
+    """A container that is removed at its end cannot be started again."""
+    if options.remove and options.restart.policy is not RestartPolicy.NO:
+        raise ConfigError(
+            f"--rm removes the container at its end, and --restart {options.restart.policy.value} starts it again",
+            "leave one of them out",
+        )
+    return options.restart
 
 
 def hostname(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from tiffin.engine.spec import ContainerSpec, Mount, Port
+from tiffin.engine.spec import ContainerSpec, Mount, Port, Secret
 from tiffin.errors import ConfigError, ConflictError, DeniedError, NotFoundError, TiffinError
 
 
@@ -39,4 +39,36 @@ def refused_name(name: str) -> TiffinError:
     """Another container has the name."""
     return ConflictError(
         f"a container called {name!r} exists already", f"remove it: `tiffin rm -f {name}`, or choose another"
+    )
+
+
+def still_runs(name: str) -> ConflictError:
+    """A container that runs is not removed."""
+    return ConflictError(f"{name} is running", f"stop it first, or `tiffin rm -f {name}`")
+
+
+def runs_already(name: str) -> ConflictError:
+    """A container that runs is not started."""
+    return ConflictError(f"{name} runs already", f"stop it: `tiffin stop {name}`")
+
+
+def does_not_run(name: str) -> ConflictError:
+    """What was asked for needs a container that runs."""
+    return ConflictError(f"{name} does not run", f"start it: `tiffin start {name}`")
+
+
+def was_not_started(name: str) -> ConflictError:
+    """A container that never ran has no end to wait for."""
+    return ConflictError(f"{name} was not started", f"start it: `tiffin start {name}`")
+
+
+def refused_secret(secret: Secret, error: OSError) -> TiffinError:
+    """The file of a secret cannot be read by whoever starts the container."""
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(
+            f"no file {secret.source} for the secret {secret.name}", "put it there again; its content is not kept"
+        )
+    return DeniedError(
+        f"{secret.source} of the secret {secret.name} cannot be read: {error.strerror}",
+        "have it belong to whoever starts the container",
     )

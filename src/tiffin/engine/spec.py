@@ -89,7 +89,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `layers` are diff IDs, bottom first; `user` is uid and gid; `sockets` is what the image listens on by name;
     `tmpfs` are further writable places in memory (`/tmp` and `/dev/shm` always are). `stdin` keeps its standard input
-    open for whoever attaches, `tty` gives it a terminal; else it reads nothing.
+    open for whoever attaches, `tty` gives it a terminal; else it reads nothing. `remove` forgets it when it ends.
     """
 
     name: str
@@ -114,6 +114,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     restart: Restart = Restart()
     secrets: tuple[Secret, ...] = ()
+    remove: bool = False
 
 
 class Status(Enum):
@@ -127,7 +128,9 @@ class Status(Enum):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """What a container is doing: `pid` is the host's, times are RFC 3339, `ports` are those really bound.
 
-    `reason` says in words why a container ended that did not end by itself.
+    `reason` says in words why a container ended that did not end by itself, `memory` where it took too much.
+    `restarts` counts how often its policy started it again since somebody did; one that waits for that runs without a
+    `pid`. `limits` says what holds each of its limits here.
     """
 
     status: Status = Status.CREATED
@@ -137,6 +140,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     finished: str = ""
     ports: tuple[Port, ...] = ()
     reason: str = ""
+    restarts: int = 0
+    limits: dict[str, str] = {}
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):

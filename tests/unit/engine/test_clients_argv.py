@@ -15,29 +15,32 @@ from hypothesis import strategies as st
 
 from tiffin.engine.clients import argv
 from tiffin.engine.clients.dialect import DIALECTS, DOCKER, PODMAN, Dialect
-from tiffin.engine.spec import ContainerSpec, Mount, Network, Port
+from tiffin.engine.clients.papers import Papers
+from tiffin.engine.spec import ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import decode
 
 DIGEST = Digest.of(b"")
 GOLDEN = {
     "docker": """
-create --pull never --name iris_1 --user 65532:65532 --cap-drop ALL --security-opt no-new-privileges
+create --pull never --name iris_1 --memory 67108864 --memory-swap 67108864 --cpus 1.5 --pids-limit 20
+--restart on-failure:3 --user 65532:65532 --cap-drop ALL --security-opt no-new-privileges
 --read-only --tmpfs /tmp:rw,exec,mode=1777 --tmpfs /dev/shm:rw,exec,mode=1777 --tmpfs /run:rw,exec,mode=1777
 --hostname iris-1 --publish 127.0.0.1::8080/tcp --publish '[::1]:9000:8082/tcp'
 --mount type=bind,source=/a,target=/data,readonly --mount 'type=bind,"source=/b,c",target=/out'
---env HOME=/ --env PATH=/bin --env 'A=b c' --env TIFFIN_IMAGE=DIGEST
---workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit --label dev.tiffin.container=SPEC
+--env-file /dev/fd/7 --env LINES
+--workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit --label-file /dev/fd/8
 --entrypoint /bin/x localhost/tiffin:e3b0c44298fc -a 'b c'
 """,
     "podman": """
-create --pull never --name iris_1 --user 65532:65532 --cap-drop ALL --security-opt no-new-privileges
+create --pull never --name iris_1 --memory 67108864 --memory-swap 67108864 --cpus 1.5 --pids-limit 20
+--restart on-failure:3 --user 65532:65532 --cap-drop ALL --security-opt no-new-privileges
 --log-driver k8s-file --read-only-tmpfs=false --read-only --tmpfs /tmp:rw,exec,mode=1777,notmpcopyup
 --tmpfs /dev/shm:rw,exec,mode=1777,notmpcopyup --tmpfs /run:rw,exec,mode=1777,notmpcopyup
 --hostname iris-1 --publish 127.0.0.1::8080/tcp --publish '[::1]:9000:8082/tcp'
 --mount type=bind,source=/a,target=/data,readonly --mount 'type=bind,"source=/b,c",target=/out'
---env HOME=/ --env PATH=/bin --env 'A=b c' --env TIFFIN_IMAGE=DIGEST
---workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit --label dev.tiffin.container=SPEC
+--env-file /dev/fd/7 --env LINES
+--workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit --label-file /dev/fd/8
 --entrypoint /bin/x localhost/tiffin:e3b0c44298fc -a 'b c'
 """,
 }
@@ -57,32 +60,48 @@ WHOLE = spec(
     ports=(Port(container_port=8080, socket="http"), Port(host="::1", host_port=9000, container_port=8082)),
     labels={"team": "fruit"},
     stop_seconds=2.5,
+    limits=Limits(memory=64 << 20, cpus=1.5, processes=20),
+    restart=Restart(policy=RestartPolicy.ON_FAILURE, tries=3),
 )
+TOLD = Papers(variables="/dev/fd/7", labels="/dev/fd/8")
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 def test_a_whole_container(name: str) -> None:
-    made = argv.create(DIALECTS[name], WHOLE)
-    label = next(text for text in made if text.startswith("dev.tiffin.container="))
-    shown = ["dev.tiffin.container=SPEC" if text == label else text for text in made]
-    assert shown == shlex.split(GOLDEN[name].replace("DIGEST", str(DIGEST)))
-    assert decode(ContainerSpec, label.partition("=")[2].encode(), "label") == WHOLE
+    assert argv.create(DIALECTS[name], WHOLE, TOLD, ["LINES"]) == shlex.split(GOLDEN[name])
+
+
+def test_a_container_is_known_again_by_labels_that_its_programs_can_read() -> None:
+    name, _, text = argv.label_lines(WHOLE).rstrip("\n").partition("=")
+    assert name == argv.LABEL
+    assert decode(ContainerSpec, text.encode(), "label") == WHOLE
+    long = spec(env={"A": "é" * 40_000})
+    lines = argv.label_lines(long).splitlines()
+    assert all(len(line.encode()) < 1 << 16 for line in lines)
+    assert [line.partition("=")[0] for line in lines[:2]] == [argv.LABEL, f"{argv.LABEL}.1"]
+    assert decode(ContainerSpec, "".join(line.partition("=")[2] for line in lines).encode(), "label") == long
+
+
+def test_what_is_removed_at_its_end_says_so_and_what_has_no_limit_says_none() -> None:
+    plain = argv.create(DOCKER, spec(), TOLD)
+    assert not {"--rm", "--memory", "--memory-swap", "--cpus", "--pids-limit", "--restart"} & {*plain}
+    assert "--rm" in argv.create(DOCKER, spec(remove=True), TOLD)
 
 
 @pytest.mark.parametrize("dialect", [DOCKER, PODMAN])
 def test_there_is_no_network_unless_it_is_asked_for(dialect: Dialect) -> None:
-    alone = argv.create(dialect, spec())
+    alone = argv.create(dialect, spec(), TOLD)
     assert alone[alone.index("--network") + 1] == "none"
     assert alone[alone.index("--add-host") + 1] == "iris-1:127.0.0.1"
-    shared = argv.create(dialect, spec(network=Network.HOST))
+    shared = argv.create(dialect, spec(network=Network.HOST), TOLD)
     assert shared[shared.index("--network") + 1] == "host"
     assert "--hostname" not in shared
-    assert "--network" not in argv.create(dialect, spec(ports=(Port(container_port=80),)))
+    assert "--network" not in argv.create(dialect, spec(ports=(Port(container_port=80),)), TOLD)
 
 
 def test_a_root_that_may_be_written_is_asked_for_by_leaving_one_word_out() -> None:
-    closed, opened = (argv.create(DOCKER, spec(read_only=value)) for value in (True, False))
-    assert [word for word in closed if word not in opened and not word.startswith("dev.tiffin")] == ["--read-only"]
+    closed, opened = (argv.create(DOCKER, spec(read_only=value), TOLD) for value in (True, False))
+    assert [word for word in closed if word not in opened] == ["--read-only"]
 
 
 def test_short_commands_are_what_one_would_type() -> None:

@@ -53,7 +53,7 @@ def shown(status: str, **more: Any) -> State:
     assert seen.is_called("iris")
     assert seen.is_called("f" * 12)
     assert not seen.is_called("ir")
-    return seen.as_state(seen.spec())
+    return seen.as_state(seen.spec(), "docker")
 
 
 @pytest.mark.parametrize("status", ["created", "configured", "initialized"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tiffin.engine.plan import Accounts, RunOptions, container_spec, parse_signal, parse_sockets, parse_user
-from tiffin.engine.spec import ContainerSpec, Mount, Port
+from tiffin.engine.spec import ContainerSpec, Limits, Mount, Port, Restart, RestartPolicy
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import ImageConfig, RootFS, RunConfig
@@ -128,3 +128,21 @@ def test_a_name_is_letters_digits_and_a_few_signs(name: str) -> None:
 def test_a_variable_that_no_environment_can_hold_is_refused(env: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="not an environment variable"):
         plan(env=env)
+
+
+@pytest.mark.parametrize("limits", [Limits(memory=6 << 20), Limits(cpus=0.01), Limits(processes=1), Limits()])
+def test_the_least_that_docker_gives_is_given(limits: Limits) -> None:
+    assert plan(limits=limits).limits == limits
+
+
+@pytest.mark.parametrize("limits", [Limits(memory=(6 << 20) - 1), Limits(cpus=0.001)])
+def test_a_limit_in_which_nothing_runs_is_refused(limits: Limits) -> None:
+    with pytest.raises(ConfigError, match=r"too (few|little)") as caught:
+        plan(limits=limits)
+    assert "or more" in str(caught.value.hint)
+
+
+def test_what_is_removed_at_its_end_is_not_started_again() -> None:
+    assert plan(remove=True).remove
+    with pytest.raises(ConfigError, match="--rm removes the container at its end, and --restart always"):
+        plan(remove=True, restart=Restart(policy=RestartPolicy.ALWAYS))

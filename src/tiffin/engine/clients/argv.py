@@ -8,16 +8,20 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from tiffin.engine.clients.dialect import Dialect
+from tiffin.engine.clients.papers import Papers
 from tiffin.engine.plan import hostname
-from tiffin.engine.spec import ContainerSpec, Mount, Network, Port
+from tiffin.engine.spec import ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 
 LABEL = "dev.tiffin.container"
 """The label by which tiffin knows its containers again; its value is the spec."""
+SECRETS = "dev.tiffin.secrets"
+"""The label that says where copies of its secrets lie."""
 REPOSITORY = "localhost/tiffin"
 """What images that tiffin loads are called there, with the start of their digest as tag."""
-_SHOWN = 12
+_SHOWN, _LONGEST = 12, 15_000
+"""Digits of a digest in a name; characters of a line, which these programs read up to 64 KiB."""
 
 
 def image_name(digest: Digest) -> str:
@@ -25,20 +29,42 @@ def image_name(digest: Digest) -> str:
     return f"{REPOSITORY}:{digest.hex[:_SHOWN]}"
 
 
-def create(dialect: Dialect, spec: ContainerSpec) -> list[str]:
-    """Make a container and print its ID."""
+def create(
+    dialect: Dialect, spec: ContainerSpec, told: Papers, named: Iterable[str] = (), secrets: Sequence[str] = ()
+) -> list[str]:
+    """Make a container and print its ID.
+
+    Its environment is in a file, but for the variables that are `named`; `secrets` are options that hand them in.
+    """
     return [
         *("create", "--pull", "never", "--name", spec.name),
+        *(["--rm"] if spec.remove else []),
+        *_limits(spec.limits),
+        *_restart(spec.restart),
         *_isolation(dialect, spec),
         *_network(spec),
-        *_flat(("--mount", mount_text(mount)) for mount in spec.mounts),
-        *_flat(("--env", f"{name}={value}") for name, value in environment(spec).items()),
+        *mounts(spec.mounts),
+        *secrets,
+        *("--env-file", told.variables),
+        *_flat(("--env", name) for name in named),
         *("--workdir", spec.cwd),
         *("--stop-signal", spec.stop_signal, "--stop-timeout", str(whole(spec.stop_seconds))),
         *_flat(("--label", f"{name}={value}") for name, value in spec.labels.items()),
-        *("--label", f"{LABEL}={encode(spec).decode()}"),
+        *("--label-file", told.labels),
         *("--entrypoint", spec.argv[0], image_name(spec.digest), *spec.argv[1:]),
     ]
+
+
+def label_lines(spec: ContainerSpec) -> str:
+    """What a container is known again by: JSON, in as many labels as it takes lines (see `seen`)."""
+    text = encode(spec).decode()
+    parts = [text[at : at + _LONGEST] for at in range(0, len(text), _LONGEST)]
+    return "".join(f"{LABEL}{f'.{number}' if number else ''}={part}\n" for number, part in enumerate(parts))
+
+
+def mounts(wanted: Iterable[Mount]) -> list[str]:
+    """Mount files and folders of the host."""
+    return _flat(("--mount", mount_text(mount)) for mount in wanted)
 
 
 def environment(spec: ContainerSpec) -> dict[str, str]:
@@ -86,6 +112,23 @@ def _network(spec: ContainerSpec) -> Iterator[str]:
         yield from ("--network", "none", "--add-host", f"{hostname(spec.name)}:127.0.0.1")
     for port in spec.ports:
         yield from ("--publish", publish_text(port))
+
+
+def _limits(limits: Limits) -> Iterator[str]:
+    """The most it may use; swap counts as memory."""
+    if limits.memory:
+        yield from ("--memory", str(limits.memory), "--memory-swap", str(limits.memory))
+    if limits.cpus:
+        yield from ("--cpus", f"{limits.cpus:g}")
+    if limits.processes:
+        yield from ("--pids-limit", str(limits.processes))
+
+
+def _restart(restart: Restart) -> list[str]:
+    if restart.policy is RestartPolicy.NO:
+        return []
+    tries = f":{restart.tries}" if restart.tries else ""
+    return ["--restart", f"{restart.policy.value}{tries}"]
 
 
 def start(identity: str) -> list[str]:
@@ -141,6 +184,21 @@ def tag(identity: str, name: str) -> list[str]:
 def load() -> list[str]:
     """Take in an archive from standard input."""
     return ["load"]
+
+
+def secrets_label(where: str) -> list[str]:
+    """Say which copies of secrets a container has."""
+    return ["--label", f"{SECRETS}={where}"]
+
+
+def copied_secrets() -> list[str]:
+    """Print the labels of the containers that have copies of secrets."""
+    return ["ps", "--all", "--filter", f"label={SECRETS}", "--format", "{{.Labels}}"]
+
+
+def identity(dialect: Dialect) -> list[str]:
+    """Print what tells this daemon, or this place with containers, from all others."""
+    return ["info", "--format", dialect.identity]
 
 
 def watch(stop_command: Sequence[str]) -> list[str]:

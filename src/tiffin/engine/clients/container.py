@@ -6,25 +6,27 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
-from tiffin.engine.clients import argv, refusals, seen
+from tiffin.engine.clients import argv, refusals, secrets, seen
 from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.program import Program
-from tiffin.engine.spec import ContainerSpec, LogLine, State, Status
-from tiffin.errors import ConflictError
+from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
+from tiffin.engine.spec import ContainerSpec, LogLine, RestartPolicy, State, Status
+from tiffin.errors import NotFoundError
 
 
 class ClientContainer:
     """A container that tiffin made there."""
 
-    def __init__(self, program: Program, identity: str, spec: ContainerSpec) -> None:
-        self._program, self.id, self.spec = program, identity, spec
+    def __init__(self, program: Program, identity: str, spec: ContainerSpec, copies: Path) -> None:
+        self._program, self.id, self.spec, self._copies = program, identity, spec, copies
         self._lease = -1
 
     def start(self, *, attached: bool = False) -> None:
         """Start it (see `Container.start`)."""
         if self.state().status is Status.RUNNING:
-            raise ConflictError(f"{self.spec.name} runs already", f"stop it: `tiffin stop {self.spec.name}`")
+            raise runs_already(self.spec.name)
         command = argv.start(self.id)
         done = self._program.attempt(command)
         if done.status:
@@ -43,22 +45,36 @@ class ClientContainer:
 
     def stop(self, seconds: float | None = None) -> None:
         """Stop it (see `Container.stop`); seconds are whole ones here, rounded up."""
-        if self.state().status is Status.RUNNING:
-            self._program.ask(argv.stop(self.id, self.spec.stop_seconds if seconds is None else seconds))
+        patience = self.spec.stop_seconds if seconds is None else seconds
+        running = self.state().status is Status.RUNNING
+        while running:  # podman's stop does nothing between an end and the restart after it
+            self._program.ask(argv.stop(self.id, patience))
+            try:
+                running = self.state().status is Status.RUNNING
+            except NotFoundError:
+                if not self.spec.remove:
+                    raise
+                return
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Send its program a signal, by name; of SIGKILL it has ended when this returns."""
         if self.state().status is not Status.RUNNING:
-            raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
-        self._program.ask(argv.kill(self.id, signal))
+            raise does_not_run(self.spec.name)
+        command = argv.kill(self.id, signal)
+        done = self._program.attempt(command)
+        if done.status and self.spec.restart.policy is RestartPolicy.NO:
+            raise self._program.refusal(command, done.status, done.said)
         if signal == "SIGKILL":
+            self.stop(0)  # one that is between an end and a restart hears no signal
             self._program.ask(argv.wait(self.id))
 
     def wait(self) -> int:
         """Wait for its end (see `Container.wait`)."""
         if self.state().status is Status.CREATED:
-            raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")
+            raise was_not_started(self.spec.name)
         status = int(self._program.ask(argv.wait(self.id)))
+        while self._goes_on():
+            status = int(self._program.ask(argv.wait(self.id)))
         if self._lease >= 0:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._lease, b"ended\n")
@@ -66,10 +82,17 @@ class ClientContainer:
             self._lease = -1
         return status
 
+    def _goes_on(self) -> bool:
+        """Whether an end was not the last: these programs may also tell of one that a restart follows."""
+        return self.spec.restart.policy is not RestartPolicy.NO and self.state().status is Status.RUNNING
+
     def state(self) -> State:
         """Look at what it is doing now; raises NotFoundError for one that was removed meanwhile."""
+        return self._look().as_state(self.spec, self._program.dialect.name)
+
+    def _look(self) -> seen.Seen:
         for found in seen.read(self._program.attempt(argv.inspect([self.id])).out):
-            return found.as_state(self.spec)
+            return found
         raise self._program.absent(self.spec.name)
 
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
@@ -99,10 +122,10 @@ class ClientContainer:
 
     def remove(self, *, force: bool = False) -> None:
         """Forget it (see `Container.remove`)."""
-        if self.state().status is Status.RUNNING:
+        found = self._look()
+        if found.is_running():
             if not force:
-                raise ConflictError(
-                    f"{self.spec.name} is running", f"stop it first, or `tiffin rm -f {self.spec.name}`"
-                )
+                raise still_runs(self.spec.name)
             self.stop(0)
         self._program.ask(argv.remove(self.id))
+        secrets.remove(self._copies, found.secrets)

@@ -26,11 +26,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
-    """One program: its name, what `create` needs to be told besides, and what it says where it cannot work at all."""
+    """One program: its name, what `create` needs to be told besides, where `info` says who it is, its words."""
 
     name: str
     create: tuple[str, ...] = ()
     tmpfs: str = "rw,exec,mode=1777"
+    identity: str = "{{.ID}}"
     refusals: tuple[Refusal, ...] = ()
 
 
@@ -67,6 +68,7 @@ PODMAN = Dialect(
     # Its own defaults would write the log to a journal, and make a read-only root's /run and /var/tmp writable.
     create=("--log-driver", "k8s-file", "--read-only-tmpfs=false"),
     tmpfs="rw,exec,mode=1777,notmpcopyup",
+    identity="{{.Store.GraphRoot}}",
     refusals=(
         Refusal(
             words=r"error setting rlimit",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.clients import argv, refusals, seen
+from tiffin.engine.clients import argv, refusals, secrets, seen
 from tiffin.engine.clients.container import ClientContainer
 from tiffin.engine.clients.dialect import Dialect
+from tiffin.engine.clients.papers import handed_over, variables
 from tiffin.engine.clients.program import Program
 from tiffin.engine.spec import ContainerSpec, State
 from tiffin.errors import NotFoundError
@@ -30,10 +32,22 @@ class ClientEngine:
     """Runs containers with docker or podman; what is there is the program's to know, whoever asks."""
 
     def __init__(
-        self, dialect: Dialect, save: Save, command: Sequence[str] = (), environment: Mapping[str, str] = os.environ
+        self,
+        dialect: Dialect,
+        save: Save,
+        command: Sequence[str] = (),
+        environment: Mapping[str, str] = os.environ,
+        *,
+        copies: Path,
     ) -> None:
-        self._save = save
+        """`copies` is the folder for copies of secrets, where a program has none of its own."""
+        self._save, self._copies = save, copies
         self._program = Program(dialect, command, environment)
+
+    @property
+    def name(self) -> str:
+        """What the program is called."""
+        return self._program.dialect.name
 
     def load(self, store: Store, image: Image) -> None:
         """Take an image in; one that is there, under whatever name, is not moved."""
@@ -54,11 +68,20 @@ class ClientEngine:
         if there != spec.layers:
             absent = next((layer for layer in spec.layers if layer not in (there or ())), spec.layers[0])
             raise NotFoundError(f"layer {absent} of {spec.image} is not loaded", "run the image again: it loads it")
-        command = argv.create(self._program.dialect, spec)
-        done = self._program.attempt(command)
-        if done.status:
-            raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
-        return ClientContainer(self._program, done.out.decode().split()[-1], spec)
+        told = variables(argv.environment(spec), self._program.environment)
+        with (
+            secrets.handed_in(self._program, self._copies, spec) as options,
+            handed_over(told.lines, argv.label_lines(spec)) as papers,
+        ):
+            command = argv.create(self._program.dialect, spec, papers, told.named, options)
+            done = self._program.attempt(command, told.named, papers.descriptors)
+            if done.status:
+                raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
+        made = ClientContainer(self._program, done.out.decode().split()[-1], spec, self._copies)
+        if refusal := refusals.discarded(spec, self.name, done.said):
+            made.remove()
+            raise refusal
+        return made
 
     def find(self, name: str) -> ClientContainer:
         """Find a container by its name or ID; raises NotFoundError, also for one that tiffin did not make."""
@@ -80,7 +103,7 @@ class ClientEngine:
     def survey(self) -> Sequence[tuple[ClientContainer, State]]:
         """Every container and what it is doing, for two calls of the program."""
         found = [(self._container(container), container) for container in self._all()]
-        return [(container, there.as_state(container.spec)) for container, there in found]
+        return [(container, there.as_state(container.spec, self.name)) for container, there in found]
 
     def _all(self) -> Sequence[seen.Seen]:
         names = self._program.ask(argv.listing()).decode().split()
@@ -107,4 +130,4 @@ class ClientEngine:
         raise self._program.refusal(command, done.status, done.said)
 
     def _container(self, found: seen.Seen) -> ClientContainer:
-        return ClientContainer(self._program, found.id, found.spec())
+        return ClientContainer(self._program, found.id, found.spec(), self._copies)

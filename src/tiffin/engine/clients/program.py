@@ -32,21 +32,29 @@ class Program:
         self.dialect = dialect
         self._command = tuple(command) or (dialect.name,)
         # Its words are read here, so they must be English.
-        self._environment = dict(environment) | {"LC_ALL": "C.UTF-8"}
+        self._environment: dict[str, str] = dict(environment) | {"LC_ALL": "C.UTF-8"}
 
     def argv(self, arguments: Sequence[str]) -> list[str]:
         """The whole command."""
         return [*self._command, *arguments]
 
-    def attempt(self, arguments: Sequence[str]) -> Done:
-        """Run a command to whatever end."""
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the program is told by its own environment."""
+        return self._environment
+
+    def attempt(
+        self, arguments: Sequence[str], told: Mapping[str, str] | None = None, handed: Sequence[int] = ()
+    ) -> Done:
+        """Run a command to whatever end, with further variables of its own and further descriptors."""
         with self._found():
             done = subprocess.run(
                 self.argv(arguments),
-                env=self._environment,
+                env=self._environment | dict(told or {}),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 check=False,
+                pass_fds=handed,
             )
         return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 

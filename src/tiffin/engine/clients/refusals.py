@@ -8,8 +8,8 @@ import re
 import msgspec
 
 from tiffin.engine.refused import refused_mount, refused_name, refused_port, refused_program
-from tiffin.engine.spec import ContainerSpec, Mount, Port
-from tiffin.errors import ConfigError, TiffinError
+from tiffin.engine.spec import ContainerSpec, Limits, Mount, Port
+from tiffin.errors import ConfigError, TiffinError, UnsupportedError
 
 _NAME = re.compile(r"name \S+ is already in use|name is already in use")
 _MOUNT = re.compile(
@@ -20,6 +20,7 @@ _PROGRAM = re.compile(
     r"executable file `[^\n]*not found"
 )
 _PORT = re.compile(r"(?:Bind for|listen tcp[46]?) (\S+):(\d+)(?: failed)?: (?:bind: )?([^\n]+)")
+_DISCARDED = re.compile(r"[^\n]*(?:discarded|limits are not supported)[^\n]*", re.IGNORECASE)
 _NUMBERS = {
     "port is already allocated": errno.EADDRINUSE,
     "address already in use": errno.EADDRINUSE,
@@ -49,6 +50,13 @@ def started(spec: ContainerSpec, said: str) -> TiffinError | None:
     if _PROGRAM.search(said):
         return refused_program(spec)
     return made(spec, said)
+
+
+def discarded(spec: ContainerSpec, engine: str, said: str) -> TiffinError | None:
+    """Why it would run without a limit: these programs warn of one that their machine cannot hold, and leave it out."""
+    if spec.limits != Limits() and (found := _DISCARDED.search(said)):
+        return UnsupportedError(f"{engine} cannot hold a limit here: {found[0].strip()}", "leave it out")
+    return None
 
 
 def _port(spec: ContainerSpec, number: int, host: str) -> Port:

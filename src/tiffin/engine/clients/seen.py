@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import UTC, datetime
 
 import msgspec
 
-from tiffin.engine.clients.argv import LABEL
+from tiffin.engine.clients.argv import LABEL, SECRETS
 from tiffin.engine.spec import ContainerSpec, LogLine, Port, State, Status
 from tiffin.oci.documents import decode, decode_foreign
 
@@ -40,6 +41,14 @@ class _Config(msgspec.Struct, rename="pascal"):
     labels: dict[str, str] = {}
 
 
+class _Policy(msgspec.Struct, rename="pascal"):
+    name: str = ""
+
+
+class _HostConfig(msgspec.Struct, rename="pascal"):
+    restart_policy: _Policy = msgspec.field(default_factory=_Policy)
+
+
 class Seen(msgspec.Struct, rename="pascal"):
     """One container as `inspect` shows it."""
 
@@ -48,6 +57,8 @@ class Seen(msgspec.Struct, rename="pascal"):
     created: str
     state: _State
     config: _Config
+    restart_count: int = 0
+    host_config: _HostConfig = msgspec.field(default_factory=_HostConfig)
     network_settings: _Network = msgspec.field(default_factory=_Network)
 
     @property
@@ -61,15 +72,27 @@ class Seen(msgspec.Struct, rename="pascal"):
 
     def spec(self) -> ContainerSpec:
         """What it was made of."""
-        return decode(ContainerSpec, self.config.labels[LABEL].encode(), f"the label {LABEL} of {self.name}")
+        labels = (self.config.labels.get(f"{LABEL}.{number}" if number else LABEL) for number in itertools.count())
+        text = "".join(itertools.takewhile(lambda part: part is not None, labels))  # type: ignore[arg-type] # no None is left
+        return decode(ContainerSpec, text.encode(), f"the label {LABEL} of {self.name}")
+
+    @property
+    def is_restarted(self) -> bool:
+        """Whether it has a restart policy."""
+        return self.host_config.restart_policy.name not in {"", "no"}
+
+    @property
+    def secrets(self) -> str:
+        """Where copies of its secrets lie, if it has any."""
+        return self.config.labels.get(SECRETS, "")
 
     def is_running(self) -> bool:
-        """Whether its program runs."""
-        return self.state.status in _RUNNING
+        """Whether its program runs, or will again without anybody's doing: podman says `stopped` before a restart."""
+        return self.state.status in _RUNNING or (self.state.status == "stopped" and self.is_restarted)
 
-    def as_state(self, spec: ContainerSpec) -> State:
-        """What it is doing."""
-        ended = self.state.status in _ENDED
+    def as_state(self, spec: ContainerSpec, engine: str) -> State:
+        """What it is doing; its limits are the engine's to hold."""
+        ended = self.state.status in _ENDED and not self.is_running()
         started = _shown_time(self.state.started_at)
         finished = _shown_time(self.state.finished_at) if ended else ""
         return State(
@@ -82,6 +105,8 @@ class Seen(msgspec.Struct, rename="pascal"):
             finished=finished,
             ports=tuple(_bound(port, self.network_settings.ports) for port in spec.ports) if self.is_running() else (),
             reason="memory" if self.state.oom_killed else self.state.error if ended else "",
+            restarts=self.restart_count,
+            limits={name: engine for name, amount in msgspec.structs.asdict(spec.limits).items() if amount},
         )
 
 

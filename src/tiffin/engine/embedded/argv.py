@@ -23,10 +23,11 @@ ALONE = (
 """What every container has of its own, and what it never has."""
 
 
-def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str]) -> list[str]:
+def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str], secrets: str = "") -> list[str]:
     """All of bubblewrap's options but descriptors; paths of the spec have been resolved, sources have short names.
 
-    `masked` are the files and folders of /proc that this kernel has and no container should read.
+    `masked` are the files and folders of /proc that this kernel has and no container should read; `secrets` is the
+    folder in memory that its user's secrets go to, if it has any.
     """
     return [
         *ALONE,
@@ -37,6 +38,7 @@ def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str]) -> list[str
         *kernel(masked),
         *_tmpfs(("/tmp", *spec.tmpfs)),  # noqa: S108 - the container's own
         *_flat(bind(number, mount) for number, mount in enumerate(spec.mounts)),
+        *(("--perms", "0700", "--tmpfs", secrets) if secrets else ()),
         *("--chdir", spec.cwd, "--clearenv"),
         *_flat(("--setenv", key, value) for key, value in environment(spec).items()),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import signal as signals
@@ -16,19 +17,30 @@ from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.embedded import copying, keeper, stage
+from tiffin.engine.embedded import cgroup, copying, keeper, secrets, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.denied import denied
-from tiffin.engine.embedded.folder import Folders, read_spec
+from tiffin.engine.embedded.folder import Folders, absent, read_spec
 from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
-from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
-from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
+from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
+from tiffin.engine.spec import KILLED, Command, ContainerSpec, Limits, LogLine, State, Status, Streams, Usage
+from tiffin.errors import (
+    CommandError,
+    ConfigError,
+    ConflictError,
+    DeniedError,
+    TiffinError,
+    UnavailableError,
+    UnsupportedError,
+)
 
 _PATIENCE = 5.0
 """Seconds that a keeper gets beyond the container's own, before it is killed and takes the container with it."""
-_ERRORS: dict[str, type[TiffinError]] = {kind.code: kind for kind in (ConfigError, ConflictError, CommandError)}
+_ERRORS: dict[str, type[TiffinError]] = {
+    kind.code: kind for kind in (ConfigError, ConflictError, CommandError, UnsupportedError)
+}
 _MESSAGE = 1 << 16
 
 
@@ -56,7 +68,7 @@ class EmbeddedContainer:
     def start(self, *, attached: bool = False) -> None:
         """Start it under a keeper of its own (see `Container.start`)."""
         if self.state().status is Status.RUNNING:
-            raise ConflictError(f"{self.spec.name} runs already", f"stop it: `tiffin stop {self.spec.name}`")
+            raise runs_already(self.spec.name)
         launch = self._decide(self.spec)
         lease, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.ExitStack() as opened:
@@ -67,7 +79,9 @@ class EmbeddedContainer:
             opened.callback(os.close, folder)
             words = os.memfd_create("tiffin")
             opened.callback(os.close, words)
-            _spawn(self._plan(launch, theirs, folder, listeners, attached=attached), words)
+            given = secrets.read(self.spec.secrets, launch["secrets"], opened)
+            plan = self._plan(launch, theirs, folder, listeners, attached=attached)
+            _spawn({**plan, "secrets": given}, words)
             theirs.close()
             self._await(lease, words)
             if attached:
@@ -78,6 +92,9 @@ class EmbeddedContainer:
     ) -> keeper.Plan:
         ports = [bound(port, listener) for port, listener in zip(self.spec.ports, listeners, strict=True)]
         return {
+            "id": self.id,
+            "name": self.spec.name,
+            "path": str(self._path),
             "launch": launch,
             "lease": lease.fileno(),
             "folder": folder,
@@ -86,6 +103,11 @@ class EmbeddedContainer:
             "attached": attached,
             "stop_signal": int(signals.Signals[self.spec.stop_signal]),
             "stop_seconds": self.spec.stop_seconds,
+            "limits": msgspec.to_builtins(self.spec.limits),
+            "memory_places": ["/tmp", "/dev/shm", *self.spec.tmpfs],  # noqa: S108 - the container's own
+            "secrets": [],
+            "restart": (self.spec.restart.policy.value, self.spec.restart.tries),
+            "remove": self.spec.remove,
         }
 
     def _await(self, lease: socket.socket, words: int) -> None:
@@ -121,7 +143,7 @@ class EmbeddedContainer:
         number = signals.Signals[signal]
         connection = self._connect()
         if connection is None:
-            raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+            raise does_not_run(self.spec.name)
         with connection:
             with contextlib.suppress(OSError):  # it has just exited
                 connection.send(json.dumps({"signal": int(number)}).encode())
@@ -131,15 +153,16 @@ class EmbeddedContainer:
 
     def wait(self) -> int:
         """Wait for its end (see `Container.wait`)."""
-        if connection := self._connect():
-            with connection:
-                _ended(connection, None)
+        with self._kept():
+            if connection := self._connect():
+                with connection:
+                    _ended(connection, None)
+            state = self.state()
         if self._lease >= 0:
             os.close(self._lease)
             self._lease = -1
-        state = self.state()
         if state.exit_code is None:
-            raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")
+            raise was_not_started(self.spec.name)
         return state.exit_code
 
     def exec(self, command: Command, streams: Streams) -> int:
@@ -173,7 +196,7 @@ class EmbeddedContainer:
             process = -1
         try:
             if process < 0 or self.state().pid != pid:
-                raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+                raise does_not_run(self.spec.name)
             yield pid, process
         finally:
             if process >= 0:
@@ -192,8 +215,10 @@ class EmbeddedContainer:
 
     def logs(self, *, follow: bool = False) -> Iterator[LogLine]:
         """Read its log; following, wait for the keeper's ring and read on."""
-        connection = self._connect() if follow else None
-        with connection or contextlib.nullcontext():
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self._kept())
+            connection = self._connect() if follow else None
+            opened.enter_context(connection or contextlib.nullcontext())
             try:
                 stream = _open(self._run / keeper.LOG)
             except FileNotFoundError:
@@ -208,10 +233,10 @@ class EmbeddedContainer:
         """Forget it (see `Container.remove`)."""
         if self.state().status is Status.RUNNING:
             if not force:
-                raise ConflictError(
-                    f"{self.spec.name} is running", f"stop it first, or `tiffin rm -f {self.spec.name}`"
-                )
+                raise still_runs(self.spec.name)
             self.stop(0)
+        if self.spec.limits != Limits():  # what a keeper left that was killed, and its steward
+            cgroup.sweep(self.id, cgroup.here())
         self._folders.remove(self._path)
 
     def _written(self) -> State:
@@ -219,8 +244,25 @@ class EmbeddedContainer:
         try:
             with _open(self._run / keeper.STATE) as stream:
                 return _STATES.decode(stream.read())
-        except (FileNotFoundError, msgspec.MsgspecError):
+        except FileNotFoundError:
+            if not self._path.exists():
+                raise absent(self.spec.name) from None
             return State()
+        except msgspec.MsgspecError:
+            return State()
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep it here while its end is read, where it is removed by that (see `steward`)."""
+        try:
+            folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise absent(self.spec.name) from None
+        try:
+            fcntl.flock(folder, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(folder)
 
     def _answers(self) -> bool:
         connection = self._connect()
@@ -230,7 +272,10 @@ class EmbeddedContainer:
 
     def _connect(self) -> socket.socket | None:
         """Talk to the keeper, if there is one; its address goes through a descriptor, since they must be short."""
-        folder = os.open(self._run, os.O_PATH | os.O_DIRECTORY)
+        try:
+            folder = os.open(self._run, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            raise absent(self.spec.name) from None
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             connection.connect(f"/proc/self/fd/{folder}/{keeper.CONTROL}")
@@ -254,7 +299,7 @@ def _spawn(plan: keeper.Plan, words: int) -> None:
             stdout=subprocess.DEVNULL,
             stderr=words,
             cwd="/",
-            pass_fds=(plan["lease"], plan["folder"], *plan["listeners"]),
+            pass_fds=(plan["lease"], plan["folder"], *plan["listeners"], *(fd for fd, _ in plan["secrets"])),
             start_new_session=True,
             check=False,
         )

@@ -10,13 +10,12 @@ is gone was left by a process that died in between, and means nothing; what it l
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from tiffin.durable import room_in
+from tiffin.engine.embedded.forget import forget, locked
 from tiffin.engine.refused import refused_name
 from tiffin.engine.spec import ContainerSpec
 from tiffin.errors import NotFoundError
@@ -41,7 +40,7 @@ class Folders:
         self._names.mkdir(parents=True, exist_ok=True)
         new = self._path / os.urandom(_ID_BYTES).hex()
         unnamed = new.with_name(f".new-{new.name}")
-        with self._locked():
+        with locked(str(self._names)):
             self._sweep()
             self._claim(spec.name, new.name)
             (unnamed / "run").mkdir(mode=0o700, parents=True)
@@ -56,7 +55,7 @@ class Folders:
         for path in (self._names / name, self._path / name):
             if "/" not in name and (path / "spec.json").is_file():
                 return path.resolve()
-        raise NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
+        raise absent(name)
 
     def all(self) -> list[Path]:
         """Every container's folder, oldest first."""
@@ -65,13 +64,8 @@ class Folders:
 
     def remove(self, path: Path) -> None:
         """Forget a container, at once as others see it."""
-        gone = path.with_name(f".gone-{path.name}")
-        with self._locked(), contextlib.suppress(FileNotFoundError):
-            link = self._names / read_spec(path).name
-            if os.readlink(link) == f"../{path.name}":  # noqa: PTH115 - the link's text
-                link.unlink()
-            path.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+            forget(str(path), read_spec(path).name)
 
     def _sweep(self) -> None:
         """Delete what processes that died left: the lock is ours, so nobody makes one, and two may remove the same."""
@@ -85,14 +79,10 @@ class Folders:
         link.unlink(missing_ok=True)
         link.symlink_to(f"../{identity}")
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        descriptor = os.open(self._names, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+
+def absent(name: str) -> NotFoundError:
+    """No container has this name, or none has it any more."""
+    return NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
 
 
 def read_spec(path: Path) -> ContainerSpec:

@@ -16,18 +16,24 @@ death signal: whatever ends the keeper, the kernel ends them all, and no contain
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
-import select
 import signal
 import socket
 import sys
 import time
 
-from tiffin.engine.embedded import linux, stage
+from tiffin.engine.embedded import stage
+from tiffin.engine.embedded.again import NO, Restarts
 from tiffin.engine.embedded.keeper_log import Log, now
+from tiffin.engine.embedded.limits import hold
+from tiffin.engine.embedded.loop import Loop, signalled
+from tiffin.engine.embedded.spawn import Origin, Run
+from tiffin.engine.embedded.steward import Steward
+from tiffin.engine.embedded.watch import Watch
 
 CONTROL, STATE, LOG = "control", "state.json", "log.json"
 MESSAGE = 4096
@@ -36,17 +42,20 @@ _CHUNK = 1 << 16
 _SIGNAL = 128
 """What is added to the number of the signal that ended a program, as shells do."""
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126
-_OUT_OF_THE_WAY = 256
-"""A descriptor's number that no program's own descriptors reach."""
-
 TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypedDict
 
     class Plan(TypedDict):
-        """What the starter says: the container, the numbers of the descriptors it handed over, how to stop."""
+        """What the starter says: the container, the numbers of the descriptors it handed over, how to stop.
 
+        `id` is the container's and `path` its folder; `limits` are amounts by name, and `memory_places` its folders in
+        memory; `secrets` are descriptors and paths in the container; `restart` is a policy and how often.
+        """
+
+        id: str
+        name: str
+        path: str
         launch: stage.Launch
         lease: int
         folder: int
@@ -55,6 +64,11 @@ if TYPE_CHECKING:
         attached: bool
         stop_signal: int
         stop_seconds: float
+        limits: dict[str, float]
+        memory_places: list[str]
+        secrets: list[tuple[int, str]]
+        restart: tuple[str, int]
+        remove: bool
 
 
 def main() -> None:
@@ -64,11 +78,13 @@ def main() -> None:
     if os.fork():
         os._exit(0)
     lease = socket.socket(fileno=plan["lease"])
-    for descriptor in (plan["lease"], plan["folder"], *plan["listeners"]):
+    secrets = (descriptor for descriptor, _ in plan["secrets"])
+    for descriptor in (plan["lease"], plan["folder"], *plan["listeners"], *secrets):
         os.set_inheritable(descriptor, False)
     try:
         Keeper(plan, lease).keep()
     except stage.Refused as refusal:
+        _free(plan)
         _say(lease, {"error": refusal.kind, "message": str(refusal), "hint": refusal.hint})
         sys.exit(1)
 
@@ -78,116 +94,129 @@ class Keeper:
 
     def __init__(self, plan: Plan, lease: socket.socket) -> None:
         self._plan, self._lease = plan, lease
-        self._watched: dict[int, Callable[[], None]] = {}
+        self._loop = Loop()
         self._connections: dict[int, socket.socket] = {}
-        self._poll = select.poll()
+        self._run: Run | None = None
         self._program = 0
-        self._kill_at: float | None = None
+        self._memory: Watch | None = None
+        self._restarts = Restarts(*plan["restart"])
+        self._began = 0.0
         self._started = ""
-        self._exited = False
+        self._ended = (0, "")
+        self._stopping = self._over = self._took_too_much = False
         self._attached = plan["attached"]
 
     def keep(self) -> None:
-        """Start the container and stand by it until it has exited."""
+        """Start the container and stand by it until it has exited for good."""
         _own_folder(self._plan["folder"])
-        self._spawn()
+        self._prepare()
+        self._begin()
         stage.become(self._plan["launch"]["become"])
         self._open()
-        while not self._exited:
-            for descriptor, _ in self._poll.poll(self._patience()):
-                self._watched.get(descriptor, _nothing)()
-            if self._kill_at is not None and time.monotonic() >= self._kill_at:
-                self._kill_at = None
-                os.kill(self._child, signal.SIGKILL)
+        while not self._over:
+            self._loop.turn()
         self._finish()
 
-    def _spawn(self) -> None:
-        """Fork the process that becomes bubblewrap, first of its pid namespace."""
-        self._out, out = os.pipe()
-        self._err, err = os.pipe()
-        self._report, report = os.pipe()
-        self._status, status = os.pipe()
-        self._gate, gate = socket.socketpair()
-        self._gate.send(b"1")
-        launch = self._plan["launch"]
-        if launch["become"] is not None:
-            for descriptor in (out, err):  # so that a program may open /dev/stdout anew
-                os.fchown(descriptor, launch["become"], launch["become"])
-        try:
-            if launch["become"] is None:
+    def _prepare(self) -> None:
+        """Do what is done once, whatever comes of it: find what holds the limits, keep what rights are needed later."""
+        plan, become = self._plan, self._plan["launch"]["become"]
+        self._held = hold(plan["limits"], plan["id"])
+        self._origin = Origin(plan["launch"], plan["secrets"], self._held)
+        removed = (plan["path"], plan["name"]) if plan["remove"] else None
+        again = plan["restart"][0] != NO and become is not None
+        needed = again or removed or self._held.groups
+        self._steward = Steward(self._origin, self._held.groups, removed) if needed else None
+        self._fork_again = self._steward.fork if self._steward and again else self._origin.fork
+        if become is None:
+            try:
                 stage.enter_user_namespace()
-            linux.unshare(linux.CLONE_NEWPID)
-        except OSError as error:
-            raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
-        self._child = os.fork()
-        if not self._child:
-            self._gate.close()
-            options = {"--block-fd": gate.fileno(), "--json-status-fd": status}
-            _enter(launch, [_nowhere(), out, err], self._plan["listeners"], stage.Tail(options, gate.fileno()), report)
-        for descriptor in (out, err, report, status):
-            os.close(descriptor)
-        gate.close()
+            except OSError as error:
+                raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
+
+    def _begin(self) -> None:
+        """Start the program, for the first time or again."""
+        fork = self._fork_again if self._started else self._origin.fork
+        run = Run(self._plan["launch"]["become"])
+        run.child = fork([*run.handed, *self._plan["listeners"]])
+        run.handed_over()
+        self._run, self._program, self._ready = run, 0, False
+        self._attend(run)
+
+    def _attend(self, run: Run) -> None:
+        """Begin to listen to one run: its gate, its streams, its end."""
+        self._ending = os.pidfd_open(run.child)
+        for descriptor in (run.out, run.err, run.status):
+            os.set_blocking(descriptor, False)
+        self._loop.watch(run.gate.fileno(), lambda: self._pass(run))
+        self._loop.watch(run.out, lambda: self._read("stdout", run.out))
+        self._loop.watch(run.err, lambda: self._read("stderr", run.err))
+        self._loop.watch(self._ending, lambda: self._reap(run))
 
     def _open(self) -> None:
-        """Begin to listen to everybody: the container, the starter, whoever connects, the machine that shuts down."""
+        """Begin to listen to everybody else: the starter, whoever connects, the machine that shuts down."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._log = Log(os.open(LOG, flags, 0o600))
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.bind(CONTROL)
         self._control.listen(_SIGNAL)
-        for descriptor in (self._out, self._err, self._status):
-            os.set_blocking(descriptor, False)
-        self._watch(self._gate.fileno(), self._pass)
-        self._watch(self._out, lambda: self._read("stdout", self._out))
-        self._watch(self._err, lambda: self._read("stderr", self._err))
-        self._watch(os.pidfd_open(self._child), self._reap)
-        self._watch(self._lease.fileno(), self._released)
-        self._watch(self._control.fileno(), self._accept)
-        terminated = _signals(signal.SIGTERM)
-        self._watch(terminated, lambda: self._terminated(terminated))
-
-    def _watch(self, descriptor: int, action: Callable[[], None]) -> None:
-        self._watched[descriptor] = action
-        self._poll.register(descriptor, select.POLLIN)
-
-    def _forget(self, descriptor: int) -> None:
-        if self._watched.pop(descriptor, None):
-            self._poll.unregister(descriptor)
-
-    def _patience(self) -> float | None:
-        """Milliseconds until SIGKILL is due, if it is."""
-        return None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic()) * 1000
+        self._loop.watch(self._lease.fileno(), self._released)
+        self._loop.watch(self._control.fileno(), self._accept)
+        terminated = signalled(signal.SIGTERM)
+        self._loop.watch(terminated, lambda: self._terminated(terminated))
 
     def _read(self, stream: str, descriptor: int) -> None:
         data = os.read(descriptor, _CHUNK)
         if not data:
-            self._forget(descriptor)
+            self._loop.forget(descriptor)
             return
         self._log.write(stream, data)
         for connection in self._connections.values():
             _ring(connection)
 
-    def _pass(self) -> None:
+    def _pass(self, run: Run) -> None:
         """The gate moved: bubblewrap took its byte and is about to run the program, or it died before."""
-        descriptor = self._gate.fileno()
         try:
-            ready = not self._gate.recv(1)
+            ready = not run.gate.recv(1)
         except ConnectionResetError:
             ready = False
-        self._forget(descriptor)
+        self._loop.forget(run.gate.fileno())
         if not ready:
             return  # the exit comes next
-        self._program = _child_of(self._child)
-        self._started = now()
+        self._program, self._ready = _child_of(run.child), True
+        self._began = time.monotonic()
+        first, self._started = not self._started, now()
+        self._watch_memory()
         self._write_state("running", pid=self._program)
+        if first:
+            self._announce()
+
+    def _announce(self) -> None:
         _say(self._lease, {"started": True})
         if not self._attached:
-            self._forget(self._lease.fileno())
+            self._loop.forget(self._lease.fileno())
             self._lease.close()
+
+    def _watch_memory(self) -> None:
+        """Begin to look at its memory where no control group holds it; a program that is gone needs no watch."""
+        if self._held.memory:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                self._memory = Watch(self._held.memory, self._program, self._plan["memory_places"])
+                self._look()
+
+    def _look(self) -> None:
+        """Look at its memory, and end it where that is too much."""
+        if not self._memory or not self._run:
+            return
+        used = self._memory.used()
+        if used > self._held.memory:
+            self._took_too_much = True
+            os.kill(self._run.child, signal.SIGKILL)
+        else:
+            self._loop.later("memory", self._memory.pause(used), self._look)
 
     def _released(self) -> None:
         """The starter is gone; one that is attached takes the container with it."""
-        self._forget(self._lease.fileno())
+        self._loop.forget(self._lease.fileno())
         if self._attached:
             self._stop(self._plan["stop_seconds"])
 
@@ -199,7 +228,7 @@ class Keeper:
     def _accept(self) -> None:
         connection, _ = self._control.accept()
         self._connections[connection.fileno()] = connection
-        self._watch(connection.fileno(), lambda: self._hear(connection))
+        self._loop.watch(connection.fileno(), lambda: self._hear(connection))
         _ring(connection)  # the log may have grown between its connecting and now
 
     def _hear(self, connection: socket.socket) -> None:
@@ -213,61 +242,90 @@ class Keeper:
         except (ValueError, KeyError, TypeError, OSError):
             pass
         descriptor = connection.fileno()
-        self._forget(descriptor)
+        self._loop.forget(descriptor)
         self._connections.pop(descriptor).close()
 
     def _stop(self, seconds: float) -> None:
-        due = time.monotonic() + max(0.0, seconds)
-        self._kill_at = due if self._kill_at is None else min(due, self._kill_at)
+        self._loop.later("kill", seconds, self._kill)
         self._signal(self._plan["stop_signal"])
 
     def _signal(self, number: int) -> None:
-        """Signal the program; one that does not run yet is killed at once by `_stop`'s deadline."""
-        if not self._program:
-            self._kill_at = time.monotonic()
+        """Signal the program; one that does not run yet is killed at once. What ends it by intent ends it for good."""
+        self._stopping |= number in {signal.SIGKILL, self._plan["stop_signal"]}
+        if not self._run:
+            self._over |= self._stopping
+        elif not self._program:
+            self._loop.later("kill", 0, self._kill)
         elif number == signal.SIGKILL:
-            os.kill(self._child, number)
-        elif _child_of(self._child) == self._program:  # bubblewrap has not reaped it, so the number is still its own
+            self._kill()
+        elif _child_of(self._run.child) == self._program:  # bubblewrap has not reaped it, so the number is its own
             _kill(self._program, number)
 
-    def _reap(self) -> None:
-        _, self._wait_status = os.waitpid(self._child, 0)
-        self._exited = True
+    def _kill(self) -> None:
+        if self._run:
+            os.kill(self._run.child, signal.SIGKILL)
+
+    def _reap(self, run: Run) -> None:
+        """A run has ended: see how, and go on or not."""
+        if self._loop.forget(run.gate.fileno()):
+            self._pass(run)  # both were there at once
+        _, self._wait_status = os.waitpid(run.child, 0)
+        for descriptor in (run.out, run.err, self._ending):
+            self._loop.forget(descriptor)
+        for stream, descriptor in (("stdout", run.out), ("stderr", run.err)):
+            self._log.write(stream, _rest(descriptor), final=True)
+        if not self._started:
+            raise self._failure(run)
+        self._ended = self._verdict(run)
+        self._let_go(run)
+        ran = time.monotonic() - self._began
+        pause = None if self._stopping else self._restarts.after(self._ended[0], ran)
+        self._over = pause is None
+        if pause is not None:
+            self._write_state("running", pid=0)
+            self._loop.later("again", pause, self._begin)
+
+    def _let_go(self, run: Run) -> None:
+        """Hold nothing of a run any more."""
+        run.close()
+        os.close(self._ending)
+        self._run = None
+        self._loop.clear()
+        if self._memory:
+            self._memory.close()
+            self._memory = None
 
     def _finish(self) -> None:
-        """Say what happened: to the starter if it still waits, else in the state."""
-        for listener in self._plan["listeners"]:  # a port is free again before anybody hears of the end
-            os.close(listener)
-        for stream, descriptor in (("stdout", self._out), ("stderr", self._err)):
-            self._log.write(stream, _rest(descriptor), final=True)
-        if self._started:
-            code, reason = self._verdict()
-            self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
-        # Whoever hears of the end may start it again at once; the control socket stays, soon it is the next keeper's.
-        fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
-        if not self._started:
-            raise self._failure()
+        """Say in the state how it ended; whoever waits hears of it when this process exits."""
+        code, reason = self._ended
+        self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
+        self._control.close()  # before any connection: whoever hears of the end finds nobody here
+        _free(self._plan)
 
-    def _failure(self) -> stage.Refused:
-        """Why the container never ran: the stage's own refusal, or bubblewrap's words."""
-        if text := _rest(self._report, blocking=True):
+    def _failure(self, run: Run) -> stage.Refused:
+        """Why the program never ran: the stage's own refusal, or bubblewrap's words."""
+        if text := _rest(run.report, blocking=True):
             return stage.Refused(*json.loads(text))
         words = self._log.said.removeprefix("bwrap: ") or f"status {self._wait_status}"
         return stage.Refused("denied" if "namespace" in words else "command", f"bubblewrap: {words}")
 
-    def _verdict(self) -> tuple[int, str]:
-        """The exit code, and why where the program was not even found."""
+    def _verdict(self, run: Run) -> tuple[int, str]:
+        """The exit code of a run, and why where it did not end by itself."""
+        if not self._ready:
+            self._stopping = True  # what cannot be run now will not be run later
+            return _NOT_RUNNABLE, str(self._failure(run))
         code = os.waitstatus_to_exitcode(self._wait_status)
-        if code < 0:
-            return _SIGNAL - code, ""
-        if b"exit-code" in _rest(self._status):
-            return code, ""
+        too_much, self._took_too_much = self._held.killed_for_memory() or self._took_too_much, False
+        if code < 0 or b"exit-code" in _rest(run.status):
+            code = code if code >= 0 else _SIGNAL - code
+            return code, "memory" if code and too_much else ""
         missing = os.strerror(errno.ENOENT) in self._log.said
         return (_NOT_FOUND if missing else _NOT_RUNNABLE), self._log.said.removeprefix("bwrap: execvp ")
 
     def _write_state(self, status: str, **more: object) -> None:
         """Let the state appear whole; only an exit is worth waiting for the disk, a crash ends all the rest."""
-        state = {"status": status, "started": self._started, "ports": self._plan["ports"], **more}
+        known = {"started": self._started, "ports": self._plan["ports"], "limits": self._held.by}
+        state = {"status": status, "restarts": self._restarts.count, **known, **more}
         descriptor = os.open(f".{STATE}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         os.write(descriptor, json.dumps(state).encode())
         if status == "exited":
@@ -276,20 +334,14 @@ class Keeper:
         os.rename(f".{STATE}", STATE)  # noqa: PTH104 - see `stage`
 
 
-def _enter(launch: stage.Launch, streams: list[int], handed: list[int], tail: stage.Tail, report: int) -> None:
-    """Become the container; what goes wrong on the way is reported and ends this process."""
-    report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
-    try:
-        stage.build(launch, own_processes=True)
-        stage.become(launch["become"])
-        stage.check_mounts(launch)
-        stage.exec_bubblewrap(launch, streams, handed, tail)
-    except stage.Refused as refusal:
-        os.write(report, json.dumps([refusal.kind, str(refusal), refusal.hint]).encode())
-    except OSError as error:
-        os.write(report, json.dumps(["denied", f"cannot prepare the container: {error}", ""]).encode())
-    finally:
-        os._exit(1)
+def _free(plan: Plan) -> None:
+    """Let go of ports and folder before anybody hears of the end, who may then start it again at once.
+
+    The control socket stays, soon it is the next keeper's.
+    """
+    for listener in plan["listeners"]:
+        os.close(listener)
+    fcntl.flock(plan["folder"], fcntl.LOCK_UN)
 
 
 def _own_folder(descriptor: int) -> None:
@@ -319,16 +371,6 @@ def _ring(connection: socket.socket) -> None:
         return
 
 
-def _signals(number: int) -> int:
-    """Turn a signal into something to poll."""
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    os.set_blocking(read, False)
-    signal.signal(number, lambda *_: None)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    return read
-
-
 def _child_of(pid: int) -> int:
     """The only child of a process, or 0."""
     try:
@@ -356,11 +398,3 @@ def _kill(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _nowhere() -> int:
-    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-
-
-def _nothing() -> None:
-    """Do nothing for a descriptor that was forgotten while its event waited."""

@@ -12,6 +12,7 @@ from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, kernel, mou
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.rootfs import Layers, inside, top
 from tiffin.engine.embedded.seccomp import program
+from tiffin.engine.embedded.secrets import FOLDER
 from tiffin.engine.embedded.stage import STAGE
 from tiffin.engine.plan import hostname
 from tiffin.engine.refused import refused_mount, refused_program
@@ -43,7 +44,14 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
     etc = layers.resolve("/etc")
     mounted = {mount.target: Path(mount.source).is_dir() for mount in resolved.mounts}
     files = _names(spec, machine, etc) | {target: "" for target, folder in mounted.items() if not folder}
-    places = [*_FOLDERS, resolved.cwd, *resolved.tmpfs, *(target for target, folder in mounted.items() if folder)]
+    secrets = inside(layers, "the folder of secrets", FOLDER) if spec.secrets else ""
+    places = [
+        *_FOLDERS,
+        *([secrets] if secrets else []),
+        resolved.cwd,
+        *resolved.tmpfs,
+        *(target for target, folder in mounted.items() if folder),
+    ]
     above = top(layers, places, files)
     return {
         **_stacked(folders, machine),
@@ -56,8 +64,9 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
         ],
         "folders": list(above.folders),
         "files": above.files,
-        "arguments": bubblewrap_arguments(resolved, machine.masked),
+        "arguments": bubblewrap_arguments(resolved, machine.masked, secrets),
         "argv": list(spec.argv),
+        "secrets": secrets,
     }
 
 
@@ -88,6 +97,7 @@ def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
         "arguments": [],
         "argv": [],
         "seccomp": program(machine.architecture).hex(),
+        "secrets": "",
     }
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 
+CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
@@ -16,18 +18,35 @@ _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 2
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
-_OPENAT2 = 437
-"""The system call's number, which is the same on every architecture."""
+_OPENAT2, _CLONE3 = 437, 435
+"""Numbers of system calls, which are the same on every architecture."""
+_CLONE_ARGUMENTS = 8
+"""Words of the first version of a struct clone_args."""
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _INSTRUCTION = 8
 """Bytes of a struct sock_filter."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_holding = ctypes.PyDLL(None, use_errno=True)
+"""The same, for a call that returns twice: the child has the interpreter's lock as its parent has."""
 
 
 def unshare(flags: int) -> None:
     """Leave the given namespaces for new ones (unshare(2))."""
     _checked(_libc.unshare(flags), "unshare")
+
+
+def clone(flags: int) -> int:
+    """Fork into new namespaces, or with CLONE_PARENT a sibling (clone(2)); 0 in the child, its number in the parent.
+
+    For processes with one thread only: nothing that Python does around a fork is done.
+    """
+    words = (ctypes.c_uint64 * _CLONE_ARGUMENTS)()
+    words[0] = flags
+    words[4] = 0 if flags & CLONE_PARENT else signal.SIGCHLD
+    child = _holding.syscall(ctypes.c_long(_CLONE3), ctypes.byref(words), ctypes.c_size_t(ctypes.sizeof(words)))
+    _checked(int(child < 0), "clone")
+    return int(child)
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
@@ -36,9 +55,9 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     _checked(_libc.mount(*texts, ctypes.c_ulong(flags), ctypes.c_char_p(os.fsencode(options) or None)), target)
 
 
-def die_with_parent(signal: int) -> None:
+def die_with_parent(number: int) -> None:
     """Get this signal when the parent dies (prctl(2), PR_SET_PDEATHSIG); changing ids forgets it."""
-    _prctl(_PR_SET_PDEATHSIG, signal)
+    _prctl(_PR_SET_PDEATHSIG, number)
 
 
 def setns(descriptor: int) -> None:

@@ -17,7 +17,7 @@ def main() -> None:
             stage.enter_user_namespace()
         stage.build(launch, own_processes=False)
         stage.become(launch["become"])
-        stage.exec_bubblewrap(launch, [0, 1, 2], [], stage.Tail({}))
+        stage.exec_bubblewrap(launch, [0, 1, 2], [], stage.Tail([]))
     except OSError as error:
         os.write(2, f"tiffin: cannot prepare the container: {error}\n".encode())
         sys.exit(125)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         """What is to be built and run; `launch` writes it, as JSON, and nobody else.
 
         `binds` are sources and short names; `mounts` are short name, source and whether it must be writable; `folders`
-        and `files` make up the top layer; `program` is bubblewrap's path there, `arguments` its NUL-separated own.
+        and `files` make up the top layer; `program` is bubblewrap's path there, its NUL-separated
+        own are `arguments`; `secrets` is the folder of secrets, if there are any.
         """
 
         become: int | None
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         arguments: list[str]
         argv: list[str]
         seccomp: str
+        secrets: str
 
 
 class Refused(Exception):  # noqa: N818 - it is reported by name, as JSON, to whoever starts the container
@@ -101,19 +103,30 @@ def exec_bubblewrap(launch: Launch, streams: list[int], handed: list[int], tail:
     heed_signals()
     os.chdir("/")
     os.umask(0o022)
-    own = {"--add-seccomp-fd": _in_memory(bytes.fromhex(launch["seccomp"]))} | tail.options
+    own = [Option("--add-seccomp-fd", _in_memory(bytes.fromhex(launch["seccomp"]))), *tail.options]
     first = len(streams) + len(handed)
-    numbered = [text for at, option in enumerate(own) for text in (option, str(first + at))]
+    numbered = [text for at, option in enumerate(own, start=first) for text in option.words(at)]
     arguments = _in_memory("".join(f"{text}\0" for text in (*launch["arguments"], *numbered)).encode())
-    _arrange([*streams, *handed, *own.values(), arguments])
+    _arrange([*streams, *handed, *(option.descriptor for option in own), arguments])
     command = [launch["program"], "--args", str(first + len(own)), "--", *launch["argv"]]
     os.execve(launch["program"], command, {"LC_ALL": "C"})  # noqa: S606 - the keeper imports no subprocess
+
+
+class Option:
+    """An option of bubblewrap that takes a descriptor, by the number it will have, and words around it."""
+
+    def __init__(self, name: str, descriptor: int, before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> None:
+        self._name, self.descriptor, self._before, self._after = name, descriptor, before, after
+
+    def words(self, number: int) -> tuple[str, ...]:
+        """How it is said."""
+        return (*self._before, self._name, str(number), *self._after)
 
 
 class Tail:
     """What bubblewrap is given besides the program's own descriptors: its options that take one, and a lifeline."""
 
-    def __init__(self, options: dict[str, int], lifeline: int | None = None) -> None:
+    def __init__(self, options: list[Option], lifeline: int | None = None) -> None:
         self.options, self.lifeline = options, lifeline
 
 

@@ -1,0 +1,108 @@
+"""One run of a container's program: the process that becomes bubblewrap, and what leads from it to the keeper.
+
+Standard library only (see `keeper`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+
+from tiffin.engine.embedded import linux, stage
+
+_OUT_OF_THE_WAY = 256
+"""A descriptor's number that no program's own descriptors reach."""
+
+TYPE_CHECKING = False  # see `stage`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tiffin.engine.embedded.limits import Held
+
+
+class Run:
+    """The keeper's ends of what leads to one run; `handed` are the other ends until they are handed over."""
+
+    def __init__(self, owner: int | None) -> None:
+        self.out, out = os.pipe()
+        self.err, err = os.pipe()
+        self.report, report = os.pipe()
+        self.status, status = os.pipe()
+        self.gate, gate = socket.socketpair()
+        self.gate.send(b"1")
+        self.handed = [out, err, report, status, gate.detach()]
+        self.child = 0
+        """The process that becomes bubblewrap, first of a pid namespace."""
+        if owner is not None and os.geteuid() == 0:
+            for descriptor in (out, err):  # so that a program may open /dev/stdout anew
+                os.fchown(descriptor, owner, owner)
+
+    def handed_over(self) -> None:
+        """Close the other ends: the run has them."""
+        while self.handed:
+            os.close(self.handed.pop())
+
+    def close(self) -> None:
+        """Close what is left when it has ended."""
+        self.gate.close()
+        for descriptor in (self.out, self.err, self.report, self.status):
+            os.close(descriptor)
+
+
+class Origin:
+    """What every run of a container is made of; `secrets` are descriptors of what lies at a path of the container."""
+
+    def __init__(self, launch: stage.Launch, secrets: Sequence[tuple[int, str]], held: Held | None) -> None:
+        self._launch, self.secrets, self._held = launch, secrets, held
+
+    def fork(self, handed: list[int], flags: int = 0) -> int:
+        """Start a process in a pid namespace of its own that becomes bubblewrap; returns its number.
+
+        `handed` are a run's descriptors and the listening sockets.
+        """
+        try:
+            child = linux.clone(linux.CLONE_NEWPID | flags)
+        except OSError as error:
+            raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
+        if not child:
+            self._enter(handed)
+        return child
+
+    def _enter(self, handed: list[int]) -> None:
+        """Become the container; what goes wrong on the way is reported and ends this process."""
+        out, err, report, status, gate, *listeners = handed
+        report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+        launch = self._launch
+        try:
+            if self._held:
+                self._held.take_on()
+            stage.build(launch, own_processes=True)
+            stage.become(launch["become"])
+            stage.check_mounts(launch)
+            options = [
+                stage.Option("--block-fd", gate),
+                stage.Option("--json-status-fd", status),
+                *self._secret_files(),
+            ]
+            stage.exec_bubblewrap(launch, [_nowhere(), out, err], listeners, stage.Tail(options, gate))
+        except stage.Refused as refusal:
+            os.write(report, json.dumps([refusal.kind, str(refusal), refusal.hint]).encode())
+        except OSError as error:
+            os.write(report, json.dumps(["denied", f"cannot prepare the container: {error}", ""]).encode())
+        finally:
+            os._exit(1)
+
+    def _secret_files(self) -> list[stage.Option]:
+        """Files in memory that the container's user alone reads; after the last one nobody may write there."""
+        options = []
+        for number, (descriptor, path) in enumerate(self.secrets, start=1):
+            os.lseek(descriptor, 0, os.SEEK_SET)  # the run before has read it to its end
+            last = ("--remount-ro", path.rpartition("/")[0]) if number == len(self.secrets) else ()
+            options += [stage.Option("--file", descriptor, before=("--perms", "0400"), after=(path, *last))]
+        return options
+
+
+def _nowhere() -> int:
+    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
