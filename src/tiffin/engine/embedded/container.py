@@ -20,7 +20,7 @@ from tiffin.engine.embedded import copying, keeper, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
-from tiffin.engine.embedded.launch import python
+from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
@@ -244,13 +244,10 @@ class EmbeddedContainer:
 
 def _spawn(plan: keeper.Plan, words: int) -> None:
     """Start a keeper in a session of its own and let go of it: it forks away from us at once."""
-    paper = os.memfd_create("tiffin")
-    try:
-        os.write(paper, json.dumps(plan).encode())
-        os.lseek(paper, 0, os.SEEK_SET)
+    with paper(plan) as descriptor:
         subprocess.run(
             python("keeper"),
-            stdin=paper,
+            stdin=descriptor,
             stdout=subprocess.DEVNULL,
             stderr=words,
             cwd="/",
@@ -258,8 +255,6 @@ def _spawn(plan: keeper.Plan, words: int) -> None:
             start_new_session=True,
             check=False,
         )
-    finally:
-        os.close(paper)
 
 
 def _ended(connection: socket.socket, seconds: float | None) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
 from tiffin.engine.embedded import transfer, tree
-from tiffin.engine.embedded.launch import python
+from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.stage import Refused
 from tiffin.errors import (
@@ -66,21 +66,16 @@ def _transfer(process: int, name: str, path: str, source: str, work: Callable[[B
 
 
 def _spawn(plan: transfer.Plan, words: IO[bytes], *, inward: bool) -> subprocess.Popen[bytes]:
-    paper = os.memfd_create("tiffin")
-    try:
-        os.write(paper, json.dumps(plan).encode())
-        os.lseek(paper, 0, os.SEEK_SET)
+    with paper(plan) as descriptor:
         return subprocess.Popen(
-            [*python("transfer"), str(paper)],
+            [*python("transfer"), str(descriptor)],
             stdin=subprocess.PIPE if inward else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if inward else subprocess.PIPE,
             stderr=words,
             cwd="/",
             env={},
-            pass_fds=(plan["process"], paper),
+            pass_fds=(plan["process"], descriptor),
         )
-    finally:
-        os.close(paper)
 
 
 def _said(words: bytes) -> tuple[str, str, str]:

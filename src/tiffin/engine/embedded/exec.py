@@ -7,7 +7,6 @@ terminal by opening it anew, it cannot do.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from functools import partial
 
 from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
-from tiffin.engine.embedded.launch import python
+from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.relay import copy, raw, size
 from tiffin.engine.embedded.seccomp import program
@@ -99,22 +98,17 @@ class _Pipes:
 
 def _spawn(plan: join.Plan, pipes: _Pipes, handed: list[int]) -> subprocess.Popen[bytes]:
     """Start the process that joins; what it is told is where no other user of the machine reads it."""
-    paper = os.memfd_create("tiffin")
-    try:
-        os.write(paper, json.dumps(plan).encode())
-        os.lseek(paper, 0, os.SEEK_SET)
+    with paper(plan) as descriptor:
         return subprocess.Popen(
-            [*python("join"), str(paper)],
+            [*python("join"), str(descriptor)],
             stdin=pipes.stdin,
             stdout=pipes.stdout,
             stderr=pipes.stderr,
             cwd="/",
             env={},
-            pass_fds=(*handed, paper),
+            pass_fds=(*handed, descriptor),
             start_new_session=True,
         )
-    finally:
-        os.close(paper)
 
 
 def _relay(helper: subprocess.Popen[bytes], pipes: _Pipes, channel: socket.socket | None, streams: Streams) -> int:
