@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -40,20 +37,33 @@ def plan_text(options: Options) -> str:
 
 def run_detached(options: Options) -> str:
     """Start a container that goes on, and return its URL, or its name where it has none, once it is ready."""
-    return wait_ready(_start(options, attached=False))
+    container = _create(options)
+    try:
+        container.start()
+    except BaseException:
+        container.remove(force=True)
+        raise
+    return wait_ready(container)
 
 
-def run_attached(options: Options, *, remove: bool, ready: Callable[[str], None]) -> int:
-    """Run a container until it ends and return its exit status; it ends with this process."""
-    container = _start(options, attached=True)
-    with _stopping_on_signals(container):
-        threading.Thread(target=_tell, args=(container, ready), daemon=True).start()
-        for line in container.logs(follow=True):
-            print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
-        status = container.wait()
-    if remove:
+def run_attached(options: Options, *, remove: bool, detach_keys: str, ready: Callable[[str], None]) -> int:
+    """Run a container until it ends and return its exit status; it ends with this process, unless the keys leave it.
+
+    `ready` hears where it answers, once it does; one that has a terminal speaks for itself.
+    """
+    from tiffin.api.attach import check, foreground
+
+    check(stdin=options.run.stdin, tty=options.run.tty, detach_keys=detach_keys)
+    container = _create(options)
+
+    def started() -> None:
+        if container.spec.ports and not container.spec.tty:
+            threading.Thread(target=_tell, args=(container, ready), daemon=True).start()
+
+    status = foreground(container, detach_keys, started=started)
+    if remove and status is not None:
         container.remove()
-    return status
+    return status or 0
 
 
 def start(names: Sequence[str]) -> None:
@@ -87,20 +97,14 @@ def wait_ready(container: Container) -> str:
     return url(port)
 
 
-def _start(options: Options, *, attached: bool) -> Container:
+def _create(options: Options) -> Container:
     home = Home.of()
     engine = engine_of(home)
     name, image = _image(options.what, home)
     spec = container_spec(name, image, _run_options(options, name, image, engine))
     with step("load", name):
         engine.load(home.store, image)
-    container = engine.create(spec)
-    try:
-        container.start(attached=attached)
-    except BaseException:
-        container.remove(force=True)
-        raise
-    return container
+    return engine.create(spec)
 
 
 def _image(what: str, home: Home) -> tuple[str, Image]:
@@ -171,18 +175,3 @@ def _tell(container: Container, ready: Callable[[str], None]) -> None:
     with contextlib.suppress(TiffinError):
         if (address := wait_ready(container)) != container.spec.name:
             ready(address)
-
-
-@contextlib.contextmanager
-def _stopping_on_signals(container: Container) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the container, and leave again by its end."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        threading.Thread(target=container.stop).start()
-
-    old = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

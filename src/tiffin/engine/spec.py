@@ -5,7 +5,7 @@ Abilities beyond these (exec, copy, attach, checkpoint) are Protocols of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
@@ -226,6 +226,27 @@ class CanExec(Protocol):
 
         The code is 127 for a program that is not there, 126 for one that cannot be run, 128 + N for one that signal N
         ended. Raises ConflictError for a container that does not run.
+        """
+        ...
+
+
+@runtime_checkable
+class CanAttach(Protocol):
+    """A container whose program can be spoken with: its input and terminal where it has them, all that it writes.
+
+    Bytes go through as they are. A terminal among the streams is raw meanwhile if the container has one, which has its
+    size, and is restored afterwards. Several may be attached at once. `detach_keys` (see `keys`) leave a container that
+    has a terminal; then the answer is None, else the exit code. Raises BrokenPipeError when nobody reads the streams.
+    """
+
+    def attach(self, streams: Streams, detach_keys: str) -> int | None:
+        """Attach to a container that runs, until it ends; raises ConflictError for one that does not run."""
+        ...
+
+    def run(self, streams: Streams, detach_keys: str, started: Callable[[], None]) -> int | None:
+        """Start it, attached as `start` says, and miss nothing that it writes; `started` is called when it runs.
+
+        Its input ends when that of the streams does. One that was left by the keys goes on by itself.
         """
         ...
 

@@ -16,13 +16,17 @@ from typing import BinaryIO
 
 import msgspec
 
+from tiffin.engine import screen
 from tiffin.engine.embedded import copying, keeper, stage
 from tiffin.engine.embedded import exec as exec_
+from tiffin.engine.embedded.attach import Attachment
+from tiffin.engine.embedded.audience import MESSAGE
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
+from tiffin.engine.keys import parse_keys
 from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
 from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
 
@@ -49,12 +53,41 @@ class EmbeddedContainer:
     def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec], stage.Launch]) -> None:
         self._folders, self._path, self._decide = folders, path, decide
         self._run = path / "run"
-        self._lease = -1
+        self._lease: socket.socket | None = None
         self.spec = read_spec(path)
         self.id = path.name
 
     def start(self, *, attached: bool = False) -> None:
         """Start it under a keeper of its own (see `Container.start`)."""
+        self._start(attached=attached)
+
+    def run(self, streams: Streams, detach_keys: str, started: Callable[[], None]) -> int | None:
+        """Start it and attach to it (see `CanAttach.run`)."""
+        keys = parse_keys(detach_keys)
+        self._start(attached=True, awaited=True, size=screen.size(streams.stdin, streams.stdout))
+        started()
+        code = self._attach(streams, keys, ends=True)
+        if code is None and self._lease is not None:
+            self._lease.send(b"goes on")
+            self._release()
+        return code
+
+    def attach(self, streams: Streams, detach_keys: str) -> int | None:
+        """Attach to it (see `CanAttach`)."""
+        return self._attach(streams, parse_keys(detach_keys), ends=False)
+
+    def _attach(self, streams: Streams, keys: bytes, *, ends: bool) -> int | None:
+        connection = self._connect()
+        if connection is None:
+            raise self._not_running()
+        with connection:
+            ended = Attachment(connection, self.spec, streams, ends=ends).relay(keys)
+        return self.wait() if ended else None
+
+    def _not_running(self) -> ConflictError:
+        return ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+
+    def _start(self, *, attached: bool, awaited: bool = False, size: tuple[int, int] = screen.USUAL) -> None:
         if self.state().status is Status.RUNNING:
             raise ConflictError(f"{self.spec.name} runs already", f"stop it: `tiffin stop {self.spec.name}`")
         launch = self._decide(self.spec)
@@ -67,14 +100,17 @@ class EmbeddedContainer:
             opened.callback(os.close, folder)
             words = os.memfd_create("tiffin")
             opened.callback(os.close, words)
-            _spawn(self._plan(launch, theirs, folder, listeners, attached=attached), words)
+            plan = self._plan(launch, theirs, folder, listeners)
+            _spawn(
+                plan | {"attached": attached, "awaited": awaited, "terminal": size if self.spec.tty else None}, words
+            )
             theirs.close()
             self._await(lease, words)
             if attached:
-                self._lease = lease.detach()  # open until the end is seen, or until this process dies
+                self._lease = lease.dup()  # open until the end is seen, or until this process dies
 
     def _plan(
-        self, launch: stage.Launch, lease: socket.socket, folder: int, listeners: list[socket.socket], *, attached: bool
+        self, launch: stage.Launch, lease: socket.socket, folder: int, listeners: list[socket.socket]
     ) -> keeper.Plan:
         ports = [bound(port, listener) for port, listener in zip(self.spec.ports, listeners, strict=True)]
         return {
@@ -83,7 +119,10 @@ class EmbeddedContainer:
             "folder": folder,
             "listeners": [listener.fileno() for listener in listeners],
             "ports": msgspec.to_builtins(ports),
-            "attached": attached,
+            "attached": False,
+            "awaited": False,
+            "terminal": None,
+            "stdin": self.spec.stdin,
             "stop_signal": int(signals.Signals[self.spec.stop_signal]),
             "stop_seconds": self.spec.stop_seconds,
         }
@@ -121,7 +160,7 @@ class EmbeddedContainer:
         number = signals.Signals[signal]
         connection = self._connect()
         if connection is None:
-            raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+            raise self._not_running()
         with connection:
             with contextlib.suppress(OSError):  # it has just exited
                 connection.send(json.dumps({"signal": int(number)}).encode())
@@ -134,13 +173,16 @@ class EmbeddedContainer:
         if connection := self._connect():
             with connection:
                 _ended(connection, None)
-        if self._lease >= 0:
-            os.close(self._lease)
-            self._lease = -1
+        self._release()
         state = self.state()
         if state.exit_code is None:
             raise ConflictError(f"{self.spec.name} was not started", f"start it: `tiffin start {self.spec.name}`")
         return state.exit_code
+
+    def _release(self) -> None:
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
 
     def exec(self, command: Command, streams: Streams) -> int:
         """Run a further program in it (see `CanExec`)."""
@@ -173,7 +215,7 @@ class EmbeddedContainer:
             process = -1
         try:
             if process < 0 or self.state().pid != pid:
-                raise ConflictError(f"{self.spec.name} does not run", f"start it: `tiffin start {self.spec.name}`")
+                raise self._not_running()
             yield pid, process
         finally:
             if process >= 0:
@@ -200,7 +242,7 @@ class EmbeddedContainer:
                 return
             with stream:
                 yield from _lines(stream)
-                while connection and connection.recv(keeper.MESSAGE):
+                while connection and connection.recv(MESSAGE):
                     yield from _lines(stream)
                 yield from _lines(stream)
 
@@ -263,7 +305,7 @@ def _ended(connection: socket.socket, seconds: float | None) -> bool:
     while True:
         connection.settimeout(None if due is None else max(0.001, due - time.monotonic()))
         try:
-            if not connection.recv(keeper.MESSAGE):
+            if not connection.recv(MESSAGE):
                 return True
         except TimeoutError:
             return False

@@ -18,9 +18,10 @@ from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
 from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
-from tiffin.engine.embedded.relay import copy, raw, size
+from tiffin.engine.embedded.relay import copy
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.plan import absolute, checked
+from tiffin.engine.screen import raw, resizing, size
 from tiffin.engine.spec import Command, ContainerSpec, Streams
 from tiffin.errors import UnsupportedError
 
@@ -55,7 +56,7 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
             "process": process,
             "lifeline": lifeline,
             "terminal": theirs.fileno() if command.tty else None,
-            "size": size(streams.stdin),
+            "size": size(streams.stdin, streams.stdout),
         }
         helper = _spawn(plan, pipes, handed)
         opened.callback(_end, helper)
@@ -121,7 +122,7 @@ def _relay(helper: subprocess.Popen[bytes], pipes: _Pipes, channel: socket.socke
     work: list[Callable[[], None]] = [partial(copy, *pair, done) for pair in sinks]
     work.append(partial(_feed, streams.stdin, pipes.to_program, master, done))
     threads = [threading.Thread(target=task) for task in work]
-    with raw(streams.stdin, master):
+    with resizing(master, streams.stdin, streams.stdout), raw(streams.stdin, other=master):
         for thread in threads:
             thread.start()
         try:

@@ -4,10 +4,11 @@ It is started by `container.EmbeddedContainer.start` and is nobody's child. Its 
 folder; everything it knows of the outside are the descriptors it was given.
 
     plan      standard input, JSON: what to run
-    lease     a socket to the starter: one message, "started" or why not; of an attached container its end means "stop"
-    control   a socket in the folder: {"stop": seconds} and {"signal": number} come in, an empty message goes out
-              whenever the log grew, and its end tells whoever waits that the container has exited, or that the signal
-              was sent
+    lease     a socket to the starter: one message, "started" or why not; of an attached container its end means "stop",
+              and a message that it goes on by itself
+    control   a socket in the folder: {"stop": seconds}, {"signal": number} and what `audience` reads come in, an empty
+              message goes out whenever the log grew, and its end tells whoever waits that the container has exited, or
+              that the signal was sent
     state.json, log.json    written here, read by everybody
 
 The container's processes live in a pid namespace whose first process is the keeper's child, with SIGKILL as its parent
@@ -27,11 +28,11 @@ import sys
 import time
 
 from tiffin.engine.embedded import linux, stage
+from tiffin.engine.embedded.audience import MESSAGE, Audience
 from tiffin.engine.embedded.keeper_log import Log, now
+from tiffin.engine.embedded.terminal import Wires, take
 
 CONTROL, STATE, LOG = "control", "state.json", "log.json"
-MESSAGE = 4096
-"""Bytes of the longest control message."""
 _CHUNK = 1 << 16
 _SIGNAL = 128
 """What is added to the number of the signal that ended a program, as shells do."""
@@ -45,7 +46,11 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Plan(TypedDict):
-        """What the starter says: the container, the numbers of the descriptors it handed over, how to stop."""
+        """What the starter says: the container, the numbers of the descriptors it handed over, how to stop.
+
+        `terminal` is the size of the one it gets, `stdin` whether its input stays open; what an `awaited` container
+        writes is not read before somebody attaches, and it does not end before.
+        """
 
         launch: stage.Launch
         lease: int
@@ -53,6 +58,9 @@ if TYPE_CHECKING:
         listeners: list[int]
         ports: list[dict[str, object]]
         attached: bool
+        awaited: bool
+        terminal: tuple[int, int] | None
+        stdin: bool
         stop_signal: int
         stop_seconds: float
 
@@ -86,6 +94,7 @@ class Keeper:
         self._started = ""
         self._exited = False
         self._attached = plan["attached"]
+        self._awaited = plan["awaited"]
 
     def keep(self) -> None:
         """Start the container and stand by it until it has exited."""
@@ -93,7 +102,7 @@ class Keeper:
         self._spawn()
         stage.become(self._plan["launch"]["become"])
         self._open()
-        while not self._exited:
+        while not self._exited or self._awaited:
             for descriptor, _ in self._poll.poll(self._patience()):
                 self._watched.get(descriptor, _nothing)()
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
@@ -103,16 +112,12 @@ class Keeper:
 
     def _spawn(self) -> None:
         """Fork the process that becomes bubblewrap, first of its pid namespace."""
-        self._out, out = os.pipe()
-        self._err, err = os.pipe()
+        launch = self._plan["launch"]
+        self._wires = Wires(self._plan["terminal"], launch["become"], stdin=self._plan["stdin"])
         self._report, report = os.pipe()
         self._status, status = os.pipe()
         self._gate, gate = socket.socketpair()
         self._gate.send(b"1")
-        launch = self._plan["launch"]
-        if launch["become"] is not None:
-            for descriptor in (out, err):  # so that a program may open /dev/stdout anew
-                os.fchown(descriptor, launch["become"], launch["become"])
         try:
             if launch["become"] is None:
                 stage.enter_user_namespace()
@@ -123,8 +128,9 @@ class Keeper:
         if not self._child:
             self._gate.close()
             options = {"--block-fd": gate.fileno(), "--json-status-fd": status}
-            _enter(launch, [_nowhere(), out, err], self._plan["listeners"], stage.Tail(options, gate.fileno()), report)
-        for descriptor in (out, err, report, status):
+            _enter(launch, self._wires, self._plan["listeners"], stage.Tail(options, gate.fileno()), report)
+        self._wires.handed_over()
+        for descriptor in (report, status):
             os.close(descriptor)
         gate.close()
 
@@ -135,20 +141,21 @@ class Keeper:
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.bind(CONTROL)
         self._control.listen(_SIGNAL)
-        for descriptor in (self._out, self._err, self._status):
-            os.set_blocking(descriptor, False)
+        os.set_blocking(self._status, False)
+        self._audience = Audience(self._wires, self._watch, self._forget, self._heard)
+        if not self._awaited:
+            self._audience.listen()
         self._watch(self._gate.fileno(), self._pass)
-        self._watch(self._out, lambda: self._read("stdout", self._out))
-        self._watch(self._err, lambda: self._read("stderr", self._err))
-        self._watch(os.pidfd_open(self._child), self._reap)
+        ended = os.pidfd_open(self._child)
+        self._watch(ended, lambda: self._reap(ended))
         self._watch(self._lease.fileno(), self._released)
         self._watch(self._control.fileno(), self._accept)
         terminated = _signals(signal.SIGTERM)
         self._watch(terminated, lambda: self._terminated(terminated))
 
-    def _watch(self, descriptor: int, action: Callable[[], None]) -> None:
+    def _watch(self, descriptor: int, action: Callable[[], None], events: int = select.POLLIN) -> None:
         self._watched[descriptor] = action
-        self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(descriptor, events)
 
     def _forget(self, descriptor: int) -> None:
         if self._watched.pop(descriptor, None):
@@ -158,11 +165,7 @@ class Keeper:
         """Milliseconds until SIGKILL is due, if it is."""
         return None if self._kill_at is None else max(0.0, self._kill_at - time.monotonic()) * 1000
 
-    def _read(self, stream: str, descriptor: int) -> None:
-        data = os.read(descriptor, _CHUNK)
-        if not data:
-            self._forget(descriptor)
-            return
+    def _heard(self, stream: str, data: bytes) -> None:
         self._log.write(stream, data)
         for connection in self._connections.values():
             _ring(connection)
@@ -176,6 +179,7 @@ class Keeper:
             ready = False
         self._forget(descriptor)
         if not ready:
+            self._awaited = False
             return  # the exit comes next
         self._program = _child_of(self._child)
         self._started = now()
@@ -186,9 +190,14 @@ class Keeper:
             self._lease.close()
 
     def _released(self) -> None:
-        """The starter is gone; one that is attached takes the container with it."""
+        """The starter is gone, or lets it go on; one that is attached takes the container with it."""
         self._forget(self._lease.fileno())
-        if self._attached:
+        self._awaited = False
+        try:
+            goes_on = bool(self._lease.recv(MESSAGE))
+        except OSError:
+            goes_on = False
+        if self._attached and not goes_on:
             self._stop(self._plan["stop_seconds"])
 
     def _terminated(self, descriptor: int) -> None:
@@ -205,14 +214,18 @@ class Keeper:
     def _hear(self, connection: socket.socket) -> None:
         """Do what a control message says; the connection ends when a signal was sent, and for nonsense."""
         try:
-            message = json.loads(connection.recv(MESSAGE))
+            message = self._audience.hear(connection)
             if "stop" in message:
-                self._stop(float(message["stop"]))
+                self._stop(float(str(message["stop"])))
                 return
-            self._signal(int(message["signal"]))
-        except (ValueError, KeyError, TypeError, OSError):
+            if message.keys() & {"attach", "end"}:
+                self._awaited = False
+                return
+            self._signal(int(str(message["signal"])))
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):
             pass
         descriptor = connection.fileno()
+        self._audience.leave(descriptor)
         self._forget(descriptor)
         self._connections.pop(descriptor).close()
 
@@ -223,23 +236,29 @@ class Keeper:
 
     def _signal(self, number: int) -> None:
         """Signal the program; one that does not run yet is killed at once by `_stop`'s deadline."""
-        if not self._program:
+        if self._exited:
+            self._kill_at = None
+        elif not self._program:
             self._kill_at = time.monotonic()
         elif number == signal.SIGKILL:
             os.kill(self._child, number)
         elif _child_of(self._child) == self._program:  # bubblewrap has not reaped it, so the number is still its own
             _kill(self._program, number)
 
-    def _reap(self) -> None:
+    def _reap(self, ended: int) -> None:
+        self._forget(ended)
+        os.close(ended)
         _, self._wait_status = os.waitpid(self._child, 0)
-        self._exited = True
+        self._exited, self._kill_at = True, None
 
     def _finish(self) -> None:
         """Say what happened: to the starter if it still waits, else in the state."""
         for listener in self._plan["listeners"]:  # a port is free again before anybody hears of the end
             os.close(listener)
-        for stream, descriptor in (("stdout", self._out), ("stderr", self._err)):
-            self._log.write(stream, _rest(descriptor), final=True)
+        self._audience.finish()
+        for stream in ("stdout", "stderr"):
+            self._log.write(stream, b"", final=True)
+        self._wires.close()
         if self._started:
             code, reason = self._verdict()
             self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
@@ -276,14 +295,16 @@ class Keeper:
         os.rename(f".{STATE}", STATE)  # noqa: PTH104 - see `stage`
 
 
-def _enter(launch: stage.Launch, streams: list[int], handed: list[int], tail: stage.Tail, report: int) -> None:
+def _enter(launch: stage.Launch, wires: Wires, handed: list[int], tail: stage.Tail, report: int) -> None:
     """Become the container; what goes wrong on the way is reported and ends this process."""
     report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
     try:
+        if wires.has_terminal:
+            take(wires.theirs[0])
         stage.build(launch, own_processes=True)
         stage.become(launch["become"])
         stage.check_mounts(launch)
-        stage.exec_bubblewrap(launch, streams, handed, tail)
+        stage.exec_bubblewrap(launch, wires.theirs, handed, tail)
     except stage.Refused as refusal:
         os.write(report, json.dumps([refusal.kind, str(refusal), refusal.hint]).encode())
     except OSError as error:
@@ -356,10 +377,6 @@ def _kill(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _nowhere() -> int:
-    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
 
 
 def _nothing() -> None:
