@@ -23,7 +23,10 @@ class WithProgram(click.Command):
 
     def _first_word(self, ctx: click.Context, args: Sequence[str]) -> int:
         """Where the first word stands that is neither an option nor its value."""
-        parser = self.make_parser(ctx)
+        parser = type(self.make_parser(ctx))(ctx)
         parser.allow_interspersed_args = False
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option):
+                parameter.add_to_parser(parser, ctx)
         _, rest, _ = parser.parse_args([*args])
         return len(args) - len(rest)
