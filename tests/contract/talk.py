@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
 import termios
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from contract.engine_fixtures import DEADLINE
+from contract.engine_fixtures import DEADLINE, until
 from tiffin.engine.keys import DETACH
 from tiffin.engine.spec import CanAttach, Container, Streams
 
@@ -23,6 +25,7 @@ class Talk:
     def __init__(self, container: Container, ours: tuple[int, int], streams: Streams, *, runs: bool) -> None:
         assert isinstance(container, CanAttach)
         self.typing, self.showing = ours
+        self._stdin = streams.stdin or 0
         self.seen = b""
         self.started = threading.Event()
         self.outcome: int | BaseException | None = NEVER
@@ -42,6 +45,12 @@ class Talk:
     def type(self, text: bytes) -> None:
         """Type, or write."""
         os.write(self.typing, text)
+
+    def press(self, keys: bytes) -> None:
+        """Type keys as a person does: each when the one before has been read."""
+        for key in keys:
+            os.write(self.typing, bytes([key]))
+            until(lambda: not _unread(self._stdin))
 
     def see(self, wanted: bytes) -> None:
         """Wait until this has been shown."""
@@ -110,6 +119,11 @@ def pipes(container: Container, *, runs: bool = True, stdin: bool = True) -> Ite
         for descriptor in (given, showing, shown, talk.typing):
             if descriptor != NEVER:
                 os.close(descriptor)
+
+
+def _unread(terminal: int) -> int:
+    """The bytes that were typed and not read."""
+    return int(struct.unpack("i", fcntl.ioctl(terminal, termios.FIONREAD, bytes(4)))[0])
 
 
 def hang_up(talk: Talk) -> None:

@@ -20,8 +20,8 @@ STOP_SECONDS = 10.0
 KILLED = 137
 """The exit code of a container that died of SIGKILL: 128 + 9, as a shell says it."""
 
-NOT_FOUND = 127
-"""The exit code of a program that is not there, as a shell says it."""
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+"""The exit codes of a program that is not there, and of one that cannot be run, as a shell says it."""
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,11 +221,12 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
 class CanExec(Protocol):
     """A container in which further programs can be run."""
 
-    def exec(self, command: Command, streams: Streams) -> int:
+    def exec(self, command: Command, streams: Streams | None) -> int:
         """Run a program in it, confined as it is, and return its exit code; it ends with this process.
 
-        The code is 127 for a program that is not there, 126 for one that cannot be run, 128 + N for one that signal N
-        ended. Raises ConflictError for a container that does not run.
+        Without streams it is left to itself, unheard, and ends with the container; 0 says that it was begun. The code
+        is 127 for a program that is not there, 126 for one that cannot be run, 128 + N for one that signal N ended.
+        Raises ConflictError for a container that does not run.
         """
         ...
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tiffin.engine.clients.dialect import Dialect
 from tiffin.engine.plan import hostname
-from tiffin.engine.spec import ContainerSpec, Mount, Network, Port
+from tiffin.engine.spec import Command, ContainerSpec, Mount, Network, Port
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 
@@ -25,20 +25,26 @@ def image_name(digest: Digest) -> str:
     return f"{REPOSITORY}:{digest.hex[:_SHOWN]}"
 
 
-def create(dialect: Dialect, spec: ContainerSpec) -> list[str]:
-    """Make a container and print its ID."""
+def create(dialect: Dialect, spec: ContainerSpec, hidden: Sequence[str]) -> list[str]:
+    """Make a container and print its ID; `hidden` are the options that say its environment and what it was made of."""
     return [
         *("create", "--pull", "never", "--name", spec.name),
+        *(["--interactive"] if spec.stdin else []),
+        *(["--tty"] if spec.tty else []),
         *_isolation(dialect, spec),
         *_network(spec),
         *_flat(("--mount", mount_text(mount)) for mount in spec.mounts),
-        *_flat(("--env", f"{name}={value}") for name, value in environment(spec).items()),
+        *hidden,
         *("--workdir", spec.cwd),
         *("--stop-signal", spec.stop_signal, "--stop-timeout", str(whole(spec.stop_seconds))),
         *_flat(("--label", f"{name}={value}") for name, value in spec.labels.items()),
-        *("--label", f"{LABEL}={encode(spec).decode()}"),
         *("--entrypoint", spec.argv[0], image_name(spec.digest), *spec.argv[1:]),
     ]
+
+
+def own_label(spec: ContainerSpec) -> str:
+    """The line of the label by which it is known again."""
+    return f"{LABEL}={encode(spec).decode()}"
 
 
 def environment(spec: ContainerSpec) -> dict[str, str]:
@@ -91,6 +97,34 @@ def _network(spec: ContainerSpec) -> Iterator[str]:
 def start(identity: str) -> list[str]:
     """Start a container."""
     return ["start", identity]
+
+
+def run(spec: ContainerSpec, identity: str, keys: str) -> list[str]:
+    """Start a container with this process's streams."""
+    stdin = ["--interactive"] if spec.stdin else []
+    return ["start", "--attach", *stdin, "--detach-keys", keys, identity]
+
+
+def attach(spec: ContainerSpec, identity: str, keys: str) -> list[str]:
+    """Attach to a container that runs."""
+    stdin = [] if spec.stdin else ["--no-stdin"]
+    return ["attach", "--sig-proxy=false", *stdin, "--detach-keys", keys, identity]
+
+
+def execute(identity: str, command: Command, variables: Iterable[str], *, stdin: bool, detach: bool) -> list[str]:
+    """Run a further program; `variables` are options that say them."""
+    flags = {"--interactive": stdin, "--tty": command.tty, "--detach": detach}
+    return [
+        *("exec", *(flag for flag, is_wanted in flags.items() if is_wanted), *variables),
+        *(("--workdir", command.cwd) if command.cwd else ()),
+        *(("--user", command.user) if command.user else ()),
+        *(identity, *command.argv),
+    ]
+
+
+def copy(paths: Sequence[str]) -> list[str]:
+    """Copy from the first of two paths to the second; one is in a container, `ID:PATH`."""
+    return ["cp", *paths]
 
 
 def stop(identity: str, seconds: float) -> list[str]:

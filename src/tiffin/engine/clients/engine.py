@@ -13,6 +13,7 @@ from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.container import ClientContainer
 from tiffin.engine.clients.dialect import Dialect
 from tiffin.engine.clients.program import Program
+from tiffin.engine.clients.variables import hidden
 from tiffin.engine.spec import ContainerSpec, State
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
@@ -54,8 +55,9 @@ class ClientEngine:
         if there != spec.layers:
             absent = next((layer for layer in spec.layers if layer not in (there or ())), spec.layers[0])
             raise NotFoundError(f"layer {absent} of {spec.image} is not loaded", "run the image again: it loads it")
-        command = argv.create(self._program.dialect, spec)
-        done = self._program.attempt(command)
+        with hidden(argv.environment(spec), argv.own_label(spec)) as (options, extra):
+            command = argv.create(self._program.dialect, spec, options)
+            done = self._program.attempt(command, extra)
         if done.status:
             raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
         return ClientContainer(self._program, done.out.decode().split()[-1], spec)

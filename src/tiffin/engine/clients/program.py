@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from tiffin.engine.clients.dialect import Dialect, refusal
+from tiffin.engine.spec import Streams
 from tiffin.errors import NotFoundError, TiffinError
 
 
@@ -21,6 +22,16 @@ class Done(msgspec.Struct, frozen=True):
     status: int
     out: bytes
     said: str
+
+
+class Extra(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command has besides: variables of its environment, and descriptors."""
+
+    environment: dict[str, str] = {}
+    descriptors: tuple[int, ...] = ()
+
+
+NOTHING = Extra()
 
 
 class Program:
@@ -38,14 +49,15 @@ class Program:
         """The whole command."""
         return [*self._command, *arguments]
 
-    def attempt(self, arguments: Sequence[str]) -> Done:
+    def attempt(self, arguments: Sequence[str], extra: Extra = NOTHING) -> Done:
         """Run a command to whatever end."""
         with self._found():
             done = subprocess.run(
                 self.argv(arguments),
-                env=self._environment,
+                env=self._environment | extra.environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                pass_fds=extra.descriptors,
                 check=False,
             )
         return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
@@ -87,6 +99,27 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+            )
+        with process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+    @contextlib.contextmanager
+    def speaking(
+        self, arguments: Sequence[str], streams: Streams, *, alone: bool = False, extra: Extra = NOTHING
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command that has these streams; `alone` keeps the keys of a terminal from sending it signals."""
+        with self._found():
+            process = subprocess.Popen(
+                self.argv(arguments),
+                env=self._environment | extra.environment,
+                stdin=subprocess.DEVNULL if streams.stdin is None else streams.stdin,
+                stdout=streams.stdout,
+                stderr=streams.stderr,
+                pass_fds=extra.descriptors,
+                start_new_session=alone,
             )
         with process:
             try:

@@ -9,7 +9,7 @@ import msgspec
 
 from tiffin.engine.refused import refused_mount, refused_name, refused_port, refused_program
 from tiffin.engine.spec import ContainerSpec, Mount, Port
-from tiffin.errors import ConfigError, TiffinError
+from tiffin.errors import ConfigError, DeniedError, NotFoundError, TiffinError
 
 _NAME = re.compile(r"name \S+ is already in use|name is already in use")
 _MOUNT = re.compile(
@@ -49,6 +49,17 @@ def started(spec: ContainerSpec, said: str) -> TiffinError | None:
     if _PROGRAM.search(said):
         return refused_program(spec)
     return made(spec, said)
+
+
+def copied(spec: ContainerSpec, said: str) -> TiffinError | None:
+    """Why files were not copied, where that is the path's fault."""
+    if found := re.search(r'No such container:path: [0-9a-f]+:(\S+)|"(\S+)" could not be found on container', said):
+        path = found[1] or found[2]
+        return NotFoundError(f"{spec.name}:{path}: No such file or directory", "name something that exists")
+    if re.search("marked read-only|Read-only file system", said, re.IGNORECASE):
+        hint = "the image is read-only: mount a folder: `-v ./data:/data:rw`"
+        return DeniedError(f"{spec.name}: Read-only file system", hint)
+    return None
 
 
 def _port(spec: ContainerSpec, number: int, host: str) -> Port:

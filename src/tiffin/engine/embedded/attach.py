@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from tiffin.engine.embedded.audience import MESSAGE
-from tiffin.engine.embedded.relay import copy
-from tiffin.engine.embedded.stage import closed
 from tiffin.engine.keys import Scanner
+from tiffin.engine.relay import copy, unread
 from tiffin.engine.screen import raw, resize, resizing, size
 from tiffin.engine.spec import ContainerSpec, Streams
 
@@ -108,7 +107,7 @@ class Attachment:
 
     def _show(self, source: int, sink: int, stopping: int, tell: int) -> None:
         copy(source, sink, stopping, keep=True, drain=False)
-        if closed(sink):
+        if unread(sink):
             os.write(tell, _UNREAD)
 
     def _feed(self, given: BinaryIO | None, keys: bytes, stopping: int, tell: int) -> None:

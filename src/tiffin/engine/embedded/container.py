@@ -24,6 +24,7 @@ from tiffin.engine.embedded.audience import MESSAGE
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import paper, python
+from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.keys import parse_keys
@@ -184,21 +185,27 @@ class EmbeddedContainer:
             self._lease.close()
             self._lease = None
 
-    def exec(self, command: Command, streams: Streams) -> int:
+    def exec(self, command: Command, streams: Streams | None) -> int:
         """Run a further program in it (see `CanExec`)."""
         exec_.check(self.spec, command)
         with self._process() as (pid, process):
+            if streams is None:
+                return exec_.leave(pid, process, self.spec, command)
             return exec_.run(pid, process, self.spec, command, streams)
 
     def copy_out(self, path: str, target: str) -> None:
         """Copy to this machine (see `CanCopy`)."""
         with self._process() as (_, process):
-            copying.copy_out(process, self.spec.name, path, target)
+            copying.copy_out(process, self._owner(), path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
         with self._process() as (_, process):
-            copying.copy_in(process, self.spec.name, source, path)
+            copying.copy_in(process, self._owner(), source, path)
+
+    def _owner(self) -> copying.Owner:
+        user = Machine.here().become
+        return copying.Owner(name=self.spec.name, become=None if user is None else (user, user))
 
     def usage(self) -> Usage:
         """Add up what its processes use."""

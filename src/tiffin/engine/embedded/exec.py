@@ -7,6 +7,7 @@ terminal by opening it anew, it cannot do.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -18,10 +19,10 @@ from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
 from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
-from tiffin.engine.embedded.relay import copy
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.plan import absolute, checked
-from tiffin.engine.screen import raw, resizing, size
+from tiffin.engine.relay import copy
+from tiffin.engine.screen import USUAL, raw, resizing, size
 from tiffin.engine.spec import Command, ContainerSpec, Streams
 from tiffin.errors import UnsupportedError
 
@@ -55,6 +56,7 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
             "pid": pid,
             "process": process,
             "lifeline": lifeline,
+            "begun": None,
             "terminal": theirs.fileno() if command.tty else None,
             "size": size(streams.stdin, streams.stdout),
         }
@@ -63,6 +65,28 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
         theirs.close()
         pipes.handed_over()
         return _relay(helper, pipes, channel if command.tty else None, streams)
+
+
+def leave(pid: int, process: int, spec: ContainerSpec, command: Command) -> int:
+    """Run a program that is left to itself; return 0 when it has begun, else say why not and return the code."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", 0) as words:
+        plan: join.Plan = {
+            **_decide(spec, command, Machine.here()),
+            "pid": pid,
+            "process": process,
+            "lifeline": None,
+            "begun": writing,
+            "terminal": None,
+            "size": USUAL,
+        }
+        try:
+            _spawn(plan, _Streams(), [process, writing]).wait()
+        finally:
+            os.close(writing)
+        code, said = json.loads(words.readall() or b'[0, ""]')
+    os.write(2, said.encode())
+    return int(code)
 
 
 def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Program:
@@ -78,7 +102,13 @@ def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Pro
     }
 
 
-class _Pipes:
+class _Streams:
+    """What a program has as standard streams; nothing is read here, and nobody hears it."""
+
+    stdin = stdout = stderr = subprocess.DEVNULL
+
+
+class _Pipes(_Streams):
     """Three pipes to a program: our ends, and its own until they are handed over."""
 
     def __init__(self, opened: contextlib.ExitStack, owner: int | None) -> None:
@@ -97,14 +127,14 @@ class _Pipes:
             os.close(self.theirs.pop())
 
 
-def _spawn(plan: join.Plan, pipes: _Pipes, handed: list[int]) -> subprocess.Popen[bytes]:
+def _spawn(plan: join.Plan, streams: _Streams, handed: list[int]) -> subprocess.Popen[bytes]:
     """Start the process that joins; what it is told is where no other user of the machine reads it."""
     with paper(plan) as descriptor:
         return subprocess.Popen(
             [*python("join"), str(descriptor)],
-            stdin=pipes.stdin,
-            stdout=pipes.stdout,
-            stderr=pipes.stderr,
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
             cwd="/",
             env={},
             pass_fds=(*handed, descriptor),

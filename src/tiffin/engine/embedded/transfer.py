@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         """What `copying` says; `process` is a descriptor of /proc/PID, `source` empty where files are only read."""
 
         process: int
-        become: int | None
+        become: tuple[int, int] | None
         path: str
         source: str
 
@@ -30,7 +30,7 @@ def main() -> None:
     with open(int(sys.argv[1]), "rb") as paper:  # noqa: PTH123 - a descriptor
         plan: Plan = json.load(paper)
     root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=plan["process"])
-    stage.become(plan["become"])
+    stage.become(*(plan["become"] or (None,)))
     os.umask(0)
     try:
         if plan["source"]:

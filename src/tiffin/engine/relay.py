@@ -31,9 +31,21 @@ def _pass(source: int, sink: int) -> bool:
     """Pass one piece on; say whether there may be more."""
     try:
         data = os.read(source, _CHUNK)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(sink, view) :]
+        write_all(sink, data)
     except OSError:  # the sink's reader is gone, or the terminal's other end
         return False
     return bool(data)
+
+
+def write_all(sink: int, data: bytes) -> None:
+    """Write all of it."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sink, view) :]
+
+
+def unread(sink: int) -> bool:
+    """Say whether nobody is left to read what is written there."""
+    poll = select.poll()
+    poll.register(sink, 0)
+    return bool(poll.poll(0))
