@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import msgspec
 
@@ -266,6 +266,14 @@ class CanCopy(Protocol):
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from a path of this machine to one in the container."""
+        ...
+
+    def tar_out(self, path: str, out: BinaryIO) -> None:
+        """Write what is at a path in the container as a tar, under its last name; what is in it, for `folder/.`."""
+        ...
+
+    def tar_in(self, stream: BinaryIO, path: str) -> None:
+        """Take in a tar, packed or not, into a folder that is in the container."""
         ...
 
 

@@ -25,7 +25,7 @@ def image_name(digest: Digest) -> str:
     return f"{REPOSITORY}:{digest.hex[:_SHOWN]}"
 
 
-def create(dialect: Dialect, spec: ContainerSpec, hidden: Sequence[str]) -> list[str]:
+def create(dialect: Dialect, spec: ContainerSpec, hidden: Sequence[str] = ()) -> list[str]:
     """Make a container and print its ID; `hidden` are the options that say its environment and what it was made of."""
     return [
         *("create", "--pull", "never", "--name", spec.name),

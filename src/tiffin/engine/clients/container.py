@@ -6,6 +6,8 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from shutil import copyfileobj
+from typing import BinaryIO
 
 from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.attach import Speaker
@@ -140,6 +142,22 @@ class ClientContainer:
                 self._copy([source, f"{self.id}:{path}"])
             else:
                 copying.copy_in(process, self._owner(), source, path)
+
+    def tar_out(self, path: str, out: BinaryIO) -> None:
+        """Write a tar of what it has (see `CanCopy`)."""
+        with self._process() as process:
+            if process is None:
+                self._program.drain(argv.copy([f"{self.id}:{path}", "-"]), lambda stream: copyfileobj(stream, out))
+            else:
+                copying.tar_out(process, self._owner(), path, out)
+
+    def tar_in(self, stream: BinaryIO, path: str) -> None:
+        """Take a tar in (see `CanCopy`)."""
+        with self._process() as process:
+            if process is None:
+                self._program.feed(argv.copy(["-", f"{self.id}:{path}"]), lambda out: copyfileobj(stream, out))
+            else:
+                copying.tar_in(process, self._owner(), stream, path)
 
     def _owner(self) -> copying.Owner:
         return copying.Owner(name=self.spec.name, become=self.spec.user if os.geteuid() == 0 else None)

@@ -88,6 +88,23 @@ class Program:
             if process.returncode:
                 raise self.refusal(arguments, process.returncode, words.read().decode(errors="replace"))
 
+    def drain(self, arguments: Sequence[str], read: Callable[[BinaryIO], None]) -> None:
+        """Run a command whose output `read` reads."""
+        with tempfile.TemporaryFile() as words:
+            with self._found():
+                process = subprocess.Popen(
+                    self.argv(arguments),
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=words,
+                )
+            with process:
+                read(cast("BinaryIO", process.stdout))
+            words.seek(0)
+            if process.returncode:
+                raise self.refusal(arguments, process.returncode, words.read().decode(errors="replace"))
+
     @contextlib.contextmanager
     def reading(self, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command whose output is read while it runs; it ends with the block."""

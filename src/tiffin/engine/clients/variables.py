@@ -43,5 +43,9 @@ def _written(lines: Sequence[str]) -> Iterator[int]:
 
 def _is_line(name: str, value: str) -> bool:
     """Whether both programs read it from a file as it is."""
-    one = not any(sign in name + value for sign in "\n\r\0")
-    return one and name == name.strip() and not name.startswith("#") and len(f"{name}={value}".encode()) <= _LONGEST
+    line = f"{name}={value}"
+    if any(sign in line for sign in "\n\r\0") or name != name.strip() or name.startswith("#"):
+        return False
+    with contextlib.suppress(UnicodeEncodeError):
+        return len(line.encode()) <= _LONGEST
+    return False

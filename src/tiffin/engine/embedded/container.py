@@ -203,6 +203,16 @@ class EmbeddedContainer:
         with self._process() as (_, process):
             copying.copy_in(process, self._owner(), source, path)
 
+    def tar_out(self, path: str, out: BinaryIO) -> None:
+        """Write a tar of what it has (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.tar_out(process, self._owner(), path, out)
+
+    def tar_in(self, stream: BinaryIO, path: str) -> None:
+        """Take a tar in (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.tar_in(process, self._owner(), stream, path)
+
     def _owner(self) -> copying.Owner:
         user = Machine.here().become
         return copying.Owner(name=self.spec.name, become=None if user is None else (user, user))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -45,13 +46,25 @@ def copy_in(process: int, owner: Owner, source: str, path: str) -> None:
     _transfer(process, owner, path, source, lambda stream: tree.send(_open_folder, source, stream))
 
 
+def tar_out(process: int, owner: Owner, path: str, out: BinaryIO) -> None:
+    """Write what a container has as a tar."""
+    _transfer(process, owner, path, "", lambda stream: shutil.copyfileobj(stream, out), tar=True)
+
+
+def tar_in(process: int, owner: Owner, stream: BinaryIO, path: str) -> None:
+    """Take a tar into a container."""
+    _transfer(process, owner, path, "-", lambda out: shutil.copyfileobj(stream, out), tar=True)
+
+
 def _open_folder(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _transfer(process: int, owner: Owner, path: str, source: str, work: Callable[[BinaryIO], None]) -> None:
+def _transfer(
+    process: int, owner: Owner, path: str, source: str, work: Callable[[BinaryIO], None], *, tar: bool = False
+) -> None:
     """Do our end of the copy while a process does the other; what that one refuses is the reason of both."""
-    plan: transfer.Plan = {"process": process, "become": owner.become, "path": path, "source": source}
+    plan: transfer.Plan = {"process": process, "become": owner.become, "path": path, "source": source, "tar": tar}
     with tempfile.TemporaryFile() as words:
         helper = _spawn(plan, words, inward=bool(source))
         ours: tuple[str, str, str] | None = None
