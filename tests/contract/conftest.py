@@ -68,10 +68,10 @@ def bench(request: pytest.FixtureRequest) -> Bench:
     return found
 
 
-@pytest.fixture(params=["memory", "embedded"])
-def able(request: pytest.FixtureRequest) -> Bench:
+@pytest.fixture
+def able(bench: Bench) -> Bench:
     """An engine that can do more with a container than run it."""
-    return MemoryBench() if request.param == "memory" else request.getfixturevalue("embedded")
+    return bench
 
 
 def _need_root() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from tiffin.api.containers import engine_of
 from tiffin.engine.spec import CanCopy
@@ -12,7 +13,10 @@ _IN_CONTAINER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]*):(.+)", re.DOTALL)
 
 
 def copy(source: str, target: str) -> None:
-    """Copy between this machine and a container; one of the two is `NAME:PATH`, as in docker."""
+    """Copy between this machine and a container; one of the two is `NAME:PATH`, as in docker.
+
+    The other may be `-`: a tar on standard input or output.
+    """
     here, there = (_IN_CONTAINER.fullmatch(text) for text in (source, target))
     if bool(here) == bool(there):
         where = "both" if here else "neither"
@@ -22,10 +26,21 @@ def copy(source: str, target: str) -> None:
             f"{where} {source!r} {joint} {target!r} {verb}",
             "write it as `tiffin cp one:/path ./here` or `tiffin cp ./here one:/path`",
         )
-    if here:
+    if here and target == "-":
+        _tar_out(_container(here[1]), here[2])
+    elif here:
         _container(here[1]).copy_out(here[2], target)
+    elif there and source == "-":
+        _container(there[1]).tar_in(sys.stdin.buffer, there[2])
     elif there:
         _container(there[1]).copy_in(source, there[2])
+
+
+def _tar_out(container: CanCopy, path: str) -> None:
+    if sys.stdout.isatty():
+        raise ConfigError("a tar is nothing for a terminal", "put it into a file, `> here.tar`, or a pipe")
+    container.tar_out(path, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
 
 
 def _container(name: str) -> CanCopy:

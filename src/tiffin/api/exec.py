@@ -13,18 +13,21 @@ from tiffin.errors import ConfigError, UnsupportedError
 STANDARD = Streams(stdin=0, stdout=1, stderr=2)
 
 
-def execute(name: str, command: Command, *, interactive: bool) -> int:
+def execute(name: str, command: Command, *, interactive: bool, detach: bool = False) -> int:
     """Run a program in a container with this process's standard streams, and return its exit code.
 
-    Input is passed on only if `interactive`. Raises ConfigError for a terminal where there is none.
+    Input is passed on only if `interactive`; a program to `detach` from has no streams, and 0 says that it was begun.
+    Raises ConfigError for a terminal where there is none.
     """
+    if detach and (interactive or command.tty):
+        raise ConfigError("a program that is left to itself has neither input nor a terminal", "leave `-d` out")
     if command.tty and interactive and not os.isatty(0):
         raise ConfigError("standard input is no terminal", "leave `-t` out: `tiffin exec -i …`")
     container = engine_of().find(name)
     if not isinstance(container, CanExec):
         raise UnsupportedError(f"{name} is of an engine that runs no further programs", "run another container")
     streams = STANDARD if interactive else Streams(stdout=1, stderr=2)
-    return container.exec(command, streams)
+    return container.exec(command, None if detach else streams)
 
 
 def variables(texts: Sequence[str]) -> dict[str, str]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
@@ -40,7 +37,13 @@ def plan_text(options: Options) -> str:
 
 def run_detached(options: Options) -> str:
     """Start a container that goes on, and return its URL, or its name where it has none, once it is ready."""
-    container = _start(options, attached=False)
+    container = _create(options, stays=False)
+    try:
+        container.start()
+    except BaseException:
+        with contextlib.suppress(NotFoundError):  # `--rm`
+            container.remove(force=True)
+        raise
     try:
         return wait_ready(container)
     except NotFoundError:
@@ -51,17 +54,24 @@ def run_detached(options: Options) -> str:
     return container.spec.name
 
 
-def run_attached(options: Options, *, ready: Callable[[str], None]) -> int:
-    """Run a container until it ends and return its exit status; it ends with this process."""
-    container = _start(options, attached=True)
-    with _stopping_on_signals(container):
-        threading.Thread(target=_tell, args=(container, ready), daemon=True).start()
-        for line in container.logs(follow=True):
-            print(line.text, file=sys.stderr if line.stream == "stderr" else sys.stdout, flush=True)
-        status = container.wait()
-    if options.run.remove:
+def run_attached(options: Options, *, detach_keys: str, ready: Callable[[str], None]) -> int:
+    """Run a container until it ends and return its exit status; it ends with this process, unless the keys leave it.
+
+    `ready` hears where it answers, once it does; one that has a terminal speaks for itself.
+    """
+    from tiffin.api.attach import check, foreground
+
+    check(stdin=options.run.stdin, tty=options.run.tty, detach_keys=detach_keys)
+    container = _create(options, stays=True)
+
+    def started() -> None:
+        if container.spec.ports and not container.spec.tty:
+            threading.Thread(target=_tell, args=(container, ready), daemon=True).start()
+
+    status = foreground(container, detach_keys, started=started)
+    if options.run.remove and status is not None:
         container.remove()
-    return status
+    return status or 0
 
 
 def start(names: Sequence[str]) -> None:
@@ -95,23 +105,17 @@ def wait_ready(container: Container) -> str:
     return url(port)
 
 
-def _start(options: Options, *, attached: bool) -> Container:
+def _create(options: Options, *, stays: bool) -> Container:
+    """Make the container; who stays to its end removes it then."""
     home = Home.of()
     engine = engine_of(home)
     name, image = _image(options.what, home)
     spec = container_spec(name, image, _run_options(options, name, image, engine))
-    if attached:  # whoever stays to its end removes it then
+    if stays:
         spec = msgspec.structs.replace(spec, remove=False)
     with step("load", name):
         engine.load(home.store, image)
-    container = engine.create(spec)
-    try:
-        container.start(attached=attached)
-    except BaseException:
-        with contextlib.suppress(NotFoundError):  # `--rm`
-            container.remove(force=True)
-        raise
-    return container
+    return engine.create(spec)
 
 
 def _image(what: str, home: Home) -> tuple[str, Image]:
@@ -182,18 +186,3 @@ def _tell(container: Container, ready: Callable[[str], None]) -> None:
     with contextlib.suppress(TiffinError):
         if (address := wait_ready(container)) != container.spec.name:
             ready(address)
-
-
-@contextlib.contextmanager
-def _stopping_on_signals(container: Container) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the container, and leave again by its end."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        threading.Thread(target=container.stop).start()
-
-    old = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

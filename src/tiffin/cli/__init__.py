@@ -14,6 +14,7 @@ from tiffin.cli.render import progress
 from tiffin.errors import DeniedError, NotFoundError, TiffinError
 
 COMMANDS = {
+    "attach": "be a container's terminal, or read what it writes",
     "build": "make the image of a project",
     "copy": "bring an image from any place to any other",
     "cp": "copy files into a container or out of it",

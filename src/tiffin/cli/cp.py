@@ -14,7 +14,8 @@ from tiffin.cli.engine import engine_option
 def command(source: str, target: str) -> None:
     """Copy SOURCE to TARGET, one of which is in a container that runs: `NAME:PATH`.
 
-    Into TARGET where that is a folder, else under that very name; `FOLDER/.` means what is in the folder.
+    Into TARGET where that is a folder, else under that very name; `FOLDER/.` means what is in the folder. `-` is a tar
+    on standard input or output.
     """
     from tiffin.api.cp import copy
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from tiffin.cli.attach import detach_keys_option
 from tiffin.cli.engine import engine_option
+from tiffin.cli.program import WithProgram
 
 
-@click.command("run")
+@click.command("run", cls=WithProgram)
 @click.argument("what", default=".")
 @click.option("-d", "--detach", is_flag=True, help="Return when the container is ready; it goes on.")
 @click.option("-i", "--interactive", is_flag=True, help="Pass standard input on.")
@@ -39,17 +41,21 @@ from tiffin.cli.engine import engine_option
     "--stop-timeout", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds to stop in."
 )
 @click.option("--plan", is_flag=True, help="Print what would run as JSON and start nothing.")
-@click.argument("args", nargs=-1)
+@detach_keys_option
+@click.argument("program", nargs=-1, metavar="[PROGRAM [ARGS]...]")
 @engine_option
-def command(what: str, *, detach: bool, plan: bool, **typed: Any) -> None:
-    """Run WHAT, a project's folder (which is built first) or an image, and print its URL when it is ready."""
+def command(what: str, program: tuple[str, ...], *, detach: bool, plan: bool, detach_keys: str, **typed: Any) -> None:
+    """Run WHAT, a project's folder (which is built first) or an image, and print its URL when it is ready.
+
+    Options may follow WHAT; all from PROGRAM on is the program's.
+    """
     from tiffin.api.options import options
     from tiffin.api.run import plan_text, run_attached, run_detached
 
-    wanted = options(what, **typed)
+    wanted = options(what, args=program, **typed)
     if plan:
         click.echo(plan_text(wanted))
     elif detach:
         click.echo(run_detached(wanted))
     else:
-        sys.exit(run_attached(wanted, ready=click.echo))
+        sys.exit(run_attached(wanted, detach_keys=detach_keys, ready=click.echo))

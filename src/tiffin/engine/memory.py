@@ -167,16 +167,20 @@ class MemoryContainer:
                 raise was_not_started(self.spec.name)
             return self._state.exit_code
 
-    def exec(self, command: Command, streams: Streams) -> int:
-        """Run another of the engine's programs, writing to these descriptors."""
+    def exec(self, command: Command, streams: Streams | None) -> int:
+        """Run another of the engine's programs, writing to these descriptors, or left to itself in a thread."""
         if self._process is None:
             raise does_not_run(self.spec.name)
-        descriptors = {"stdout": streams.stdout, "stderr": streams.stderr}
         program = self._engine.program(command.argv[0])
         if program is None:
-            os.write(streams.stderr, f"{command.argv[0]}: not found\n".encode())
+            os.write(streams.stderr if streams else 2, f"{command.argv[0]}: not found\n".encode())
             return NOT_FOUND
         spec = msgspec.structs.replace(self.spec, argv=command.argv, env=self.spec.env | command.env)
+        if streams is None:
+            unheard = Process(spec, lambda _stream, _text: None)
+            threading.Thread(target=program, args=(unheard,), daemon=True).start()
+            return 0
+        descriptors = {"stdout": streams.stdout, "stderr": streams.stderr}
         return program(Process(spec, lambda stream, text: _print(descriptors[stream], text)))
 
     def usage(self) -> Usage:

@@ -5,9 +5,9 @@ Abilities beyond these (exec, copy, attach, checkpoint) are Protocols of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, runtime_checkable
 
 import msgspec
 
@@ -20,8 +20,8 @@ STOP_SECONDS = 10.0
 KILLED = 137
 """The exit code of a container that died of SIGKILL: 128 + 9, as a shell says it."""
 
-NOT_FOUND = 127
-"""The exit code of a program that is not there, as a shell says it."""
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+"""The exit codes of a program that is not there, and of one that cannot be run, as a shell says it."""
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,11 +226,33 @@ class Streams(msgspec.Struct, frozen=True, kw_only=True):
 class CanExec(Protocol):
     """A container in which further programs can be run."""
 
-    def exec(self, command: Command, streams: Streams) -> int:
+    def exec(self, command: Command, streams: Streams | None) -> int:
         """Run a program in it, confined as it is, and return its exit code; it ends with this process.
 
-        The code is 127 for a program that is not there, 126 for one that cannot be run, 128 + N for one that signal N
-        ended. Raises ConflictError for a container that does not run.
+        Without streams it is left to itself, unheard, and ends with the container; 0 says that it was begun. The code
+        is 127 for a program that is not there, 126 for one that cannot be run, 128 + N for one that signal N ended.
+        Raises ConflictError for a container that does not run.
+        """
+        ...
+
+
+@runtime_checkable
+class CanAttach(Protocol):
+    """A container whose program can be spoken with: its input and terminal where it has them, all that it writes.
+
+    Bytes go through as they are. A terminal among the streams is raw meanwhile if the container has one, which has its
+    size, and is restored afterwards. Several may be attached at once. `detach_keys` (see `keys`) leave a container that
+    has a terminal; then the answer is None, else the exit code. Raises BrokenPipeError when nobody reads the streams.
+    """
+
+    def attach(self, streams: Streams, detach_keys: str) -> int | None:
+        """Attach to a container that runs, until it ends; raises ConflictError for one that does not run."""
+        ...
+
+    def run(self, streams: Streams, detach_keys: str, started: Callable[[], None]) -> int | None:
+        """Start it, attached as `start` says, and miss nothing that it writes; `started` is called when it runs.
+
+        Its input ends when that of the streams does. One that was left by the keys goes on by itself.
         """
         ...
 
@@ -249,6 +271,14 @@ class CanCopy(Protocol):
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from a path of this machine to one in the container."""
+        ...
+
+    def tar_out(self, path: str, out: BinaryIO) -> None:
+        """Write what is at a path in the container as a tar, under its last name; what is in it, for `folder/.`."""
+        ...
+
+    def tar_in(self, stream: BinaryIO, path: str) -> None:
+        """Take in a tar, packed or not, into a folder that is in the container."""
         ...
 
 

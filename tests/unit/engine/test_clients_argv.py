@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from tiffin.engine.clients import argv
 from tiffin.engine.clients.dialect import DIALECTS, DOCKER, PODMAN, Dialect
-from tiffin.engine.clients.papers import Papers
 from tiffin.engine.spec import ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import decode
@@ -28,8 +27,8 @@ create --pull never --name iris_1 --memory 67108864 --memory-swap 67108864 --cpu
 --read-only --tmpfs /tmp:rw,exec,mode=1777 --tmpfs /dev/shm:rw,exec,mode=1777 --tmpfs /run:rw,exec,mode=1777
 --hostname iris-1 --publish 127.0.0.1::8080/tcp --publish '[::1]:9000:8082/tcp'
 --mount type=bind,source=/a,target=/data,readonly --mount 'type=bind,"source=/b,c",target=/out'
---env-file /dev/fd/7 --env LINES
---workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit --label-file /dev/fd/8
+--hidden
+--workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit
 --entrypoint /bin/x localhost/tiffin:e3b0c44298fc -a 'b c'
 """,
     "podman": """
@@ -39,8 +38,8 @@ create --pull never --name iris_1 --memory 67108864 --memory-swap 67108864 --cpu
 --tmpfs /dev/shm:rw,exec,mode=1777,notmpcopyup --tmpfs /run:rw,exec,mode=1777,notmpcopyup
 --hostname iris-1 --publish 127.0.0.1::8080/tcp --publish '[::1]:9000:8082/tcp'
 --mount type=bind,source=/a,target=/data,readonly --mount 'type=bind,"source=/b,c",target=/out'
---env-file /dev/fd/7 --env LINES
---workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit --label-file /dev/fd/8
+--hidden
+--workdir /app --stop-signal SIGTERM --stop-timeout 3 --label team=fruit
 --entrypoint /bin/x localhost/tiffin:e3b0c44298fc -a 'b c'
 """,
 }
@@ -63,44 +62,43 @@ WHOLE = spec(
     limits=Limits(memory=64 << 20, cpus=1.5, processes=20),
     restart=Restart(policy=RestartPolicy.ON_FAILURE, tries=3),
 )
-TOLD = Papers(variables="/dev/fd/7", labels="/dev/fd/8")
 
 
 @pytest.mark.parametrize("name", sorted(DIALECTS))
 def test_a_whole_container(name: str) -> None:
-    assert argv.create(DIALECTS[name], WHOLE, TOLD, ["LINES"]) == shlex.split(GOLDEN[name])
+    assert argv.create(DIALECTS[name], WHOLE, ["--hidden"]) == shlex.split(GOLDEN[name])
 
 
 def test_a_container_is_known_again_by_labels_that_its_programs_can_read() -> None:
-    name, _, text = argv.label_lines(WHOLE).rstrip("\n").partition("=")
+    name, _, text = argv.label_lines(WHOLE)[0].partition("=")
     assert name == argv.LABEL
     assert decode(ContainerSpec, text.encode(), "label") == WHOLE
-    long = spec(env={"A": "é" * 40_000})
-    lines = argv.label_lines(long).splitlines()
-    assert all(len(line.encode()) < 1 << 16 for line in lines)
+    long = spec(env={"A": "é\n" * 40_000})
+    lines = argv.label_lines(long)
+    assert all(len(line.encode()) < 1 << 16 and "\n" not in line for line in lines)
     assert [line.partition("=")[0] for line in lines[:2]] == [argv.LABEL, f"{argv.LABEL}.1"]
     assert decode(ContainerSpec, "".join(line.partition("=")[2] for line in lines).encode(), "label") == long
 
 
 def test_what_is_removed_at_its_end_says_so_and_what_has_no_limit_says_none() -> None:
-    plain = argv.create(DOCKER, spec(), TOLD)
+    plain = argv.create(DOCKER, spec())
     assert not {"--rm", "--memory", "--memory-swap", "--cpus", "--pids-limit", "--restart"} & {*plain}
-    assert "--rm" in argv.create(DOCKER, spec(remove=True), TOLD)
+    assert "--rm" in argv.create(DOCKER, spec(remove=True))
 
 
 @pytest.mark.parametrize("dialect", [DOCKER, PODMAN])
 def test_there_is_no_network_unless_it_is_asked_for(dialect: Dialect) -> None:
-    alone = argv.create(dialect, spec(), TOLD)
+    alone = argv.create(dialect, spec())
     assert alone[alone.index("--network") + 1] == "none"
     assert alone[alone.index("--add-host") + 1] == "iris-1:127.0.0.1"
-    shared = argv.create(dialect, spec(network=Network.HOST), TOLD)
+    shared = argv.create(dialect, spec(network=Network.HOST))
     assert shared[shared.index("--network") + 1] == "host"
     assert "--hostname" not in shared
-    assert "--network" not in argv.create(dialect, spec(ports=(Port(container_port=80),)), TOLD)
+    assert "--network" not in argv.create(dialect, spec(ports=(Port(container_port=80),)))
 
 
 def test_a_root_that_may_be_written_is_asked_for_by_leaving_one_word_out() -> None:
-    closed, opened = (argv.create(DOCKER, spec(read_only=value), TOLD) for value in (True, False))
+    closed, opened = (argv.create(DOCKER, spec(read_only=value)) for value in (True, False))
     assert [word for word in closed if word not in opened] == ["--read-only"]
 
 

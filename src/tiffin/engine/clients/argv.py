@@ -8,9 +8,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from tiffin.engine.clients.dialect import Dialect
-from tiffin.engine.clients.papers import Papers
 from tiffin.engine.plan import hostname
-from tiffin.engine.spec import ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
+from tiffin.engine.spec import Command, ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 
@@ -29,37 +28,35 @@ def image_name(digest: Digest) -> str:
     return f"{REPOSITORY}:{digest.hex[:_SHOWN]}"
 
 
-def create(
-    dialect: Dialect, spec: ContainerSpec, told: Papers, named: Iterable[str] = (), secrets: Sequence[str] = ()
-) -> list[str]:
+def create(dialect: Dialect, spec: ContainerSpec, hidden: Sequence[str] = (), secrets: Sequence[str] = ()) -> list[str]:
     """Make a container and print its ID.
 
-    Its environment is in a file, but for the variables that are `named`; `secrets` are options that hand them in.
+    `hidden` are the options that say its environment and what it was made of; `secrets` are those that hand them in.
     """
     return [
         *("create", "--pull", "never", "--name", spec.name),
         *(["--rm"] if spec.remove else []),
         *_limits(spec.limits),
         *_restart(spec.restart),
+        *(["--interactive"] if spec.stdin else []),
+        *(["--tty"] if spec.tty else []),
         *_isolation(dialect, spec),
         *_network(spec),
         *mounts(spec.mounts),
         *secrets,
-        *("--env-file", told.variables),
-        *_flat(("--env", name) for name in named),
+        *hidden,
         *("--workdir", spec.cwd),
         *("--stop-signal", spec.stop_signal, "--stop-timeout", str(whole(spec.stop_seconds))),
         *_flat(("--label", f"{name}={value}") for name, value in spec.labels.items()),
-        *("--label-file", told.labels),
         *("--entrypoint", spec.argv[0], image_name(spec.digest), *spec.argv[1:]),
     ]
 
 
-def label_lines(spec: ContainerSpec) -> str:
+def label_lines(spec: ContainerSpec) -> list[str]:
     """What a container is known again by: JSON, in as many labels as it takes lines (see `seen`)."""
     text = encode(spec).decode()
     parts = [text[at : at + _LONGEST] for at in range(0, len(text), _LONGEST)]
-    return "".join(f"{LABEL}{f'.{number}' if number else ''}={part}\n" for number, part in enumerate(parts))
+    return [f"{LABEL}{f'.{number}' if number else ''}={part}" for number, part in enumerate(parts)]
 
 
 def mounts(wanted: Iterable[Mount]) -> list[str]:
@@ -134,6 +131,34 @@ def _restart(restart: Restart) -> list[str]:
 def start(identity: str) -> list[str]:
     """Start a container."""
     return ["start", identity]
+
+
+def run(spec: ContainerSpec, identity: str, keys: str) -> list[str]:
+    """Start a container with this process's streams."""
+    stdin = ["--interactive"] if spec.stdin else []
+    return ["start", "--attach", *stdin, "--detach-keys", keys, identity]
+
+
+def attach(spec: ContainerSpec, identity: str, keys: str) -> list[str]:
+    """Attach to a container that runs."""
+    stdin = [] if spec.stdin else ["--no-stdin"]
+    return ["attach", "--sig-proxy=false", *stdin, "--detach-keys", keys, identity]
+
+
+def execute(identity: str, command: Command, variables: Iterable[str], *, stdin: bool, detach: bool) -> list[str]:
+    """Run a further program; `variables` are options that say them."""
+    flags = {"--interactive": stdin, "--tty": command.tty, "--detach": detach}
+    return [
+        *("exec", *(flag for flag, is_wanted in flags.items() if is_wanted), *variables),
+        *(("--workdir", command.cwd) if command.cwd else ()),
+        *(("--user", command.user) if command.user else ()),
+        *(identity, *command.argv),
+    ]
+
+
+def copy(paths: Sequence[str]) -> list[str]:
+    """Copy from the first of two paths to the second; one is in a container, `ID:PATH`."""
+    return ["cp", *paths]
 
 
 def stop(identity: str, seconds: float) -> list[str]:

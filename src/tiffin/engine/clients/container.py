@@ -5,15 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copyfileobj
+from typing import BinaryIO
 
 from tiffin.engine.clients import argv, refusals, secrets, seen
+from tiffin.engine.clients.attach import Speaker
+from tiffin.engine.clients.execute import execute, leave
 from tiffin.engine.clients.follow import Reader, by_time, without
+from tiffin.engine.clients.local import process_of
 from tiffin.engine.clients.program import Program
+from tiffin.engine.embedded import copying
+from tiffin.engine.embedded.usage import usage_of
+from tiffin.engine.keys import parse_keys
+from tiffin.engine.plan import absolute, checked
 from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
-from tiffin.engine.spec import ContainerSpec, LogLine, RestartPolicy, State, Status
-from tiffin.errors import NotFoundError
+from tiffin.engine.spec import Command, ContainerSpec, LogLine, RestartPolicy, State, Status, Streams, Usage
+from tiffin.errors import NotFoundError, UnsupportedError
 
 
 class ClientContainer:
@@ -58,8 +67,7 @@ class ClientContainer:
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Send its program a signal, by name; of SIGKILL it has ended when this returns."""
-        if self.state().status is not Status.RUNNING:
-            raise does_not_run(self.spec.name)
+        self._check_running()
         command = argv.kill(self.id, signal)
         done = self._program.attempt(command)
         if done.status and self.spec.restart.policy is RestartPolicy.NO:
@@ -75,12 +83,118 @@ class ClientContainer:
         status = int(self._program.ask(argv.wait(self.id)))
         while self._goes_on():
             status = int(self._program.ask(argv.wait(self.id)))
+        self._release()
+        return status
+
+    def _release(self) -> None:
+        """Let the process that would stop it go."""
         if self._lease >= 0:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._lease, b"ended\n")
             os.close(self._lease)
             self._lease = -1
-        return status
+
+    def run(self, streams: Streams, detach_keys: str, started: Callable[[], None]) -> int | None:
+        """Start it with these streams (see `CanAttach.run`)."""
+        parse_keys(detach_keys)
+        before = self.state()
+        if before.status is Status.RUNNING:
+            raise runs_already(self.spec.name)
+        self._watch()
+        try:
+            Speaker(self._program, self.id, self.spec, streams).run(
+                detach_keys, lambda: self.state().started != before.started, started
+            )
+            return self._outcome()
+        finally:
+            if self.state().status is not Status.RUNNING:
+                self._release()
+
+    def attach(self, streams: Streams, detach_keys: str) -> int | None:
+        """Attach to it (see `CanAttach`)."""
+        parse_keys(detach_keys)
+        self._check_running()
+        Speaker(self._program, self.id, self.spec, streams).attach(detach_keys)
+        return self._outcome()
+
+    def _outcome(self) -> int | None:
+        """How it ended, or that it was left and goes on."""
+        if self.state().status is Status.RUNNING:
+            self._release()
+            return None
+        return self.wait()
+
+    def exec(self, command: Command, streams: Streams | None) -> int:
+        """Run a further program in it (see `CanExec`)."""
+        checked(command.env)
+        if command.cwd:
+            absolute("working directory", command.cwd)
+        self._check_running()
+        return execute(self._program, self.id, command, streams) if streams else leave(self._program, self.id, command)
+
+    def usage(self) -> Usage:
+        """Add up what its processes use (see `CanMeasure`); raises UnsupportedError where they are not here."""
+        with self._process() as process:
+            if process is None:
+                name = self._program.dialect.name
+                raise UnsupportedError(
+                    f"{self.spec.name} is not on this machine, or not yours to look at",
+                    f"`{name} stats {self.spec.name}` asks {name} itself",
+                )
+            return usage_of(process)
+
+    def copy_out(self, path: str, target: str) -> None:
+        """Copy to this machine (see `CanCopy`)."""
+        with self._process() as process:
+            if process is None:
+                self._copy([f"{self.id}:{path}", target])
+            else:
+                copying.copy_out(process, self._owner(), path, target)
+
+    def copy_in(self, source: str, path: str) -> None:
+        """Copy from this machine (see `CanCopy`)."""
+        with self._process() as process:
+            if process is None:
+                self._copy([source, f"{self.id}:{path}"])
+            else:
+                copying.copy_in(process, self._owner(), source, path)
+
+    def tar_out(self, path: str, out: BinaryIO) -> None:
+        """Write a tar of what it has (see `CanCopy`)."""
+        with self._process() as process:
+            if process is None:
+                self._program.drain(argv.copy([f"{self.id}:{path}", "-"]), lambda stream: copyfileobj(stream, out))
+            else:
+                copying.tar_out(process, self._owner(), path, out)
+
+    def tar_in(self, stream: BinaryIO, path: str) -> None:
+        """Take a tar in (see `CanCopy`)."""
+        with self._process() as process:
+            if process is None:
+                self._program.feed(argv.copy(["-", f"{self.id}:{path}"]), lambda out: copyfileobj(stream, out))
+            else:
+                copying.tar_in(process, self._owner(), stream, path)
+
+    def _owner(self) -> copying.Owner:
+        return copying.Owner(name=self.spec.name, become=self.spec.user if os.geteuid() == 0 else None)
+
+    def _copy(self, paths: list[str]) -> None:
+        """Have the program copy, where we cannot see the container's files ourselves."""
+        done = self._program.attempt(argv.copy(paths))
+        if done.status:
+            raise refusals.copied(self.spec, done.said) or self._program.refusal(["cp"], done.status, done.said)
+
+    @contextlib.contextmanager
+    def _process(self) -> Iterator[int | None]:
+        state = self.state()
+        if state.status is not Status.RUNNING:
+            raise does_not_run(self.spec.name)
+        with process_of(self.id, state.pid) as process:
+            yield process
+
+    def _check_running(self) -> None:
+        if self.state().status is not Status.RUNNING:
+            raise does_not_run(self.spec.name)
 
     def _goes_on(self) -> bool:
         """Whether an end was not the last: these programs may also tell of one that a restart follows."""

@@ -13,8 +13,8 @@ import msgspec
 from tiffin.engine.clients import argv, refusals, secrets, seen
 from tiffin.engine.clients.container import ClientContainer
 from tiffin.engine.clients.dialect import Dialect
-from tiffin.engine.clients.papers import handed_over, variables
 from tiffin.engine.clients.program import Program
+from tiffin.engine.clients.variables import hidden
 from tiffin.engine.spec import ContainerSpec, State
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
@@ -68,13 +68,12 @@ class ClientEngine:
         if there != spec.layers:
             absent = next((layer for layer in spec.layers if layer not in (there or ())), spec.layers[0])
             raise NotFoundError(f"layer {absent} of {spec.image} is not loaded", "run the image again: it loads it")
-        told = variables(argv.environment(spec), self._program.environment)
         with (
-            secrets.handed_in(self._program, self._copies, spec) as options,
-            handed_over(told.lines, argv.label_lines(spec)) as papers,
+            secrets.handed_in(self._program, self._copies, spec) as handed,
+            hidden(argv.environment(spec), argv.label_lines(spec), self._program.environment) as (options, extra),
         ):
-            command = argv.create(self._program.dialect, spec, papers, told.named, options)
-            done = self._program.attempt(command, told.named, papers.descriptors)
+            command = argv.create(self._program.dialect, spec, options, handed)
+            done = self._program.attempt(command, extra)
             if done.status:
                 raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
         made = ClientContainer(self._program, done.out.decode().split()[-1], spec, self._copies)

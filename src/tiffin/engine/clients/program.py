@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 import msgspec
 
 from tiffin.engine.clients.dialect import Dialect, refusal
+from tiffin.engine.spec import Streams
 from tiffin.errors import NotFoundError, TiffinError
 
 
@@ -21,6 +22,16 @@ class Done(msgspec.Struct, frozen=True):
     status: int
     out: bytes
     said: str
+
+
+class Extra(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command has besides: variables of its environment, and descriptors."""
+
+    environment: dict[str, str] = {}
+    descriptors: tuple[int, ...] = ()
+
+
+NOTHING = Extra()
 
 
 class Program:
@@ -43,18 +54,16 @@ class Program:
         """What the program is told by its own environment."""
         return self._environment
 
-    def attempt(
-        self, arguments: Sequence[str], told: Mapping[str, str] | None = None, handed: Sequence[int] = ()
-    ) -> Done:
-        """Run a command to whatever end, with further variables of its own and further descriptors."""
+    def attempt(self, arguments: Sequence[str], extra: Extra = NOTHING) -> Done:
+        """Run a command to whatever end."""
         with self._found():
             done = subprocess.run(
                 self.argv(arguments),
-                env=self._environment | dict(told or {}),
+                env=self._environment | extra.environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                pass_fds=extra.descriptors,
                 check=False,
-                pass_fds=handed,
             )
         return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
 
@@ -84,6 +93,23 @@ class Program:
             if process.returncode:
                 raise self.refusal(arguments, process.returncode, words.read().decode(errors="replace"))
 
+    def drain(self, arguments: Sequence[str], read: Callable[[BinaryIO], None]) -> None:
+        """Run a command whose output `read` reads."""
+        with tempfile.TemporaryFile() as words:
+            with self._found():
+                process = subprocess.Popen(
+                    self.argv(arguments),
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=words,
+                )
+            with process:
+                read(cast("BinaryIO", process.stdout))
+            words.seek(0)
+            if process.returncode:
+                raise self.refusal(arguments, process.returncode, words.read().decode(errors="replace"))
+
     @contextlib.contextmanager
     def reading(self, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
         """Run a command whose output is read while it runs; it ends with the block."""
@@ -95,6 +121,27 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+            )
+        with process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+    @contextlib.contextmanager
+    def speaking(
+        self, arguments: Sequence[str], streams: Streams, *, alone: bool = False, extra: Extra = NOTHING
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command that has these streams; `alone` keeps the keys of a terminal from sending it signals."""
+        with self._found():
+            process = subprocess.Popen(
+                self.argv(arguments),
+                env=self._environment | extra.environment,
+                stdin=subprocess.DEVNULL if streams.stdin is None else streams.stdin,
+                stdout=streams.stdout,
+                stderr=streams.stderr,
+                pass_fds=extra.descriptors,
+                start_new_session=alone,
             )
         with process:
             try:

@@ -9,7 +9,7 @@ import msgspec
 
 from tiffin.engine.refused import refused_mount, refused_name, refused_port, refused_program
 from tiffin.engine.spec import ContainerSpec, Limits, Mount, Port
-from tiffin.errors import ConfigError, TiffinError, UnsupportedError
+from tiffin.errors import ConfigError, DeniedError, NotFoundError, TiffinError, UnsupportedError
 
 _NAME = re.compile(r"name \S+ is already in use|name is already in use")
 _MOUNT = re.compile(
@@ -56,6 +56,17 @@ def discarded(spec: ContainerSpec, engine: str, said: str) -> TiffinError | None
     """Why it would run without a limit: these programs warn of one that their machine cannot hold, and leave it out."""
     if spec.limits != Limits() and (found := _DISCARDED.search(said)):
         return UnsupportedError(f"{engine} cannot hold a limit here: {found[0].strip()}", "leave it out")
+    return None
+
+
+def copied(spec: ContainerSpec, said: str) -> TiffinError | None:
+    """Why files were not copied, where that is the path's fault."""
+    if found := re.search(r'No such container:path: [0-9a-f]+:(\S+)|"(\S+)" could not be found on container', said):
+        path = found[1] or found[2]
+        return NotFoundError(f"{spec.name}:{path}: No such file or directory", "name something that exists")
+    if re.search("marked read-only|Read-only file system", said, re.IGNORECASE):
+        hint = "the image is read-only: mount a folder: `-v ./data:/data:rw`"
+        return DeniedError(f"{spec.name}: Read-only file system", hint)
     return None
 
 

@@ -30,7 +30,8 @@ def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str], secrets: st
     folder in memory that its user's secrets go to, if it has any.
     """
     return [
-        *ALONE,
+        # A terminal's session begins outside (see `terminal`); the terminal is the container's own, so no harm is done.
+        *(word for word in ALONE if not (spec.tty and word == "--new-session")),
         *([] if spec.network is Network.HOST else ["--unshare-net"]),
         *("--uid", str(spec.user[0]), "--gid", str(spec.user[1])),
         *("--hostname", hostname(spec.name)),
@@ -78,7 +79,8 @@ def mount_name(number: int) -> str:
 
 def environment(spec: ContainerSpec) -> dict[str, str]:
     """The container's environment: what the image and the user say, who it is, and which sockets it inherits."""
-    own = {"HOSTNAME": hostname(spec.name), "HOME": "/"} | spec.env | {"TIFFIN_IMAGE": str(spec.digest)}
+    terminal = {"TERM": "xterm"} if spec.tty else {}
+    own = {"HOSTNAME": hostname(spec.name), "HOME": "/"} | terminal | spec.env | {"TIFFIN_IMAGE": str(spec.digest)}
     names = [port.socket for port in spec.ports if port.socket]
     if not names:
         return own

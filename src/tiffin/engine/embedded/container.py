@@ -17,13 +17,18 @@ from typing import BinaryIO
 
 import msgspec
 
+from tiffin.engine import screen
 from tiffin.engine.embedded import cgroup, copying, keeper, secrets, stage
 from tiffin.engine.embedded import exec as exec_
+from tiffin.engine.embedded.attach import Attachment
+from tiffin.engine.embedded.audience import MESSAGE
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, absent, read_spec
-from tiffin.engine.embedded.launch import python
+from tiffin.engine.embedded.launch import paper, python
+from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
+from tiffin.engine.keys import parse_keys
 from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
 from tiffin.engine.spec import KILLED, Command, ContainerSpec, Limits, LogLine, State, Status, Streams, Usage
 from tiffin.errors import (
@@ -61,12 +66,38 @@ class EmbeddedContainer:
     def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec], stage.Launch]) -> None:
         self._folders, self._path, self._decide = folders, path, decide
         self._run = path / "run"
-        self._lease = -1
+        self._lease: socket.socket | None = None
         self.spec = read_spec(path)
         self.id = path.name
 
     def start(self, *, attached: bool = False) -> None:
         """Start it under a keeper of its own (see `Container.start`)."""
+        self._start(attached=attached)
+
+    def run(self, streams: Streams, detach_keys: str, started: Callable[[], None]) -> int | None:
+        """Start it and attach to it (see `CanAttach.run`)."""
+        keys = parse_keys(detach_keys)
+        self._start(attached=True, awaited=True, size=screen.size(streams.stdin, streams.stdout))
+        started()
+        code = self._attach(streams, keys, ends=True)
+        if code is None and self._lease is not None:
+            self._lease.send(b"goes on")
+            self._release()
+        return code
+
+    def attach(self, streams: Streams, detach_keys: str) -> int | None:
+        """Attach to it (see `CanAttach`)."""
+        return self._attach(streams, parse_keys(detach_keys), ends=False)
+
+    def _attach(self, streams: Streams, keys: bytes, *, ends: bool) -> int | None:
+        connection = self._connect()
+        if connection is None:
+            raise does_not_run(self.spec.name)
+        with connection:
+            ended = Attachment(connection, self.spec, streams, ends=ends).relay(keys)
+        return self.wait() if ended else None
+
+    def _start(self, *, attached: bool, awaited: bool = False, size: tuple[int, int] = screen.USUAL) -> None:
         if self.state().status is Status.RUNNING:
             raise runs_already(self.spec.name)
         launch = self._decide(self.spec)
@@ -80,15 +111,16 @@ class EmbeddedContainer:
             words = os.memfd_create("tiffin")
             opened.callback(os.close, words)
             given = secrets.read(self.spec.secrets, launch["secrets"], opened)
-            plan = self._plan(launch, theirs, folder, listeners, attached=attached)
-            _spawn({**plan, "secrets": given}, words)
+            plan = self._plan(launch, theirs, folder, listeners)
+            terminal = size if self.spec.tty else None
+            _spawn(plan | {"attached": attached, "awaited": awaited, "terminal": terminal, "secrets": given}, words)
             theirs.close()
             self._await(lease, words)
             if attached:
-                self._lease = lease.detach()  # open until the end is seen, or until this process dies
+                self._lease = lease.dup()  # open until the end is seen, or until this process dies
 
     def _plan(
-        self, launch: stage.Launch, lease: socket.socket, folder: int, listeners: list[socket.socket], *, attached: bool
+        self, launch: stage.Launch, lease: socket.socket, folder: int, listeners: list[socket.socket]
     ) -> keeper.Plan:
         ports = [bound(port, listener) for port, listener in zip(self.spec.ports, listeners, strict=True)]
         return {
@@ -100,7 +132,10 @@ class EmbeddedContainer:
             "folder": folder,
             "listeners": [listener.fileno() for listener in listeners],
             "ports": msgspec.to_builtins(ports),
-            "attached": attached,
+            "attached": False,
+            "awaited": False,
+            "terminal": None,
+            "stdin": self.spec.stdin,
             "stop_signal": int(signals.Signals[self.spec.stop_signal]),
             "stop_seconds": self.spec.stop_seconds,
             "limits": msgspec.to_builtins(self.spec.limits),
@@ -158,28 +193,47 @@ class EmbeddedContainer:
                 with connection:
                     _ended(connection, None)
             state = self.state()
-        if self._lease >= 0:
-            os.close(self._lease)
-            self._lease = -1
+        self._release()
         if state.exit_code is None:
             raise was_not_started(self.spec.name)
         return state.exit_code
 
-    def exec(self, command: Command, streams: Streams) -> int:
+    def _release(self) -> None:
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
+
+    def exec(self, command: Command, streams: Streams | None) -> int:
         """Run a further program in it (see `CanExec`)."""
         exec_.check(self.spec, command)
         with self._process() as (pid, process):
+            if streams is None:
+                return exec_.leave(pid, process, self.spec, command)
             return exec_.run(pid, process, self.spec, command, streams)
 
     def copy_out(self, path: str, target: str) -> None:
         """Copy to this machine (see `CanCopy`)."""
         with self._process() as (_, process):
-            copying.copy_out(process, self.spec.name, path, target)
+            copying.copy_out(process, self._owner(), path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
         with self._process() as (_, process):
-            copying.copy_in(process, self.spec.name, source, path)
+            copying.copy_in(process, self._owner(), source, path)
+
+    def tar_out(self, path: str, out: BinaryIO) -> None:
+        """Write a tar of what it has (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.tar_out(process, self._owner(), path, out)
+
+    def tar_in(self, stream: BinaryIO, path: str) -> None:
+        """Take a tar in (see `CanCopy`)."""
+        with self._process() as (_, process):
+            copying.tar_in(process, self._owner(), stream, path)
+
+    def _owner(self) -> copying.Owner:
+        user = Machine.here().become
+        return copying.Owner(name=self.spec.name, become=None if user is None else (user, user))
 
     def usage(self) -> Usage:
         """Add up what its processes use."""
@@ -225,7 +279,7 @@ class EmbeddedContainer:
                 return
             with stream:
                 yield from _lines(stream)
-                while connection and connection.recv(keeper.MESSAGE):
+                while connection and connection.recv(MESSAGE):
                     yield from _lines(stream)
                 yield from _lines(stream)
 
@@ -289,13 +343,10 @@ class EmbeddedContainer:
 
 def _spawn(plan: keeper.Plan, words: int) -> None:
     """Start a keeper in a session of its own and let go of it: it forks away from us at once."""
-    paper = os.memfd_create("tiffin")
-    try:
-        os.write(paper, json.dumps(plan).encode())
-        os.lseek(paper, 0, os.SEEK_SET)
+    with paper(plan) as descriptor:
         subprocess.run(
             python("keeper"),
-            stdin=paper,
+            stdin=descriptor,
             stdout=subprocess.DEVNULL,
             stderr=words,
             cwd="/",
@@ -303,8 +354,6 @@ def _spawn(plan: keeper.Plan, words: int) -> None:
             start_new_session=True,
             check=False,
         )
-    finally:
-        os.close(paper)
 
 
 def _ended(connection: socket.socket, seconds: float | None) -> bool:
@@ -313,7 +362,7 @@ def _ended(connection: socket.socket, seconds: float | None) -> bool:
     while True:
         connection.settimeout(None if due is None else max(0.001, due - time.monotonic()))
         try:
-            if not connection.recv(keeper.MESSAGE):
+            if not connection.recv(MESSAGE):
                 return True
         except TimeoutError:
             return False

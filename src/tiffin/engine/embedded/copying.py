@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
+import msgspec
+
 from tiffin.engine.embedded import transfer, tree
-from tiffin.engine.embedded.launch import python
-from tiffin.engine.embedded.machine import Machine
+from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.stage import Refused
 from tiffin.errors import (
     CommandError,
@@ -27,23 +29,42 @@ _KINDS = (CommandError, ConfigError, DeniedError, IntegrityError, NotFoundError,
 _ERRORS: dict[str, type[TiffinError]] = {kind.code: kind for kind in _KINDS}
 
 
-def copy_out(process: int, name: str, path: str, target: str) -> None:
+class Owner(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose files they are: a container by its name, and the user and group on this machine to become, if any."""
+
+    name: str
+    become: tuple[int, int] | None
+
+
+def copy_out(process: int, owner: Owner, path: str, target: str) -> None:
     """Copy from a container to this machine."""
-    _transfer(process, name, path, "", lambda stream: tree.receive(stream, _open_folder, target, path))
+    _transfer(process, owner, path, "", lambda stream: tree.receive(stream, _open_folder, target, path))
 
 
-def copy_in(process: int, name: str, source: str, path: str) -> None:
+def copy_in(process: int, owner: Owner, source: str, path: str) -> None:
     """Copy from this machine to a container."""
-    _transfer(process, name, path, source, lambda stream: tree.send(_open_folder, source, stream))
+    _transfer(process, owner, path, source, lambda stream: tree.send(_open_folder, source, stream))
+
+
+def tar_out(process: int, owner: Owner, path: str, out: BinaryIO) -> None:
+    """Write what a container has as a tar."""
+    _transfer(process, owner, path, "", lambda stream: shutil.copyfileobj(stream, out), tar=True)
+
+
+def tar_in(process: int, owner: Owner, stream: BinaryIO, path: str) -> None:
+    """Take a tar into a container."""
+    _transfer(process, owner, path, "-", lambda out: shutil.copyfileobj(stream, out), tar=True)
 
 
 def _open_folder(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _transfer(process: int, name: str, path: str, source: str, work: Callable[[BinaryIO], None]) -> None:
+def _transfer(
+    process: int, owner: Owner, path: str, source: str, work: Callable[[BinaryIO], None], *, tar: bool = False
+) -> None:
     """Do our end of the copy while a process does the other; what that one refuses is the reason of both."""
-    plan: transfer.Plan = {"process": process, "become": Machine.here().become, "path": path, "source": source}
+    plan: transfer.Plan = {"process": process, "become": owner.become, "path": path, "source": source, "tar": tar}
     with tempfile.TemporaryFile() as words:
         helper = _spawn(plan, words, inward=bool(source))
         ours: tuple[str, str, str] | None = None
@@ -60,27 +81,22 @@ def _transfer(process: int, name: str, path: str, source: str, work: Callable[[B
         theirs = _said(words.read()) if helper.returncode else None
     if theirs and (ours is None or theirs[0] != tree.GONE):
         kind, message, hint = theirs
-        raise _ERRORS.get(kind, CommandError)(f"{name}:{message}", hint or None)
+        raise _ERRORS.get(kind, CommandError)(f"{owner.name}:{message}", hint or None)
     if ours:
         raise _ERRORS.get(ours[0], CommandError)(ours[1], ours[2] or None)
 
 
 def _spawn(plan: transfer.Plan, words: IO[bytes], *, inward: bool) -> subprocess.Popen[bytes]:
-    paper = os.memfd_create("tiffin")
-    try:
-        os.write(paper, json.dumps(plan).encode())
-        os.lseek(paper, 0, os.SEEK_SET)
+    with paper(plan) as descriptor:
         return subprocess.Popen(
-            [*python("transfer"), str(paper)],
+            [*python("transfer"), str(descriptor)],
             stdin=subprocess.PIPE if inward else subprocess.DEVNULL,
             stdout=subprocess.DEVNULL if inward else subprocess.PIPE,
             stderr=words,
             cwd="/",
             env={},
-            pass_fds=(plan["process"], paper),
+            pass_fds=(plan["process"], descriptor),
         )
-    finally:
-        os.close(paper)
 
 
 def _said(words: bytes) -> tuple[str, str, str]:

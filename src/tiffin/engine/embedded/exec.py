@@ -17,11 +17,12 @@ from functools import partial
 
 from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
-from tiffin.engine.embedded.launch import python
+from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
-from tiffin.engine.embedded.relay import copy, raw, size
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.plan import absolute, checked
+from tiffin.engine.relay import copy
+from tiffin.engine.screen import USUAL, raw, resizing, size
 from tiffin.engine.spec import Command, ContainerSpec, Streams
 from tiffin.errors import UnsupportedError
 
@@ -55,14 +56,37 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
             "pid": pid,
             "process": process,
             "lifeline": lifeline,
+            "begun": None,
             "terminal": theirs.fileno() if command.tty else None,
-            "size": size(streams.stdin),
+            "size": size(streams.stdin, streams.stdout),
         }
         helper = _spawn(plan, pipes, handed)
         opened.callback(_end, helper)
         theirs.close()
         pipes.handed_over()
         return _relay(helper, pipes, channel if command.tty else None, streams)
+
+
+def leave(pid: int, process: int, spec: ContainerSpec, command: Command) -> int:
+    """Run a program that is left to itself; return 0 when it has begun, else say why not and return the code."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", 0) as words:
+        plan: join.Plan = {
+            **_decide(spec, command, Machine.here()),
+            "pid": pid,
+            "process": process,
+            "lifeline": None,
+            "begun": writing,
+            "terminal": None,
+            "size": USUAL,
+        }
+        try:
+            _spawn(plan, _Streams(), [process, writing]).wait()
+        finally:
+            os.close(writing)
+        code, said = json.loads(words.readall() or b'[0, ""]')
+    os.write(2, said.encode())
+    return int(code)
 
 
 def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Program:
@@ -78,7 +102,13 @@ def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Pro
     }
 
 
-class _Pipes:
+class _Streams:
+    """What a program has as standard streams; nothing is read here, and nobody hears it."""
+
+    stdin = stdout = stderr = subprocess.DEVNULL
+
+
+class _Pipes(_Streams):
     """Three pipes to a program: our ends, and its own until they are handed over."""
 
     def __init__(self, opened: contextlib.ExitStack, owner: int | None) -> None:
@@ -97,24 +127,19 @@ class _Pipes:
             os.close(self.theirs.pop())
 
 
-def _spawn(plan: join.Plan, pipes: _Pipes, handed: list[int]) -> subprocess.Popen[bytes]:
+def _spawn(plan: join.Plan, streams: _Streams, handed: list[int]) -> subprocess.Popen[bytes]:
     """Start the process that joins; what it is told is where no other user of the machine reads it."""
-    paper = os.memfd_create("tiffin")
-    try:
-        os.write(paper, json.dumps(plan).encode())
-        os.lseek(paper, 0, os.SEEK_SET)
+    with paper(plan) as descriptor:
         return subprocess.Popen(
-            [*python("join"), str(paper)],
-            stdin=pipes.stdin,
-            stdout=pipes.stdout,
-            stderr=pipes.stderr,
+            [*python("join"), str(descriptor)],
+            stdin=streams.stdin,
+            stdout=streams.stdout,
+            stderr=streams.stderr,
             cwd="/",
             env={},
-            pass_fds=(*handed, paper),
+            pass_fds=(*handed, descriptor),
             start_new_session=True,
         )
-    finally:
-        os.close(paper)
 
 
 def _relay(helper: subprocess.Popen[bytes], pipes: _Pipes, channel: socket.socket | None, streams: Streams) -> int:
@@ -127,7 +152,7 @@ def _relay(helper: subprocess.Popen[bytes], pipes: _Pipes, channel: socket.socke
     work: list[Callable[[], None]] = [partial(copy, *pair, done) for pair in sinks]
     work.append(partial(_feed, streams.stdin, pipes.to_program, master, done))
     threads = [threading.Thread(target=task) for task in work]
-    with raw(streams.stdin, master):
+    with resizing(master, streams.stdin, streams.stdout), raw(streams.stdin, other=master):
         for thread in threads:
             thread.start()
         try:

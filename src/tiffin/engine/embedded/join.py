@@ -44,12 +44,15 @@ if TYPE_CHECKING:
     class Plan(Program):
         """What `exec` says besides; `process` is a descriptor of /proc/`pid`, `lifeline` ends with the caller.
 
-        `terminal` is a socket to which the master of a new terminal is sent, and `size` its lines and columns.
+        Without a lifeline the program is left to itself; what kept it from beginning is written to `begun`, which
+        ends with the first of both. `terminal` is a socket to which the master of a new terminal is sent, and `size`
+        its lines and columns.
         """
 
         pid: int
         process: int
-        lifeline: int
+        lifeline: int | None
+        begun: int | None
         terminal: int | None
         size: tuple[int, int]
 
@@ -61,7 +64,9 @@ def main() -> None:
     try:
         child = _enter(plan)
     except OSError as error:
-        _fail(NOT_ENTERED, f"cannot enter the container: {error}")
+        _fail(plan, NOT_ENTERED, f"cannot enter the container: {error}")
+    if plan["lifeline"] is None:
+        os._exit(0)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os._exit(code if code >= 0 else _SIGNAL - code)
 
@@ -75,9 +80,10 @@ def _enter(plan: Plan) -> int:
     linux.hide()
     for namespace in wanted:
         linux.setns(namespace)
-    linux.die_with_parent(signal.SIGKILL)
-    if stage.closed(plan["lifeline"]):  # the caller died before we asked to die with it
-        os._exit(NOT_ENTERED)
+    if plan["lifeline"] is not None:
+        linux.die_with_parent(signal.SIGKILL)
+        if stage.closed(plan["lifeline"]):  # the caller died before we asked to die with it
+            os._exit(NOT_ENTERED)
     reading, writing = os.pipe()
     child = os.fork()
     if child:
@@ -88,7 +94,7 @@ def _enter(plan: Plan) -> int:
     try:
         _become_program(plan, reading, limits)
     except OSError as error:
-        _fail(NOT_RUNNABLE, f"cannot run {plan['argv'][0]}: {error}")
+        _fail(plan, NOT_RUNNABLE, f"cannot run {plan['argv'][0]}: {error}")
     finally:
         os._exit(NOT_ENTERED)
 
@@ -134,14 +140,17 @@ def _become_program(plan: Plan, lifeline: int, limits: list[tuple[int, int, int]
     _limit(limits)
     linux.no_new_privileges()
     linux.drop_capabilities()
-    linux.die_with_parent(signal.SIGKILL)
-    if stage.closed(lifeline):
-        os._exit(NOT_ENTERED)
-    os.closerange(3, _descriptors())
+    if plan["lifeline"] is not None:
+        linux.die_with_parent(signal.SIGKILL)
+        if stage.closed(lifeline):
+            os._exit(NOT_ENTERED)
+    if plan["begun"] is not None:
+        plan["begun"] = os.dup2(plan["begun"], 3, inheritable=False)
+    os.closerange(3 if plan["begun"] is None else 4, _descriptors())
     os.chdir(plan["cwd"])  # with nothing of the host open, to which a link might lead
     os.umask(0o022)
     linux.filter_calls(bytes.fromhex(plan["seccomp"]))
-    _execute(plan["argv"], plan["env"])
+    _execute(plan)
 
 
 def _take_terminal(channel: socket.socket, size: tuple[int, int]) -> None:
@@ -164,8 +173,9 @@ def _limit(limits: list[tuple[int, int, int]]) -> None:
         resource.setrlimit(kind, (lower[0], lower[1]))
 
 
-def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
+def _execute(plan: Plan) -> NoReturn:
     """Look the program up as a shell would, and become it."""
+    argv, env = plan["argv"], plan["env"]
     folders = [""] if "/" in argv[0] else [f"{folder or '.'}/" for folder in env.get("PATH", "").split(":")]
     refusal: OSError | None = None
     for folder in folders:
@@ -175,14 +185,18 @@ def _execute(argv: list[str], env: dict[str, str]) -> NoReturn:
             if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
                 refusal = error
     if refusal:
-        _fail(NOT_RUNNABLE, f"cannot run {argv[0]}: {refusal.strerror}")
-    _fail(NOT_FOUND, f"{argv[0]}: not found")
+        _fail(plan, NOT_RUNNABLE, f"cannot run {argv[0]}: {refusal.strerror}")
+    _fail(plan, NOT_FOUND, f"{argv[0]}: not found")
 
 
 def _descriptors() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
-def _fail(code: int, message: str) -> NoReturn:
-    os.write(2, f"tiffin: {message}\n".encode())
+def _fail(plan: Plan, code: int, message: str) -> NoReturn:
+    """Say why the program does not run, to whoever listens."""
+    if plan["begun"] is None:
+        os.write(2, f"tiffin: {message}\n".encode())
+    else:
+        os.write(plan["begun"], json.dumps([code, f"tiffin: {message}\n"]).encode())
     os._exit(code)

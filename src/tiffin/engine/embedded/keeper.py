@@ -4,10 +4,11 @@ It is started by `container.EmbeddedContainer.start` and is nobody's child. Its 
 folder; everything it knows of the outside are the descriptors it was given.
 
     plan      standard input, JSON: what to run
-    lease     a socket to the starter: one message, "started" or why not; of an attached container its end means "stop"
-    control   a socket in the folder: {"stop": seconds} and {"signal": number} come in, an empty message goes out
-              whenever the log grew, and its end tells whoever waits that the container has exited, or that the signal
-              was sent
+    lease     a socket to the starter: one message, "started" or why not; of an attached container its end means "stop",
+              and a message that it goes on by itself
+    control   a socket in the folder: {"stop": seconds}, {"signal": number} and what `audience` reads come in, an empty
+              message goes out whenever the log grew, and its end tells whoever waits that the container has exited, or
+              that the signal was sent
     state.json, log.json    written here, read by everybody
 
 The container's processes live in a pid namespace whose first process is the keeper's child, with SIGKILL as its parent
@@ -28,16 +29,16 @@ import time
 
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.again import NO, Restarts
+from tiffin.engine.embedded.audience import MESSAGE, Audience
 from tiffin.engine.embedded.keeper_log import Log, now
 from tiffin.engine.embedded.limits import hold
 from tiffin.engine.embedded.loop import Loop, signalled
 from tiffin.engine.embedded.spawn import Origin, Run
 from tiffin.engine.embedded.steward import Steward
+from tiffin.engine.embedded.terminal import Wires
 from tiffin.engine.embedded.watch import Watch
 
 CONTROL, STATE, LOG = "control", "state.json", "log.json"
-MESSAGE = 4096
-"""Bytes of the longest control message."""
 _CHUNK = 1 << 16
 _SIGNAL = 128
 """What is added to the number of the signal that ended a program, as shells do."""
@@ -50,7 +51,9 @@ if TYPE_CHECKING:
         """What the starter says: the container, the numbers of the descriptors it handed over, how to stop.
 
         `id` is the container's and `path` its folder; `limits` are amounts by name, and `memory_places` its folders in
-        memory; `secrets` are descriptors and paths in the container; `restart` is a policy and how often.
+        memory; `secrets` are descriptors and paths in the container; `restart` is a policy and how often. `terminal` is
+        the size of the one it gets, `stdin` whether its input stays open; what an `awaited` container writes is not
+        read before somebody attaches, and it does not end before.
         """
 
         id: str
@@ -62,6 +65,9 @@ if TYPE_CHECKING:
         listeners: list[int]
         ports: list[dict[str, object]]
         attached: bool
+        awaited: bool
+        terminal: tuple[int, int] | None
+        stdin: bool
         stop_signal: int
         stop_seconds: float
         limits: dict[str, float]
@@ -84,7 +90,8 @@ def main() -> None:
     try:
         Keeper(plan, lease).keep()
     except stage.Refused as refusal:
-        _free(plan)
+        _unbind(plan)
+        _unlock(plan)
         _say(lease, {"error": refusal.kind, "message": str(refusal), "hint": refusal.hint})
         sys.exit(1)
 
@@ -104,7 +111,7 @@ class Keeper:
         self._started = ""
         self._ended = (0, "")
         self._stopping = self._over = self._took_too_much = False
-        self._attached = plan["attached"]
+        self._attached, self._awaited = plan["attached"], plan["awaited"]
 
     def keep(self) -> None:
         """Start the container and stand by it until it has exited for good."""
@@ -113,7 +120,7 @@ class Keeper:
         self._begin()
         stage.become(self._plan["launch"]["become"])
         self._open()
-        while not self._over:
+        while not self._over or self._awaited:
             self._loop.turn()
         self._finish()
 
@@ -121,7 +128,8 @@ class Keeper:
         """Do what is done once, whatever comes of it: find what holds the limits, keep what rights are needed later."""
         plan, become = self._plan, self._plan["launch"]["become"]
         self._held = hold(plan["limits"], plan["id"])
-        self._origin = Origin(plan["launch"], plan["secrets"], self._held)
+        self._wires = Wires(plan["terminal"], become, stdin=plan["stdin"])
+        self._origin = Origin(plan["launch"], plan["secrets"], self._held, has_terminal=self._wires.has_terminal)
         removed = (plan["path"], plan["name"]) if plan["remove"] else None
         again = plan["restart"][0] != NO and become is not None
         needed = again or removed or self._held.groups
@@ -136,39 +144,37 @@ class Keeper:
     def _begin(self) -> None:
         """Start the program, for the first time or again."""
         fork = self._fork_again if self._started else self._origin.fork
-        run = Run(self._plan["launch"]["become"])
-        run.child = fork([*run.handed, *self._plan["listeners"]])
+        run = Run()
+        run.child = fork([*self._wires.theirs, *run.handed, *self._plan["listeners"]])
         run.handed_over()
+        if self._plan["restart"][0] == NO:
+            self._wires.handed_over()  # else the next run gets them too, and whoever is attached stays so
         self._run, self._program, self._ready = run, 0, False
         self._attend(run)
 
     def _attend(self, run: Run) -> None:
-        """Begin to listen to one run: its gate, its streams, its end."""
+        """Begin to listen to one run: its gate, its end."""
         self._ending = os.pidfd_open(run.child)
-        for descriptor in (run.out, run.err, run.status):
-            os.set_blocking(descriptor, False)
+        os.set_blocking(run.status, False)
         self._loop.watch(run.gate.fileno(), lambda: self._pass(run))
-        self._loop.watch(run.out, lambda: self._read("stdout", run.out))
-        self._loop.watch(run.err, lambda: self._read("stderr", run.err))
         self._loop.watch(self._ending, lambda: self._reap(run))
 
     def _open(self) -> None:
-        """Begin to listen to everybody else: the starter, whoever connects, the machine that shuts down."""
+        """Begin to listen to everybody else: what the program says, the starter, whoever connects, a shutdown."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._log = Log(os.open(LOG, flags, 0o600))
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.bind(CONTROL)
         self._control.listen(_SIGNAL)
+        self._audience = Audience(self._wires, self._loop.watch, self._loop.forget, self._heard)
+        if not self._awaited:
+            self._audience.listen()
         self._loop.watch(self._lease.fileno(), self._released)
         self._loop.watch(self._control.fileno(), self._accept)
         terminated = signalled(signal.SIGTERM)
         self._loop.watch(terminated, lambda: self._terminated(terminated))
 
-    def _read(self, stream: str, descriptor: int) -> None:
-        data = os.read(descriptor, _CHUNK)
-        if not data:
-            self._loop.forget(descriptor)
-            return
+    def _heard(self, stream: str, data: bytes) -> None:
         self._log.write(stream, data)
         for connection in self._connections.values():
             _ring(connection)
@@ -181,6 +187,7 @@ class Keeper:
             ready = False
         self._loop.forget(run.gate.fileno())
         if not ready:
+            self._awaited = False
             return  # the exit comes next
         self._program, self._ready = _child_of(run.child), True
         self._began = time.monotonic()
@@ -215,9 +222,14 @@ class Keeper:
             self._loop.later("memory", self._memory.pause(used), self._look)
 
     def _released(self) -> None:
-        """The starter is gone; one that is attached takes the container with it."""
+        """The starter is gone, or lets it go on; one that is attached takes the container with it."""
         self._loop.forget(self._lease.fileno())
-        if self._attached:
+        self._awaited = False
+        try:
+            goes_on = bool(self._lease.recv(MESSAGE))
+        except OSError:
+            goes_on = False
+        if self._attached and not goes_on:
             self._stop(self._plan["stop_seconds"])
 
     def _terminated(self, descriptor: int) -> None:
@@ -234,14 +246,18 @@ class Keeper:
     def _hear(self, connection: socket.socket) -> None:
         """Do what a control message says; the connection ends when a signal was sent, and for nonsense."""
         try:
-            message = json.loads(connection.recv(MESSAGE))
+            message = self._audience.hear(connection)
             if "stop" in message:
-                self._stop(float(message["stop"]))
+                self._stop(float(str(message["stop"])))
                 return
-            self._signal(int(message["signal"]))
-        except (ValueError, KeyError, TypeError, OSError):
+            if message.keys() & {"attach", "end"}:
+                self._awaited = False
+                return
+            self._signal(int(str(message["signal"])))
+        except (ValueError, KeyError, TypeError, AttributeError, OSError):
             pass
         descriptor = connection.fileno()
+        self._audience.leave(descriptor)
         self._loop.forget(descriptor)
         self._connections.pop(descriptor).close()
 
@@ -270,10 +286,10 @@ class Keeper:
         if self._loop.forget(run.gate.fileno()):
             self._pass(run)  # both were there at once
         _, self._wait_status = os.waitpid(run.child, 0)
-        for descriptor in (run.out, run.err, self._ending):
-            self._loop.forget(descriptor)
-        for stream, descriptor in (("stdout", run.out), ("stderr", run.err)):
-            self._log.write(stream, _rest(descriptor), final=True)
+        self._loop.forget(self._ending)
+        if not self._awaited:
+            self._audience.drain()
+            self._end_lines()
         if not self._started:
             raise self._failure(run)
         self._ended = self._verdict(run)
@@ -284,6 +300,11 @@ class Keeper:
         if pause is not None:
             self._write_state("running", pid=0)
             self._loop.later("again", pause, self._begin)
+
+    def _end_lines(self) -> None:
+        """Keep what was written without an end of line."""
+        for stream in ("stdout", "stderr"):
+            self._log.write(stream, b"", final=True)
 
     def _let_go(self, run: Run) -> None:
         """Hold nothing of a run any more."""
@@ -297,10 +318,14 @@ class Keeper:
 
     def _finish(self) -> None:
         """Say in the state how it ended; whoever waits hears of it when this process exits."""
+        _unbind(self._plan)
+        self._audience.finish()
+        self._end_lines()
+        self._wires.close()
         code, reason = self._ended
         self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
         self._control.close()  # before any connection: whoever hears of the end finds nobody here
-        _free(self._plan)
+        _unlock(self._plan)
 
     def _failure(self, run: Run) -> stage.Refused:
         """Why the program never ran: the stage's own refusal, or bubblewrap's words."""
@@ -334,13 +359,14 @@ class Keeper:
         os.rename(f".{STATE}", STATE)  # noqa: PTH104 - see `stage`
 
 
-def _free(plan: Plan) -> None:
-    """Let go of ports and folder before anybody hears of the end, who may then start it again at once.
-
-    The control socket stays, soon it is the next keeper's.
-    """
+def _unbind(plan: Plan) -> None:
+    """Let go of the ports before anybody hears of the end, who may then start it again at once."""
     for listener in plan["listeners"]:
         os.close(listener)
+
+
+def _unlock(plan: Plan) -> None:
+    """Let go of the folder; the control socket stays, soon it is the next keeper's."""
     fcntl.flock(plan["folder"], fcntl.LOCK_UN)
 
 

@@ -23,7 +23,7 @@ class Log:
     def __init__(self, descriptor: int) -> None:
         self._file = descriptor
         self.said = ""
-        """The last line of stderr, which is bubblewrap's where it could not run the program."""
+        """The last line, which is bubblewrap's where it could not run the program."""
         self._pending = {"stdout": "", "stderr": ""}
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in self._pending}
 
@@ -35,8 +35,8 @@ class Log:
             whole.append(rest[:LONGEST])
             rest = rest[LONGEST:]
         self._pending[stream] = rest
-        if whole and stream == "stderr":
-            self.said = whole[-1].rstrip("\n")
+        if whole:
+            self.said = whole[-1].rstrip("\r\n")
         self._append(stream, whole)
 
     def _append(self, stream: str, lines: list[str]) -> None:

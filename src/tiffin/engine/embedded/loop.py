@@ -20,10 +20,10 @@ class Loop:
         self._alarms: dict[str, tuple[float, Callable[[], None]]] = {}
         self._poll = select.poll()
 
-    def watch(self, descriptor: int, action: Callable[[], None]) -> None:
-        """Do something whenever a descriptor can be read, or has come to its end."""
+    def watch(self, descriptor: int, action: Callable[[], None], events: int = select.POLLIN) -> None:
+        """Do something whenever a descriptor can be read, or has one of these events, or has come to its end."""
         self._watched[descriptor] = action
-        self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(descriptor, events)
 
     def forget(self, descriptor: int) -> bool:
         """Watch a descriptor no longer; says whether it was watched."""

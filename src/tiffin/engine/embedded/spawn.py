@@ -11,6 +11,7 @@ import os
 import socket
 
 from tiffin.engine.embedded import linux, stage
+from tiffin.engine.embedded.terminal import take
 
 _OUT_OF_THE_WAY = 256
 """A descriptor's number that no program's own descriptors reach."""
@@ -23,21 +24,19 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """The keeper's ends of what leads to one run; `handed` are the other ends until they are handed over."""
+    """The keeper's ends of what leads to one run; `handed` are the other ends until they are handed over.
 
-    def __init__(self, owner: int | None) -> None:
-        self.out, out = os.pipe()
-        self.err, err = os.pipe()
+    The program's own streams are not among them (see `terminal.Wires`): they outlive a run.
+    """
+
+    def __init__(self) -> None:
         self.report, report = os.pipe()
         self.status, status = os.pipe()
         self.gate, gate = socket.socketpair()
         self.gate.send(b"1")
-        self.handed = [out, err, report, status, gate.detach()]
+        self.handed = [report, status, gate.detach()]
         self.child = 0
         """The process that becomes bubblewrap, first of a pid namespace."""
-        if owner is not None and os.geteuid() == 0:
-            for descriptor in (out, err):  # so that a program may open /dev/stdout anew
-                os.fchown(descriptor, owner, owner)
 
     def handed_over(self) -> None:
         """Close the other ends: the run has them."""
@@ -47,20 +46,22 @@ class Run:
     def close(self) -> None:
         """Close what is left when it has ended."""
         self.gate.close()
-        for descriptor in (self.out, self.err, self.report, self.status):
+        for descriptor in (self.report, self.status):
             os.close(descriptor)
 
 
 class Origin:
     """What every run of a container is made of; `secrets` are descriptors of what lies at a path of the container."""
 
-    def __init__(self, launch: stage.Launch, secrets: Sequence[tuple[int, str]], held: Held | None) -> None:
-        self._launch, self.secrets, self._held = launch, secrets, held
+    def __init__(
+        self, launch: stage.Launch, secrets: Sequence[tuple[int, str]], held: Held | None, *, has_terminal: bool = False
+    ) -> None:
+        self._launch, self.secrets, self._held, self._has_terminal = launch, secrets, held, has_terminal
 
     def fork(self, handed: list[int], flags: int = 0) -> int:
         """Start a process in a pid namespace of its own that becomes bubblewrap; returns its number.
 
-        `handed` are a run's descriptors and the listening sockets.
+        `handed` are the program's streams, a run's descriptors and the listening sockets.
         """
         try:
             child = linux.clone(linux.CLONE_NEWPID | flags)
@@ -72,10 +73,12 @@ class Origin:
 
     def _enter(self, handed: list[int]) -> None:
         """Become the container; what goes wrong on the way is reported and ends this process."""
-        out, err, report, status, gate, *listeners = handed
+        stdin, out, err, report, status, gate, *listeners = handed
         report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
         launch = self._launch
         try:
+            if self._has_terminal:
+                take(stdin)
             if self._held:
                 self._held.take_on()
             stage.build(launch, own_processes=True)
@@ -86,7 +89,7 @@ class Origin:
                 stage.Option("--json-status-fd", status),
                 *self._secret_files(),
             ]
-            stage.exec_bubblewrap(launch, [_nowhere(), out, err], listeners, stage.Tail(options, gate))
+            stage.exec_bubblewrap(launch, [stdin, out, err], listeners, stage.Tail(options, gate))
         except stage.Refused as refusal:
             os.write(report, json.dumps([refusal.kind, str(refusal), refusal.hint]).encode())
         except OSError as error:
@@ -102,7 +105,3 @@ class Origin:
             last = ("--remount-ro", path.rpartition("/")[0]) if number == len(self.secrets) else ()
             options += [stage.Option("--file", descriptor, before=("--perms", "0400"), after=(path, *last))]
         return options
-
-
-def _nowhere() -> int:
-    return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)

@@ -57,11 +57,12 @@ def enter_user_namespace() -> None:
         _write(f"/proc/self/{name}", text)
 
 
-def become(user: int | None) -> None:
-    """As root: become an unprivileged user without groups, for good."""
+def become(user: int | None, group: int | None = None) -> None:
+    """As root: become an unprivileged user with one group, its own or another, for good."""
     if user is not None:
+        only = user if group is None else group
         os.setgroups([])
-        os.setresgid(user, user, user)
+        os.setresgid(only, only, only)
         os.setresuid(user, user, user)
 
 

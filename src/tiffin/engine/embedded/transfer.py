@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Plan(TypedDict):
-        """What `copying` says; `process` is a descriptor of /proc/PID, `source` empty where files are only read."""
+        """What `copying` says; `process` is a descriptor of /proc/PID, `source` empty where files are only read.
+
+        A `tar` is the caller's own, not the other end of ours.
+        """
 
         process: int
-        become: int | None
+        become: tuple[int, int] | None
         path: str
         source: str
+        tar: bool
 
 
 def main() -> None:
@@ -30,13 +34,19 @@ def main() -> None:
     with open(int(sys.argv[1]), "rb") as paper:  # noqa: PTH123 - a descriptor
         plan: Plan = json.load(paper)
     root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=plan["process"])
-    stage.become(plan["become"])
+    stage.become(*(plan["become"] or (None,)))
     os.umask(0)
+
+    def open_folder(path: str) -> int:
+        return linux.open_inside(root, path)
+
     try:
-        if plan["source"]:
-            tree.receive(sys.stdin.buffer, lambda path: linux.open_inside(root, path), plan["path"], plan["source"])
+        if plan["source"] and plan["tar"]:
+            tree.unpack(sys.stdin.buffer, open_folder, plan["path"])
+        elif plan["source"]:
+            tree.receive(sys.stdin.buffer, open_folder, plan["path"], plan["source"])
         else:
-            tree.send(lambda path: linux.open_inside(root, path), plan["path"], sys.stdout.buffer)
+            tree.send(open_folder, plan["path"], sys.stdout.buffer, named=plan["tar"])
             sys.stdout.buffer.flush()
     except stage.Refused as refusal:
         os.write(2, json.dumps([refusal.kind, str(refusal), refusal.hint]).encode())

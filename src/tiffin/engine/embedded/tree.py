@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     """Opens a folder by its path and gives its descriptor; raises OSError."""
 
 
-def send(open_folder: OpenFolder, path: str, out: BinaryIO) -> None:
-    """Write what is at a path as a tar; raises Refused for what is not there or cannot be sent."""
+def send(open_folder: OpenFolder, path: str, out: BinaryIO, *, named: bool = False) -> None:
+    """Write what is at a path as a tar; raises Refused for what is not there or cannot be sent.
+
+    It is called `.` there, or by its own last name if it is `named`.
+    """
     try:
         folder = open_folder(path if is_content(path) else os.path.dirname(path.rstrip("/")) or ".")  # noqa: PTH120 - text
         with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-            _add(tar, folder, "." if is_content(path) else name_of(path), ".")
+            name = "." if is_content(path) else name_of(path)
+            _add(tar, folder, name, name if named else ".")
         os.close(folder)
     except (OSError, RecursionError) as error:
         raise _refused(path, error) from error
@@ -52,6 +56,23 @@ def receive(stream: BinaryIO, open_folder: OpenFolder, path: str, source: str) -
                 if member is not top:
                     _place(tar, member, folder, f"{name}{member.name.removeprefix('.')}")
             os.close(folder)
+    except (OSError, tarfile.TarError) as error:
+        raise _refused(path, error) from error
+
+
+def unpack(stream: BinaryIO, open_folder: OpenFolder, path: str) -> None:
+    """Take in any tar, packed or not, into a folder that is at `path`; parents that it leaves out are made."""
+    try:
+        folder = open_folder(path)
+        try:
+            with tarfile.open(fileobj=stream, mode="r|*") as tar:
+                for member in tar:
+                    if parts := [part for part in member.name.split("/") if part not in {"", "."}]:
+                        _place(tar, member, folder, "/".join(parts), whole=True)
+        finally:
+            os.close(folder)
+    except tarfile.ReadError as error:
+        raise Refused("config", f"{path}: what came is not a whole tar", "make it with `tar -c`") from error
     except (OSError, tarfile.TarError) as error:
         raise _refused(path, error) from error
 
@@ -100,20 +121,51 @@ def _add(tar: tarfile.TarFile, folder: int, name: str, called: str) -> None:
         raise Refused("unsupported", f"{name} is neither a file nor a folder nor a link", "copy what lies beside it")
 
 
-def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, path: str) -> None:
-    """Make one member below a folder."""
-    *parents, name = path.removeprefix("./").split("/")
+def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, path: str, *, whole: bool = False) -> None:
+    """Make one member below a folder; a `whole` tar may leave parents out, and have links to what came before."""
+    parent, name = _parent(folder, path.removeprefix("./"), makes=whole)
+    try:
+        if whole and member.islnk():
+            _link(folder, "/".join(part for part in member.linkname.split("/") if part not in {"", "."}), parent, name)
+        else:
+            _make(tar, member, parent, name)
+    finally:
+        os.close(parent)
+
+
+def _parent(folder: int, path: str, *, makes: bool) -> tuple[int, str]:
+    """Open the folder of what is below a folder, through no link, and give the last name of the path."""
+    *parents, name = path.split("/")
     if ".." in (*parents, name) or "" in (*parents, name):
         raise Refused("integrity", f"{path!r} is no name to copy to")
-    opened = [folder]
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened = os.open(".", flags, dir_fd=folder)
+    for parent in parents:
+        try:
+            if makes:
+                _make_folder(opened, parent)
+            inner = os.open(parent, flags, dir_fd=opened)
+        finally:
+            os.close(opened)
+        opened = inner
+    return opened, name
+
+
+def _make_folder(folder: int, name: str) -> None:
     try:
-        for parent in parents:
-            flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            opened.append(os.open(parent, flags, dir_fd=opened[-1]))
-        _make(tar, member, opened[-1], name)
+        os.mkdir(name, 0o755, dir_fd=folder)
+    except FileExistsError:
+        return
+
+
+def _link(folder: int, target: str, parent: int, name: str) -> None:
+    """Make a hard link to what the tar had before."""
+    there, called = _parent(folder, target, makes=False)
+    try:
+        _clear(parent, name)
+        os.link(called, name, src_dir_fd=there, dst_dir_fd=parent, follow_symlinks=False)
     finally:
-        for descriptor in opened[1:]:
-            os.close(descriptor)
+        os.close(there)
 
 
 def _make(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str) -> None:
