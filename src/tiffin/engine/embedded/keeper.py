@@ -17,7 +17,6 @@ death signal: whatever ends the keeper, the kernel ends them all, and no contain
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -31,7 +30,7 @@ from tiffin.engine.embedded.again import NO, Restarts
 from tiffin.engine.embedded.keeper_log import Log, now
 from tiffin.engine.embedded.limits import hold
 from tiffin.engine.embedded.loop import Loop, signalled
-from tiffin.engine.embedded.spawn import Origin, Run
+from tiffin.engine.embedded.spawn import NOT_RUNNABLE, Origin, Run, rest
 from tiffin.engine.embedded.steward import Steward
 from tiffin.engine.embedded.watch import Watch
 
@@ -39,9 +38,8 @@ CONTROL, STATE, LOG = "control", "state.json", "log.json"
 MESSAGE = 4096
 """Bytes of the longest control message."""
 _CHUNK = 1 << 16
-_SIGNAL = 128
-"""What is added to the number of the signal that ended a program, as shells do."""
-_NOT_FOUND, _NOT_RUNNABLE = 127, 126
+_BACKLOG = 128
+
 TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -84,7 +82,8 @@ def main() -> None:
     try:
         Keeper(plan, lease).keep()
     except stage.Refused as refusal:
-        _free(plan)
+        _close(plan["listeners"])
+        fcntl.flock(plan["folder"], fcntl.LOCK_UN)
         _say(lease, {"error": refusal.kind, "message": str(refusal), "hint": refusal.hint})
         sys.exit(1)
 
@@ -158,7 +157,7 @@ class Keeper:
         self._log = Log(os.open(LOG, flags, 0o600))
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.bind(CONTROL)
-        self._control.listen(_SIGNAL)
+        self._control.listen(_BACKLOG)
         self._loop.watch(self._lease.fileno(), self._released)
         self._loop.watch(self._control.fileno(), self._accept)
         terminated = signalled(signal.SIGTERM)
@@ -273,9 +272,9 @@ class Keeper:
         for descriptor in (run.out, run.err, self._ending):
             self._loop.forget(descriptor)
         for stream, descriptor in (("stdout", run.out), ("stderr", run.err)):
-            self._log.write(stream, _rest(descriptor), final=True)
+            self._log.write(stream, rest(descriptor), final=True)
         if not self._started:
-            raise self._failure(run)
+            raise run.refusal(self._log.said, self._wait_status)
         self._ended = self._verdict(run)
         self._let_go(run)
         ran = time.monotonic() - self._began
@@ -283,7 +282,23 @@ class Keeper:
         self._over = pause is None
         if pause is not None:
             self._write_state("running", pid=0)
-            self._loop.later("again", pause, self._begin)
+            self._loop.later("again", pause, self._again)
+
+    def _verdict(self, run: Run) -> tuple[int, str]:
+        """The exit code of a run, and why where it did not end by itself."""
+        too_much, self._took_too_much = self._held.killed_for_memory() or self._took_too_much, False
+        if not self._ready:
+            self._stopping = True  # what cannot be run now will not be run later
+            return NOT_RUNNABLE, str(run.refusal(self._log.said, self._wait_status))
+        code, reason = run.verdict(self._log.said, self._wait_status)
+        return code, "memory" if code and too_much else reason
+
+    def _again(self) -> None:
+        """Start it once more; what cannot be has ended."""
+        try:
+            self._begin()
+        except (OSError, stage.Refused) as error:
+            self._ended, self._over = (NOT_RUNNABLE, str(error)), True
 
     def _let_go(self, run: Run) -> None:
         """Hold nothing of a run any more."""
@@ -297,30 +312,12 @@ class Keeper:
 
     def _finish(self) -> None:
         """Say in the state how it ended; whoever waits hears of it when this process exits."""
+        _close(self._plan["listeners"])
         code, reason = self._ended
         self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
         self._control.close()  # before any connection: whoever hears of the end finds nobody here
-        _free(self._plan)
-
-    def _failure(self, run: Run) -> stage.Refused:
-        """Why the program never ran: the stage's own refusal, or bubblewrap's words."""
-        if text := _rest(run.report, blocking=True):
-            return stage.Refused(*json.loads(text))
-        words = self._log.said.removeprefix("bwrap: ") or f"status {self._wait_status}"
-        return stage.Refused("denied" if "namespace" in words else "command", f"bubblewrap: {words}")
-
-    def _verdict(self, run: Run) -> tuple[int, str]:
-        """The exit code of a run, and why where it did not end by itself."""
-        if not self._ready:
-            self._stopping = True  # what cannot be run now will not be run later
-            return _NOT_RUNNABLE, str(self._failure(run))
-        code = os.waitstatus_to_exitcode(self._wait_status)
-        too_much, self._took_too_much = self._held.killed_for_memory() or self._took_too_much, False
-        if code < 0 or b"exit-code" in _rest(run.status):
-            code = code if code >= 0 else _SIGNAL - code
-            return code, "memory" if code and too_much else ""
-        missing = os.strerror(errno.ENOENT) in self._log.said
-        return (_NOT_FOUND if missing else _NOT_RUNNABLE), self._log.said.removeprefix("bwrap: execvp ")
+        # Whoever hears of the end may start it again at once; the socket's name stays, soon it is the next keeper's.
+        fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
 
     def _write_state(self, status: str, **more: object) -> None:
         """Let the state appear whole; only an exit is worth waiting for the disk, a crash ends all the rest."""
@@ -334,14 +331,10 @@ class Keeper:
         os.rename(f".{STATE}", STATE)  # noqa: PTH104 - see `stage`
 
 
-def _free(plan: Plan) -> None:
-    """Let go of ports and folder before anybody hears of the end, who may then start it again at once.
-
-    The control socket stays, soon it is the next keeper's.
-    """
-    for listener in plan["listeners"]:
+def _close(listeners: list[int]) -> None:
+    """Let ports be free before anybody hears of the end."""
+    for listener in listeners:
         os.close(listener)
-    fcntl.flock(plan["folder"], fcntl.LOCK_UN)
 
 
 def _own_folder(descriptor: int) -> None:
@@ -378,18 +371,6 @@ def _child_of(pid: int) -> int:
             return int((stream.read().split() or ["0"])[0])
     except OSError:  # it is gone, and its child with it
         return 0
-
-
-def _rest(descriptor: int, *, blocking: bool = False) -> bytes:
-    """What is left in a pipe now."""
-    os.set_blocking(descriptor, blocking)
-    parts = []
-    try:
-        while data := os.read(descriptor, _CHUNK):
-            parts.append(data)
-    except BlockingIOError:
-        pass
-    return b"".join(parts)
 
 
 def _kill(pid: int, number: int) -> None:
