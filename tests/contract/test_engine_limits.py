@@ -225,7 +225,7 @@ class TestRestarts:
         assert container.state().restarts >= 2
         container.stop()
         assert container.state().status is Status.EXITED
-        assert container.wait() == 0
+        assert container.wait() in {0, 143, KILLED}  # as it was when it was stopped: between two runs, or in one
 
     def test_one_that_was_killed_stays_so(self, real: RealBench) -> None:
         container = restarting(real, "echo ran; sleep 600", RestartPolicy.ALWAYS)

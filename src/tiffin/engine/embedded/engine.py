@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.container import EmbeddedContainer
-from tiffin.engine.embedded.folder import Folders
+from tiffin.engine.embedded.folder import Folders, absent
 from tiffin.engine.embedded.launch import launch
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpack, Unpacked
@@ -33,11 +34,18 @@ class EmbeddedEngine:
 
     def find(self, name: str) -> EmbeddedContainer:
         """Find a container by its name or ID; raises NotFoundError."""
-        return self._container(self._folders.find(name))
+        try:
+            return self._container(self._folders.find(name))
+        except FileNotFoundError:  # it has just been removed
+            raise absent(name) from None
 
     def list(self) -> list[EmbeddedContainer]:
         """Every container, oldest first."""
-        return [self._container(path) for path in self._folders.all()]
+        found = []
+        for path in self._folders.all():
+            with contextlib.suppress(FileNotFoundError):  # it has just been removed
+                found.append(self._container(path))
+        return found
 
     def _container(self, path: Path) -> EmbeddedContainer:
         return EmbeddedContainer(self._folders, path, self._decide)

@@ -59,8 +59,11 @@ class Folders:
 
     def all(self) -> list[Path]:
         """Every container's folder, oldest first."""
-        found = [path for path in self._path.glob("[!.]*") if (path / "spec.json").is_file()]
-        return sorted(found, key=lambda path: (path / "spec.json").stat().st_mtime_ns)
+        found = []
+        for path in self._path.glob("[!.]*"):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # no container, or not any more
+                found.append(((path / "spec.json").stat().st_mtime_ns, path))
+        return [path for _, path in sorted(found)]
 
     def remove(self, path: Path) -> None:
         """Forget a container, at once as others see it."""

@@ -18,7 +18,6 @@ death signal: whatever ends the keeper, the kernel ends them all, and no contain
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -33,16 +32,15 @@ from tiffin.engine.embedded.audience import MESSAGE, Audience
 from tiffin.engine.embedded.keeper_log import Log, now
 from tiffin.engine.embedded.limits import hold
 from tiffin.engine.embedded.loop import Loop, signalled
-from tiffin.engine.embedded.spawn import Origin, Run
+from tiffin.engine.embedded.spawn import NOT_RUNNABLE, Origin, Run
 from tiffin.engine.embedded.steward import Steward
 from tiffin.engine.embedded.terminal import Wires
 from tiffin.engine.embedded.watch import Watch
 
 CONTROL, STATE, LOG = "control", "state.json", "log.json"
 _CHUNK = 1 << 16
-_SIGNAL = 128
-"""What is added to the number of the signal that ended a program, as shells do."""
-_NOT_FOUND, _NOT_RUNNABLE = 127, 126
+_BACKLOG = 128
+
 TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -90,8 +88,8 @@ def main() -> None:
     try:
         Keeper(plan, lease).keep()
     except stage.Refused as refusal:
-        _unbind(plan)
-        _unlock(plan)
+        _close(plan["listeners"])
+        fcntl.flock(plan["folder"], fcntl.LOCK_UN)
         _say(lease, {"error": refusal.kind, "message": str(refusal), "hint": refusal.hint})
         sys.exit(1)
 
@@ -165,7 +163,7 @@ class Keeper:
         self._log = Log(os.open(LOG, flags, 0o600))
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.bind(CONTROL)
-        self._control.listen(_SIGNAL)
+        self._control.listen(_BACKLOG)
         self._audience = Audience(self._wires, self._loop.watch, self._loop.forget, self._heard)
         if not self._awaited:
             self._audience.listen()
@@ -291,7 +289,7 @@ class Keeper:
             self._audience.drain()
             self._end_lines()
         if not self._started:
-            raise self._failure(run)
+            raise run.refusal(self._log.said, self._wait_status)
         self._ended = self._verdict(run)
         self._let_go(run)
         ran = time.monotonic() - self._began
@@ -299,7 +297,23 @@ class Keeper:
         self._over = pause is None
         if pause is not None:
             self._write_state("running", pid=0)
-            self._loop.later("again", pause, self._begin)
+            self._loop.later("again", pause, self._again)
+
+    def _verdict(self, run: Run) -> tuple[int, str]:
+        """The exit code of a run, and why where it did not end by itself."""
+        too_much, self._took_too_much = self._held.killed_for_memory() or self._took_too_much, False
+        if not self._ready:
+            self._stopping = True  # what cannot be run now will not be run later
+            return NOT_RUNNABLE, str(run.refusal(self._log.said, self._wait_status))
+        code, reason = run.verdict(self._log.said, self._wait_status)
+        return code, "memory" if code and too_much else reason
+
+    def _again(self) -> None:
+        """Start it once more; what cannot be has ended."""
+        try:
+            self._begin()
+        except (OSError, stage.Refused) as error:
+            self._ended, self._over = (NOT_RUNNABLE, str(error)), True
 
     def _end_lines(self) -> None:
         """Keep what was written without an end of line."""
@@ -318,34 +332,15 @@ class Keeper:
 
     def _finish(self) -> None:
         """Say in the state how it ended; whoever waits hears of it when this process exits."""
-        _unbind(self._plan)
+        _close(self._plan["listeners"])
         self._audience.finish()
         self._end_lines()
         self._wires.close()
         code, reason = self._ended
         self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
         self._control.close()  # before any connection: whoever hears of the end finds nobody here
-        _unlock(self._plan)
-
-    def _failure(self, run: Run) -> stage.Refused:
-        """Why the program never ran: the stage's own refusal, or bubblewrap's words."""
-        if text := _rest(run.report, blocking=True):
-            return stage.Refused(*json.loads(text))
-        words = self._log.said.removeprefix("bwrap: ") or f"status {self._wait_status}"
-        return stage.Refused("denied" if "namespace" in words else "command", f"bubblewrap: {words}")
-
-    def _verdict(self, run: Run) -> tuple[int, str]:
-        """The exit code of a run, and why where it did not end by itself."""
-        if not self._ready:
-            self._stopping = True  # what cannot be run now will not be run later
-            return _NOT_RUNNABLE, str(self._failure(run))
-        code = os.waitstatus_to_exitcode(self._wait_status)
-        too_much, self._took_too_much = self._held.killed_for_memory() or self._took_too_much, False
-        if code < 0 or b"exit-code" in _rest(run.status):
-            code = code if code >= 0 else _SIGNAL - code
-            return code, "memory" if code and too_much else ""
-        missing = os.strerror(errno.ENOENT) in self._log.said
-        return (_NOT_FOUND if missing else _NOT_RUNNABLE), self._log.said.removeprefix("bwrap: execvp ")
+        # Whoever hears of the end may start it again at once; the socket's name stays, soon it is the next keeper's.
+        fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
 
     def _write_state(self, status: str, **more: object) -> None:
         """Let the state appear whole; only an exit is worth waiting for the disk, a crash ends all the rest."""
@@ -359,15 +354,10 @@ class Keeper:
         os.rename(f".{STATE}", STATE)  # noqa: PTH104 - see `stage`
 
 
-def _unbind(plan: Plan) -> None:
-    """Let go of the ports before anybody hears of the end, who may then start it again at once."""
-    for listener in plan["listeners"]:
+def _close(listeners: list[int]) -> None:
+    """Let ports be free before anybody hears of the end."""
+    for listener in listeners:
         os.close(listener)
-
-
-def _unlock(plan: Plan) -> None:
-    """Let go of the folder; the control socket stays, soon it is the next keeper's."""
-    fcntl.flock(plan["folder"], fcntl.LOCK_UN)
 
 
 def _own_folder(descriptor: int) -> None:
@@ -404,18 +394,6 @@ def _child_of(pid: int) -> int:
             return int((stream.read().split() or ["0"])[0])
     except OSError:  # it is gone, and its child with it
         return 0
-
-
-def _rest(descriptor: int, *, blocking: bool = False) -> bytes:
-    """What is left in a pipe now."""
-    os.set_blocking(descriptor, blocking)
-    parts = []
-    try:
-        while data := os.read(descriptor, _CHUNK):
-            parts.append(data)
-    except BlockingIOError:
-        pass
-    return b"".join(parts)
 
 
 def _kill(pid: int, number: int) -> None:

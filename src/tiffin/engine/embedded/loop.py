@@ -46,8 +46,9 @@ class Loop:
         """Wait for whatever comes first, and do what is due."""
         due = [due for due, _ in self._alarms.values()]
         patience = max(0.0, min(due) - time.monotonic()) * 1000 if due else None
-        for descriptor, _ in self._poll.poll(patience):
-            if action := self._watched.get(descriptor):  # it may have been forgotten while its event waited
+        ready = [(descriptor, self._watched[descriptor]) for descriptor, _ in self._poll.poll(patience)]
+        for descriptor, action in ready:
+            if self._watched.get(descriptor) is action:  # else it was forgotten while its event waited, or is another
                 action()
         for name, (moment, _) in list(self._alarms.items()):
             if time.monotonic() >= moment and (alarm := self._alarms.pop(name, None)):

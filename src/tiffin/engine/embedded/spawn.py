@@ -5,6 +5,7 @@ Standard library only (see `keeper`).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -13,6 +14,11 @@ import socket
 from tiffin.engine.embedded import linux, stage
 from tiffin.engine.embedded.terminal import take
 
+NOT_FOUND, NOT_RUNNABLE = 127, 126
+"""Exit codes of a program that is not there, or cannot be run, as shells say it."""
+_SIGNAL = 128
+"""What is added to the number of the signal that ended a program, as shells do."""
+_CHUNK = 1 << 16
 _OUT_OF_THE_WAY = 256
 """A descriptor's number that no program's own descriptors reach."""
 
@@ -42,6 +48,23 @@ class Run:
         """Close the other ends: the run has them."""
         while self.handed:
             os.close(self.handed.pop())
+
+    def refusal(self, said: str, status: int) -> stage.Refused:
+        """Why the program never ran: the stage's own refusal, or bubblewrap's words; `status` is the wait status."""
+        if text := rest(self.report, blocking=True):
+            return stage.Refused(*json.loads(text))
+        words = said.removeprefix("bwrap: ") or f"status {status}"
+        return stage.Refused("denied" if "namespace" in words else "command", f"bubblewrap: {words}")
+
+    def verdict(self, said: str, status: int) -> tuple[int, str]:
+        """The exit code, and why where the program was not even found; `said` is the last line of stderr."""
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            return _SIGNAL - code, ""
+        if b"exit-code" in rest(self.status):
+            return code, ""
+        missing = os.strerror(errno.ENOENT) in said
+        return (NOT_FOUND if missing else NOT_RUNNABLE), said.removeprefix("bwrap: execvp ")
 
     def close(self) -> None:
         """Close what is left when it has ended."""
@@ -105,3 +128,15 @@ class Origin:
             last = ("--remount-ro", path.rpartition("/")[0]) if number == len(self.secrets) else ()
             options += [stage.Option("--file", descriptor, before=("--perms", "0400"), after=(path, *last))]
         return options
+
+
+def rest(descriptor: int, *, blocking: bool = False) -> bytes:
+    """What is left in a pipe now."""
+    os.set_blocking(descriptor, blocking)
+    parts = []
+    try:
+        while data := os.read(descriptor, _CHUNK):
+            parts.append(data)
+    except BlockingIOError:
+        pass
+    return b"".join(parts)

@@ -38,7 +38,9 @@ class Steward:
     def fork(self, handed: list[int]) -> int:
         """Have it start a process (see `Origin.fork`) that is a child of this one."""
         socket.send_fds(self._channel, [b"again"], handed)
-        return int(self._channel.recv(_MESSAGE) or 0)
+        if not (answer := self._channel.recv(_MESSAGE)):
+            raise ProcessLookupError("the keeper's steward was killed")
+        return int(answer)
 
 
 def _serve(channel: socket.socket, origin: Origin, groups: list[str], removed: tuple[str, str] | None) -> NoReturn:
@@ -47,9 +49,10 @@ def _serve(channel: socket.socket, origin: Origin, groups: list[str], removed: t
     _close_all_but({0, 1, 2, channel.fileno(), *(descriptor for descriptor, _ in origin.secrets)})
     try:
         while handed := socket.recv_fds(channel, _MESSAGE, _DESCRIPTORS)[1]:
-            channel.send(str(origin.fork(handed, linux.CLONE_PARENT)).encode())
+            child = origin.fork(handed, linux.CLONE_PARENT)
             for descriptor in handed:
                 os.close(descriptor)
+            channel.send(str(child).encode())
         cgroup.remove(groups)
         if removed:
             _remove(*removed)
