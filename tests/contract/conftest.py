@@ -4,16 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import ClientBench
+from contract.engine_fixtures import REAL, Bench, ClientBench, EmbeddedBench, MemoryBench, RealBench
 from programs.docker import dockerd
 from programs.network import own_network
 from programs.storage import storage
 from tiffin.engine.clients.dialect import DOCKER, PODMAN
 from tiffin.engine.clients.engine import ClientEngine
 from tiffin.store.save import save
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> EmbeddedBench:
+    return EmbeddedBench(tmp_path / "data")
+
+
+@pytest.fixture(params=REAL)
+def real(request: pytest.FixtureRequest) -> RealBench:
+    found: RealBench = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["memory", *REAL])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "memory":
+        return MemoryBench()
+    found: Bench = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["memory", "embedded"])
+def able(request: pytest.FixtureRequest) -> Bench:
+    """An engine that can do more with a container than run it."""
+    return MemoryBench() if request.param == "memory" else request.getfixturevalue("embedded")
 
 
 @pytest.fixture(scope="session")

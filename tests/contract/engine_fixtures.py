@@ -172,6 +172,12 @@ class ClientBench(RealBench):
 
 
 Bench = RealBench | MemoryBench
+REAL = [
+    "embedded",
+    pytest.param("docker", marks=pytest.mark.program("dockerd", "busybox")),
+    pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
+]
+"""The engines that run real programs, as parameters of a test."""
 
 
 def busybox_image() -> tuple[MemoryStore, Image]:

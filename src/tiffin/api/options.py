@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tiffin.engine.gpus import check_devices
 from tiffin.engine.plan import RunOptions
 from tiffin.engine.spec import STOP_SECONDS, Limits, Mount, Network, Port, Restart, RestartPolicy, Secret
 from tiffin.errors import ConfigError, NotFoundError
@@ -49,6 +50,8 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout: float = STOP_SECONDS
     interactive: bool = False
     tty: bool = False
+    gpus: str = ""
+    device: Sequence[str] = ()
     args: Sequence[str] = ()
 
 
@@ -78,6 +81,9 @@ def run_options(typed: Typed) -> RunOptions:
         limits=Limits(memory=parse_amount(typed.memory), cpus=typed.cpus, processes=typed.pids_limit),
         restart=parse_restart(typed.restart),
         secrets=tuple(parse_secret(text) for text in typed.secret),
+        gpus=typed.gpus,
+        devices=check_devices(typed.device),
+        insisted=tuple(parse_mount(text).target for text in typed.volume if text.endswith(":ro")),
     )
 
 

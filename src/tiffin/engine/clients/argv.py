@@ -25,11 +25,12 @@ def image_name(digest: Digest) -> str:
     return f"{REPOSITORY}:{digest.hex[:_SHOWN]}"
 
 
-def create(dialect: Dialect, spec: ContainerSpec) -> list[str]:
-    """Make a container and print its ID."""
+def create(dialect: Dialect, spec: ContainerSpec, devices: Sequence[str] = ()) -> list[str]:
+    """Make a container and print its ID; `devices` are the options that give it its devices."""
     return [
         *("create", "--pull", "never", "--name", spec.name),
         *_isolation(dialect, spec),
+        *devices,
         *_network(spec),
         *_flat(("--mount", mount_text(mount)) for mount in spec.mounts),
         *_flat(("--env", f"{name}={value}") for name, value in environment(spec).items()),

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.program import Program
+from tiffin.engine.clients.seeing import obstacles
+from tiffin.engine.data import refuse
 from tiffin.engine.spec import ContainerSpec, LogLine, State, Status
 from tiffin.errors import ConflictError
 
@@ -25,6 +27,7 @@ class ClientContainer:
         """Start it (see `Container.start`)."""
         if self.state().status is Status.RUNNING:
             raise ConflictError(f"{self.spec.name} runs already", f"stop it: `tiffin stop {self.spec.name}`")
+        refuse(obstacles(self._program, self.spec))
         command = argv.start(self.id)
         done = self._program.attempt(command)
         if done.status:

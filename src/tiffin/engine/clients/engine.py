@@ -9,11 +9,16 @@ from typing import BinaryIO
 
 import msgspec
 
+from tiffin.engine.cdi_files import cdi_folders
 from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.container import ClientContainer
+from tiffin.engine.clients.devices import by_name, knows_cdi, one_by_one, spread
 from tiffin.engine.clients.dialect import Dialect
 from tiffin.engine.clients.program import Program
-from tiffin.engine.spec import ContainerSpec, State
+from tiffin.engine.clients.seeing import obstacles
+from tiffin.engine.data import refuse
+from tiffin.engine.devices import find_devices
+from tiffin.engine.spec import ContainerSpec, Obstacle, State
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.image import Image
@@ -54,11 +59,23 @@ class ClientEngine:
         if there != spec.layers:
             absent = next((layer for layer in spec.layers if layer not in (there or ())), spec.layers[0])
             raise NotFoundError(f"layer {absent} of {spec.image} is not loaded", "run the image again: it loads it")
-        command = argv.create(self._program.dialect, spec)
+        refuse(self.obstacles(spec))
+        command = argv.create(self._program.dialect, *self._devices(spec))
         done = self._program.attempt(command)
         if done.status:
             raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
         return ClientContainer(self._program, done.out.decode().split()[-1], spec)
+
+    def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
+        """Say what would keep it from starting (see `Foresees`); what is on another machine is not looked at."""
+        return obstacles(self._program, spec)
+
+    def _devices(self, spec: ContainerSpec) -> tuple[ContainerSpec, list[str]]:
+        """The spec and the options that bring its devices: by name where the program knows CDI, else one by one."""
+        if not spec.devices or knows_cdi(self._program, cdi_folders()):
+            return spec, by_name(spec.devices)
+        devices = find_devices(spec.devices)
+        return spread(spec, devices), one_by_one(devices)
 
     def find(self, name: str) -> ClientContainer:
         """Find a container by its name or ID; raises NotFoundError, also for one that tiffin did not make."""

@@ -34,6 +34,11 @@ class Program:
         # Its words are read here, so they must be English.
         self._environment = dict(environment) | {"LC_ALL": "C.UTF-8"}
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What it is run with."""
+        return self._environment
+
     def argv(self, arguments: Sequence[str]) -> list[str]:
         """The whole command."""
         return [*self._command, *arguments]

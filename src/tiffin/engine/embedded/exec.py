@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from tiffin.engine.devices import find_devices, with_devices
 from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
 from tiffin.engine.embedded.launch import python
@@ -68,9 +69,11 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
 def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Program:
     """What is run and how it is confined: as the container is, but for what the command says."""
     own = {"TERM": "xterm"} if command.tty else {}
-    inherited = {key: value for key, value in environment(spec).items() if key not in _SOCKETS}
+    devices = find_devices(spec.devices)
+    inherited = {key: value for key, value in environment(with_devices(spec, devices)).items() if key not in _SOCKETS}
     return {
         "become": machine.become,
+        "groups": list(devices.groups),
         "argv": list(command.argv),
         "env": own | inherited | command.env,
         "cwd": command.cwd or spec.cwd,

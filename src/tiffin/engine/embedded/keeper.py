@@ -281,7 +281,7 @@ def _enter(launch: stage.Launch, streams: list[int], handed: list[int], tail: st
     report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
     try:
         stage.build(launch, own_processes=True)
-        stage.become(launch["become"])
+        stage.become(launch["become"], launch["groups"])
         stage.check_mounts(launch)
         stage.exec_bubblewrap(launch, streams, handed, tail)
     except stage.Refused as refusal:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from tiffin.engine.devices import Devices, with_devices
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, kernel, mount_name, root
+from tiffin.engine.embedded.devices import cache_in, links_in, node_checks, node_name, node_options
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.rootfs import Layers, inside, top
 from tiffin.engine.embedded.seccomp import program
@@ -25,6 +27,7 @@ _LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 _ANYBODY = ("--uid", str(CONTAINER_USER), "--gid", str(CONTAINER_USER), "--hostname", "container")
 """Who a tool is, whoever runs it and wherever: what it makes may depend on it."""
 _FOLDERS = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - the container's own
+_NO_DEVICES = Devices()
 
 
 def python(module: str) -> list[str]:
@@ -32,31 +35,42 @@ def python(module: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", _BOOT.format(sources=SOURCES, module=module)]
 
 
-def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.Launch:
+def launch(spec: ContainerSpec, folders: list[Path], machine: Machine, devices: Devices = _NO_DEVICES) -> stage.Launch:
     """Decide how a container of these unpacked layers is built; raises ConfigError, NotFoundError, UnsupportedError."""
     _refuse_what_is_not_done(spec)
     layers = Layers(folders)
-    resolved = _resolved(spec, layers)
+    resolved = _resolved(with_devices(spec, devices), layers)
     # A program may also come from a mount; then only running it can tell.
     if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
         raise refused_program(spec)
     etc = layers.resolve("/etc")
     mounted = {mount.target: Path(mount.source).is_dir() for mount in resolved.mounts}
     files = _names(spec, machine, etc) | {target: "" for target, folder in mounted.items() if not folder}
+    files |= cache_in(devices, layers)
+    links = links_in(devices, layers, [*files, *mounted])
     places = [*_FOLDERS, resolved.cwd, *resolved.tmpfs, *(target for target, folder in mounted.items() if folder)]
-    above = top(layers, places, files)
+    above = top(layers, [*places, *(str(Path(link).parent) for link in links)], files)
     return {
         **_stacked(folders, machine),
         "binds": [
             *_binds(folders, machine.bubblewrap),
             *((mount.source, mount_name(number)) for number, mount in enumerate(resolved.mounts)),
+            *((node.source, node_name(number)) for number, node in enumerate(devices.nodes)),
         ],
         "mounts": [
-            (mount_name(number), mount.source, not mount.read_only) for number, mount in enumerate(resolved.mounts)
+            *(
+                (mount_name(number), mount.source, not mount.read_only)
+                for number, mount in enumerate(
+                    resolved.mounts[: len(spec.mounts)]
+                )  # what devices bring is not the user's
+            ),
+            *node_checks(devices),
         ],
         "folders": list(above.folders),
         "files": above.files,
-        "arguments": bubblewrap_arguments(resolved, machine.masked),
+        "links": links,
+        "groups": list(devices.groups),
+        "arguments": bubblewrap_arguments(resolved, machine.masked, node_options(devices)),
         "argv": list(spec.argv),
     }
 
@@ -84,6 +98,8 @@ def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
         "mounts": [],
         "folders": [],
         "files": {},
+        "links": {},
+        "groups": [],
         "program": f"{STAGE}/b/{machine.bubblewrap.path}",
         "arguments": [],
         "argv": [],

@@ -19,13 +19,15 @@ TOP = f"{STAGE}/top"
 
 TYPE_CHECKING = False  # what `typing` calls the same; importing it would cost the keeper milliseconds
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypedDict
 
     class Launch(TypedDict):
         """What is to be built and run; `launch` writes it, as JSON, and nobody else.
 
-        `binds` are sources and short names; `mounts` are short name, source and whether it must be writable; `folders`
-        and `files` make up the top layer; `program` is bubblewrap's path there, `arguments` its NUL-separated own.
+        `binds` are sources and short names; `mounts` are short name, source and whether it must be writable; `folders`,
+        `files` and `links` make up the top layer; `program` is bubblewrap's path there, `arguments` its NUL-separated
+        own; `groups` are those of devices, which only root can hand out.
         """
 
         become: int | None
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
         mounts: list[tuple[str, str, bool]]
         folders: list[tuple[str, int]]
         files: dict[str, str]
+        links: dict[str, str]
+        groups: list[int]
         program: str
         arguments: list[str]
         argv: list[str]
@@ -55,10 +59,10 @@ def enter_user_namespace() -> None:
         _write(f"/proc/self/{name}", text)
 
 
-def become(user: int | None) -> None:
-    """As root: become an unprivileged user without groups, for good."""
+def become(user: int | None, groups: Sequence[int] = ()) -> None:
+    """As root: become an unprivileged user without groups but those of its devices, for good."""
     if user is not None:
-        os.setgroups([])
+        os.setgroups(groups)
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
 
@@ -135,12 +139,14 @@ def _write_top(launch: Launch) -> None:
         os.mkdir(TOP + path, mode)  # noqa: PTH102 - see above
     for path, text in launch["files"].items():
         _write(TOP + path, text, os.O_CREAT | os.O_EXCL)
+    for path, text in launch["links"].items():
+        os.symlink(text, TOP + path)  # noqa: PTH211 - see above
 
 
 def _write(path: str, text: str, flags: int = 0) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
     try:
-        os.write(descriptor, text.encode())
+        os.write(descriptor, text.encode("utf-8", "surrogateescape"))
     finally:
         os.close(descriptor)
 
@@ -172,6 +178,12 @@ def closed(descriptor: int) -> bool:
 def _unusable(source: str, *, folder: bool, writable: bool) -> Refused:
     rights = ("rw" if writable else "r") + ("X" if folder else "")
     doing = "written" if writable else "read"
+    if source.startswith("/dev/"):
+        return Refused(
+            "config",
+            f"the device {source} cannot be opened by the container's user",
+            f"`sudo chmod o+{rights} {source}`, or as an ordinary user be in its group: `stat -c %G {source}`",
+        )
     recursive = "-R " if folder else ""
     return Refused(
         "config",
