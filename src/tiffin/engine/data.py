@@ -76,7 +76,7 @@ def obstacles(
     image: str, declared: Iterable[Data], mounts: Sequence[Mount], seen: Mapping[str, Seen], who: Who
 ) -> list[Obstacle]:
     """Say why a container would not find its data; a source that is not in `seen` cannot be seen from here."""
-    needed = list(declared)
+    needed, image = list(declared), image.partition("@")[0]
     absent = [mount for mount in mounts if (there := seen.get(mount.source)) and not there.here]
     gone = [_absent(mount) for mount in absent]
     without = [data for data in needed if (mount := _covering(data.path, mounts)) is None or mount not in absent]

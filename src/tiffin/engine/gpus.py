@@ -66,7 +66,7 @@ def choose(image: str, labels: Mapping[str, str], asked: Asked | None, sight: Si
     What is asked for and what the image requires is given or refused, with the reason; what it could also do without
     is given where it is there. Raises ConfigError, NotFoundError, UnsupportedError.
     """
-    need = declared_gpu(labels)
+    need, image = declared_gpu(labels), image.partition("@")[0]
     if asked is not None:
         if need is GpuNeed.REQUIRED and asked == Asked():
             raise ConfigError(f"the model of {image} needs a GPU, and `--gpus none` gives it none", "leave it out")
