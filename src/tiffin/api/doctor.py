@@ -23,8 +23,9 @@ def gpus(sight: Sight) -> Finding:
     except TiffinError as several:
         return Finding(level=Level.WARN, subject="GPUs", message=several.message, hint=several.hint or "")
     if error:
-        level = Level.WARN if sight.driver or sight.known.broken else Level.OK
-        return Finding(level=level, subject="GPUs", message=error.message, hint=error.hint or "")
+        if not sight.driver and not sight.known.broken:
+            return Finding(level=Level.OK, subject="GPUs", message="none that containers could have")
+        return Finding(level=Level.WARN, subject="GPUs", message=error.message, hint=error.hint or "")
     names = ", ".join(sight.known.names(kind))
     driver = f" (driver {sight.driver})" if sight.driver else ""
     return Finding(level=Level.OK, subject="GPUs", message=f"{kind}: {names}{driver}")

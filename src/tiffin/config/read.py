@@ -17,9 +17,7 @@ from tiffin.errors import ConfigError, NotFoundError
 
 FILE = "tiffin.toml"
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_UNKNOWN = re.compile(
-    r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<section>\w*)(?:\[\d+\])?`)?"
-)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<section>\w*)(?:\[\d+\])?`)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
