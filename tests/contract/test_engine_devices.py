@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.engine_fixtures import EmbeddedBench, RealBench, executed, python_argv, python_mounts, ready
-from tiffin.engine.cdi_files import VARIABLE
+from contract.engine_fixtures import ClientBench, EmbeddedBench, RealBench, executed, python_argv, python_mounts, ready
+from tiffin.engine.cdi_files import FOLDERS, VARIABLE
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 
 LIBRARY = "libQ.so.1"
@@ -191,3 +192,35 @@ class TestEmbedded:
             assert (code, lines) == (0, ["2"])
         finally:
             node.unlink()
+
+
+@pytest.fixture
+def native() -> Iterator[str]:
+    """The kind of a spec in a folder where every program that knows CDI looks."""
+    folder = Path(FOLDERS[-1])
+    kind = f"tiffin.test/native{os.getpid()}"
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    file = folder / f"tiffin-{os.getpid()}.json"
+    edits = {"env": ["FROM=podman"], "deviceNodes": [{"path": "/dev/tiffin0", "hostPath": "/dev/zero"}]}
+    file.write_text(
+        json.dumps({"cdiVersion": "0.5.0", "kind": kind, "devices": [{"name": "a", "containerEdits": edits}]})
+    )
+    yield kind
+    file.unlink()
+    if made:
+        folder.rmdir()
+
+
+@pytest.mark.program("podman", "runc", "busybox")
+class TestPodman:
+    def test_a_program_that_knows_cdi_finds_devices_by_itself(self, podman: ClientBench, native: str) -> None:
+        device = f"{native}=a"
+        code, lines = podman.run(
+            "/bin/busybox head -c 3 /dev/tiffin0 | wc -c; echo $FROM", devices=(device,), user=(0, 0)
+        )
+        assert (code, [line.strip() for line in lines]) == (0, ["3", "podman"])
+
+    def test_its_refusal_of_an_unknown_device_is_in_our_words(self, podman: ClientBench, native: str) -> None:
+        with pytest.raises(NotFoundError, match=f"has the device {native}=b"):
+            podman.run("true", devices=(f"{native}=b",))

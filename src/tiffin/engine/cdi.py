@@ -144,7 +144,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
         highest = max((source.priority for source, _ in found), default=0)
         claims = [(source, one) for source, one in found if source.priority == highest]
         if not claims:
-            raise self._unknown(name, kind)
+            raise self.unknown(name)
         if len(claims) > 1:
             files = " and ".join(source.file for source, _ in claims)
             raise ConfigError(f"the device {name} is in {files}", "remove one of the two files")
@@ -153,7 +153,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     def _of(self, kind: str) -> list[Source]:
         return [source for source in self.sources if source.spec.kind == kind]
 
-    def _unknown(self, name: str, kind: str) -> NotFoundError:
+    def unknown(self, name: str) -> NotFoundError:
+        """Make the error of whoever misses this device."""
+        kind = name.partition("=")[0]
         names = self.names(kind)
         why = [f"no CDI spec in {' or '.join(self.folders)} has the device {name}", *self.broken]
         if names:
