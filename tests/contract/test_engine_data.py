@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from contract.engine_fixtures import RealBench
+from contract.engine_fixtures import EmbeddedBench, RealBench
 from tiffin.engine.declared import Data, labels
 from tiffin.engine.spec import Foresees, Mount
 from tiffin.errors import ConfigError
@@ -104,6 +104,17 @@ class TestData:
         code, _ = real.run("touch /data/b", labels=declaring(data), mounts=mounts, user=(65532, 65532))
         assert code == 0
         assert (folder / "b").exists()
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="needs an ordinary user")
+    def test_an_ordinary_user_is_the_containers_and_needs_no_root_to_mend_it(
+        self, embedded: EmbeddedBench, folder: Path
+    ) -> None:
+        folder.chmod(0)
+        mounts = (Mount(source=str(folder), target="/data"),)
+        error = refusal(embedded, FEATURES, mounts=mounts)
+        assert error.hint == f"`chmod -R a+rX {folder}`"
+        assert os.system(error.hint.strip("`")) == 0  # noqa: S605 - exactly what a user would type
+        assert embedded.run("cat /data/a.csv", labels=declaring(FEATURES), mounts=mounts) == (0, ["1"])
 
     def test_data_that_went_away_refuses_the_next_start(self, real: RealBench, folder: Path) -> None:
         mounts = (Mount(source=str(folder), target="/data"),)

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from tiffin.engine.cdi import Edits, Hook
+from tiffin.engine.devices import Link
 from tiffin.errors import UnsupportedError
 
 _PROGRAMS = {"nvidia-cdi-hook", "nvidia-ctk"}
@@ -22,13 +23,6 @@ _NEEDLESS = {
     "disable-device-node-modification": "no container here may make device nodes",
 }
 """Hooks that change nothing in a container of ours, and why."""
-
-
-class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """A symbolic link to be made in the container: its path, and the text that it holds."""
-
-    path: str
-    target: str
 
 
 class Libraries(msgspec.Struct, frozen=True, kw_only=True):

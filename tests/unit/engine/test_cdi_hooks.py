@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tiffin.engine.cdi import Edits, Hook
-from tiffin.engine.cdi_hooks import Libraries, Link, follow, read_hooks
+from tiffin.engine.cdi_hooks import Libraries, follow, read_hooks
+from tiffin.engine.devices import Link
 from tiffin.errors import UnsupportedError
 
 

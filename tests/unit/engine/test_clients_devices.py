@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tiffin.engine.cdi import BindMount, DeviceNode
-from tiffin.engine.cdi_hooks import Link
 from tiffin.engine.clients.argv import create
 from tiffin.engine.clients.devices import by_name, docker_folders, one_by_one, podman_knows, spread
 from tiffin.engine.clients.dialect import DOCKER
 from tiffin.engine.clients.seeing import is_here
-from tiffin.engine.devices import Devices
+from tiffin.engine.devices import Devices, Link, Node
 from tiffin.engine.spec import ContainerSpec, Mount
 from tiffin.oci.digest import Digest
 
@@ -22,10 +20,10 @@ SPEC = ContainerSpec(
     argv=("serve",),
     env={"LD_LIBRARY_PATH": "/own", "A": "1"},
 )
-DRIVER = BindMount(host_path="/host/libcuda.so.550", container_path="/lib/libcuda.so.550", options=("ro",))
+DRIVER = Mount(source="/host/libcuda.so.550", target="/lib/libcuda.so.550")
 DEVICES = Devices(
-    nodes=(DeviceNode(path="/dev/nvidia0"), DeviceNode(path="/dev/x", host_path="/dev/y", permissions="r")),
-    mounts=(DRIVER, BindMount(host_path="/run/socket", container_path="/run/socket")),
+    nodes=(Node(source="/dev/nvidia0", path="/dev/nvidia0"), Node(source="/dev/y", path="/dev/x", permissions="r")),
+    mounts=(DRIVER, Mount(source="/run/socket", target="/run/socket", read_only=False)),
     env={"A": "2"},
     groups=(44,),
     links=(

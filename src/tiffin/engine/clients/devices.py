@@ -52,7 +52,7 @@ def by_name(names: Sequence[str]) -> list[str]:
 
 def one_by_one(devices: Devices) -> list[str]:
     """The options of a program that does not: each node, and the groups that may open it."""
-    nodes = [f"{node.source}:{node.path}:{node.permissions or 'rwm'}" for node in devices.nodes]
+    nodes = [f"{node.source}:{node.path}:{node.permissions}" for node in devices.nodes]
     return [
         *(text for node in nodes for text in ("--device", node)),
         *(text for group in devices.groups for text in ("--group-add", str(group))),
@@ -66,10 +66,10 @@ def spread(spec: ContainerSpec, devices: Devices) -> ContainerSpec:
     the folders of libraries are named in LD_LIBRARY_PATH, before what the image has there.
     """
     full = with_devices(spec, devices)
-    hosts = {mount.container_path: mount for mount in devices.mounts}
+    hosts = {mount.target: mount for mount in devices.mounts}
     ends = {link.path: hosts.get(follow(link, devices.links)) for link in devices.links}
     further = (
-        Mount(source=end.host_path, target=path, read_only=end.read_only)
+        Mount(source=end.source, target=path, read_only=end.read_only)
         for path, end in ends.items()
         if end and path not in hosts
     )

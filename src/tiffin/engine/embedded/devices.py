@@ -9,7 +9,6 @@ from tiffin.engine.devices import Devices
 from tiffin.engine.embedded.rootfs import Layers, inside
 from tiffin.engine.embedded.stage import STAGE
 from tiffin.errors import DeniedError
-from tiffin.layers.linker_cache import PATH, cached, with_libraries
 
 
 def node_name(number: int) -> str:
@@ -28,9 +27,7 @@ def node_options(devices: Devices) -> list[str]:
 
 def node_checks(devices: Devices) -> list[tuple[str, str, bool]]:
     """What the container's user must be able to open, and whether also for writing."""
-    return [
-        (node_name(number), node.source, "w" in (node.permissions or "rw")) for number, node in enumerate(devices.nodes)
-    ]
+    return [(node_name(number), node.source, "w" in node.permissions) for number, node in enumerate(devices.nodes)]
 
 
 def links_in(devices: Devices, layers: Layers, taken: Sequence[str]) -> dict[str, str]:
@@ -41,6 +38,10 @@ def links_in(devices: Devices, layers: Layers, taken: Sequence[str]) -> dict[str
 
 def cache_in(devices: Devices, layers: Layers) -> dict[str, str]:
     """The linker's cache with the devices' libraries in it, as a file of the top layer; none where there are none."""
+    if not devices.libraries:
+        return {}
+    from tiffin.layers.linker_cache import PATH, cached, with_libraries  # noqa: PLC0415 - see `find_devices`
+
     entries = [cached(one.name, one.path, one.machine) for one in devices.libraries]
     more = [entry for entry in entries if entry]
     if not more:
