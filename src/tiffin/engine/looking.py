@@ -31,12 +31,12 @@ def look(path: Path) -> Seen | None:
     """Look at a file or folder; None where this process may not."""
     try:
         found = path.stat()
+        locked = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return Seen(here=False)
     except OSError:
         return None
     itself = _inode(path, found)
-    locked = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
     if not stat.S_ISDIR(found.st_mode):
         return Seen(itself=itself, empty=stat.S_ISREG(found.st_mode) and not found.st_size, locked=locked)
     try:
