@@ -12,7 +12,8 @@ import pytest
 
 from contract.engine_fixtures import ClientBench, EmbeddedBench, RealBench, executed, python_argv, python_mounts, ready
 from tiffin.engine.cdi_files import FOLDERS, VARIABLE
-from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
+from tiffin.errors import ConfigError, IntegrityError, NotFoundError, UnsupportedError
+from tiffin.layers.linker_cache import Cached, write_cache
 
 LIBRARY = "libQ.so.1"
 """A library that no machine has: a copy of libz, which every machine has, under a name of the same length."""
@@ -162,6 +163,29 @@ class TestEmbedded:
         )
         assert (code, out) == (0, "zero\n"), err
         container.stop(0)
+
+    def test_further_programs_run_though_the_spec_is_gone(self, embedded: EmbeddedBench, specs: Path) -> None:
+        container = embedded.engine.create(embedded.program("aa", "serve", devices=("tiffin.test/device=zero",)))
+        container.start()
+        ready(container)
+        (specs / "tiffin.json").unlink()
+        assert executed(container, "ls", "/dev/tiffin") == (0, "zero\n", "")
+        container.stop(0)
+        with pytest.raises(NotFoundError, match=r"has the device tiffin.test/device=zero"):
+            container.start()
+
+    def test_the_images_own_libraries_stay_in_the_cache(
+        self, embedded: EmbeddedBench, specs: Path, tmp_path: Path
+    ) -> None:
+        own = Cached(name="libown.so.1", path="/own/libown.so.1", flags=0x303)
+        layer = embedded.data / "unpacked" / embedded.layers[0].hex
+        (layer / "etc/ld.so.cache").write_bytes(write_cache([own]))
+        with_library(specs, driver(tmp_path))
+        script = "grep -c libown /etc/ld.so.cache; grep -c libQ /etc/ld.so.cache"
+        assert embedded.run(script, devices=("tiffin.test/device=zero",)) == (0, ["1", "1"])
+        (layer / "etc/ld.so.cache").write_bytes(b"torn")
+        with pytest.raises(IntegrityError, match=r"/etc/ld.so.cache of the image cannot be read"):
+            embedded.run(script, devices=("tiffin.test/device=zero",))
 
     def test_a_start_finds_what_the_spec_says_by_then(self, embedded: EmbeddedBench, specs: Path) -> None:
         script = "echo $FROM_CDI"

@@ -18,6 +18,8 @@ NVIDIA = "nvidia.com/gpu"
 ALL = "all"
 _NONE = "none"
 _UUID = re.compile(r"(?:GPU|MIG)-[A-Za-z0-9/-]+")
+_INDEX = re.compile(r"\d+(?::\d+)?")
+"""A GPU, or a part of one (MIG), by its place."""
 _HINT = "write it as `all`, `2` (how many), `0,1` or `device=0` (which), `GPU-…` or `none`"
 
 
@@ -55,7 +57,7 @@ def parse_gpus(text: str) -> Asked | None:
         return Asked(count=int(text))
     names = tuple(text.removeprefix("device=").split(","))
     listed = text.startswith("device=") or len(names) > 1
-    if names == (ALL,) or all(_UUID.fullmatch(name) or (listed and name.isdecimal()) for name in names):
+    if names == (ALL,) or all(_UUID.fullmatch(name) or (listed and _INDEX.fullmatch(name)) for name in names):
         return Asked(names=names)
     raise ConfigError(f"not a choice of GPUs: {text!r}", _HINT)
 

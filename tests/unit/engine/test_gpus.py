@@ -34,6 +34,7 @@ CUDA13 = {GPU: "required", DRIVER: ">=580.65.06"}
         ("2", Asked(count=2)),
         ("0,1", Asked(names=("0", "1"))),
         ("device=1", Asked(names=("1",))),
+        ("device=0:1", Asked(names=("0:1",))),
         ("GPU-12ab-34", Asked(names=("GPU-12ab-34",))),
         ("device=GPU-12ab,0", Asked(names=("GPU-12ab", "0"))),
     ],

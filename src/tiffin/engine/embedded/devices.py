@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from tiffin.engine.devices import Devices
 from tiffin.engine.embedded.rootfs import Layers, inside
 from tiffin.engine.embedded.stage import STAGE
-from tiffin.errors import DeniedError
+from tiffin.errors import DeniedError, IntegrityError
 
 
 def node_name(number: int) -> str:
@@ -47,7 +47,10 @@ def cache_in(devices: Devices, layers: Layers) -> dict[str, str]:
     if not more:
         return {}
     there = layers.find(PATH)
-    data = with_libraries(there.read_bytes() if there and there.is_file() else b"", more)
+    try:
+        data = with_libraries(there.read_bytes() if there and there.is_file() else b"", more)
+    except IntegrityError as error:
+        raise IntegrityError(f"{PATH} of the image cannot be read: {error.message}", error.hint) from error
     return {_place(layers, PATH): data.decode("utf-8", "surrogateescape")}
 
 

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from tiffin.engine.devices import find_devices, with_devices
+from tiffin.engine.devices import Devices, find_devices, with_devices
 from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
 from tiffin.engine.embedded.launch import python
@@ -24,7 +24,7 @@ from tiffin.engine.embedded.relay import copy, raw, size
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.plan import absolute, checked
 from tiffin.engine.spec import Command, ContainerSpec, Streams
-from tiffin.errors import UnsupportedError
+from tiffin.errors import TiffinError, UnsupportedError
 
 _SOCKETS = ("LISTEN_FDS", "LISTEN_FDNAMES")
 
@@ -69,7 +69,7 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
 def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Program:
     """What is run and how it is confined: as the container is, but for what the command says."""
     own = {"TERM": "xterm"} if command.tty else {}
-    devices = find_devices(spec.devices)
+    devices = _devices(spec)
     inherited = {key: value for key, value in environment(with_devices(spec, devices)).items() if key not in _SOCKETS}
     return {
         "become": machine.become,
@@ -79,6 +79,14 @@ def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Pro
         "cwd": command.cwd or spec.cwd,
         "seccomp": program(machine.architecture).hex(),
     }
+
+
+def _devices(spec: ContainerSpec) -> Devices:
+    """What its devices set; one that has them keeps running though a spec went away, and so do its programs."""
+    try:
+        return find_devices(spec.devices)
+    except TiffinError:
+        return Devices()
 
 
 class _Pipes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 
 from tiffin.engine.embedded import linux
 
@@ -87,7 +88,8 @@ def check_mounts(launch: Launch) -> None:
         folder = os.path.isdir(path)  # noqa: PTH112 - pathlib would double the keeper's start-up time
         need = os.R_OK | (os.X_OK if folder else 0) | (os.W_OK if writable else 0)
         if not os.access(path, need):
-            raise _unusable(source, folder=folder, writable=writable)
+            device = stat.S_ISCHR(os.stat(path).st_mode)  # noqa: PTH116 - see above
+            raise _unusable(source, folder=folder, device=device, writable=writable)
 
 
 def heed_signals() -> None:
@@ -175,10 +177,10 @@ def closed(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _unusable(source: str, *, folder: bool, writable: bool) -> Refused:
+def _unusable(source: str, *, folder: bool, device: bool, writable: bool) -> Refused:
     rights = ("rw" if writable else "r") + ("X" if folder else "")
     doing = "written" if writable else "read"
-    if source.startswith("/dev/"):
+    if device:
         return Refused(
             "config",
             f"the device {source} cannot be opened by the container's user",
