@@ -13,6 +13,7 @@ from tiffin.api.sbom import document
 from tiffin.build.carried import LOCK, PROJECT
 from tiffin.build.plan import SERVICE
 from tiffin.build.provenance import provenance_of
+from tiffin.engine.declared import declared_data, declared_gpu
 from tiffin.errors import NotFoundError
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
@@ -29,6 +30,7 @@ def inspect(name: str) -> str:
             "digest": image.descriptor.digest,
             "manifest": msgspec.Raw(image.manifest_bytes),
             "config": msgspec.Raw(image.config_bytes),
+            **_needs(image.config.config.labels),
         }
         return _pretty(parts)
     return _pretty({"id": container.id, "spec": container.spec, "state": container.state()})
@@ -47,6 +49,12 @@ def show(name: str, what: str, home: Home | None = None) -> str:
     for statement in provenance_of(home.store, image.descriptor):
         return msgspec.json.format(statement).decode() + "\n"
     raise NotFoundError(f"nothing here says where {name} comes from", "images that `tiffin build` made here have it")
+
+
+def _needs(labels: Mapping[str, str]) -> dict[str, object]:
+    """What the image declares that it needs of the machine."""
+    found = {"data": declared_data(labels), "gpu": declared_gpu(labels).value}
+    return {key: value for key, value in found.items() if value}
 
 
 def _image(home: Home, name: str) -> Image:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tiffin.engine.gpus import check_devices
 from tiffin.engine.plan import RunOptions
 from tiffin.engine.spec import STOP_SECONDS, Limits, Mount, Network, Port, Restart, RestartPolicy, Secret
 from tiffin.errors import ConfigError, NotFoundError
@@ -50,6 +51,8 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     interactive: bool = False
     tty: bool = False
     remove: bool = False
+    gpus: str = ""
+    device: Sequence[str] = ()
     args: Sequence[str] = ()
 
 
@@ -80,6 +83,9 @@ def run_options(typed: Typed) -> RunOptions:
         restart=parse_restart(typed.restart),
         secrets=tuple(parse_secret(text) for text in typed.secret),
         remove=typed.remove,
+        gpus=typed.gpus,
+        devices=check_devices(typed.device),
+        insisted=tuple(parse_mount(text).target for text in typed.volume if text.endswith(":ro")),
     )
 
 

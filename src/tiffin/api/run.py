@@ -14,7 +14,9 @@ import msgspec
 from tiffin.api.containers import HTTP, described, engine_of, http_port, stop, url
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
+from tiffin.api.needs import foreseen, with_gpus
 from tiffin.api.options import Options
+from tiffin.engine.data import refuse
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
 from tiffin.engine.spec import Container, Engine, Port, Status
 from tiffin.errors import CommandError, NotFoundError, TiffinError
@@ -32,7 +34,11 @@ def plan_text(options: Options) -> str:
     """Return what would run as JSON."""
     home = Home.of()
     name, image = _image(options.what, home)
-    return encode(container_spec(name, image, _run_options(options, name, image, engine_of(home)))).decode()
+    engine = engine_of(home)
+    spec = container_spec(name, image, _run_options(options, name, image, engine))
+    in_the_way = foreseen(engine, spec)
+    plan = msgspec.json.decode(encode(spec), type=dict[str, object])
+    return encode(plan | ({"refused": in_the_way} if in_the_way else {})).decode()
 
 
 def run_detached(options: Options) -> str:
@@ -113,6 +119,7 @@ def _create(options: Options, *, stays: bool) -> Container:
     spec = container_spec(name, image, _run_options(options, name, image, engine))
     if stays:
         spec = msgspec.structs.replace(spec, remove=False)
+    refuse(foreseen(engine, spec))
     with step("load", name):
         engine.load(home.store, image)
     return engine.create(spec)
@@ -145,7 +152,7 @@ def _here_or_there(name: str, home: Home) -> Image:
 def _run_options(options: Options, image_name: str, image: Image, engine: Engine) -> RunOptions:
     sockets = parse_sockets(image.config.config.labels.get(SOCKETS, ""))
     anywhere = (Port(container_port=sockets[HTTP]),) if HTTP in sockets else ()
-    run = options.run
+    run = with_gpus(image_name, image, options.run)
     return msgspec.structs.replace(
         run, name=run.name or _free_name(image_name, engine), publish=run.publish or anywhere
     )

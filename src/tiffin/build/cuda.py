@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from tiffin.engine.declared import DRIVER
 from tiffin.packages.pins import WheelPin
 
-CUDA, DRIVER = "dev.tiffin.cuda", "dev.tiffin.cuda.driver"
-"""The labels of an image that name the release of CUDA and the drivers that run it."""
+CUDA = "dev.tiffin.cuda"
+"""The label of an image that names the release of CUDA; `declared.DRIVER` names the drivers that run it."""
 
 _DRIVERS = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """CUDA's major version -> the least driver of Linux."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from tiffin.build.contents import ImageContents, Placed, tree
-from tiffin.build.cuda import CUDA, DRIVER
+from tiffin.build.cuda import CUDA
+from tiffin.engine.declared import DRIVER, GPU, Data, declared_data
 from tiffin.layers.listing import WHEEL, Package
 from tiffin.layers.slim import KINDS, spare
 from tiffin.oci.digest import Digest
@@ -86,6 +87,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """The release of CUDA that its wheels were made for; empty where they use none."""
     driver: str = ""
     """The versions of NVIDIA's driver that run it."""
+    gpu: str = ""
+    """Whether its model needs a GPU: required, optional, none; empty where nobody says."""
+    data: list[Data] = []
+    """What must be mounted for it to start."""
 
 
 def explain(image: ImageContents) -> Explanation:
@@ -109,6 +114,8 @@ def explain(image: ImageContents) -> Explanation:
         slim=_slim(layers, seen),
         cuda=image.config.config.labels.get(CUDA, ""),
         driver=image.config.config.labels.get(DRIVER, ""),
+        gpu=image.config.config.labels.get(GPU, ""),
+        data=declared_data(image.config.config.labels),
     )
 
 

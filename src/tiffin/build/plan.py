@@ -19,6 +19,8 @@ from tiffin.build.group import (
 from tiffin.build.recipes import AnyRecipe, Code, Metadata, Server, SourceFile, WheelBytecode, Wheels
 from tiffin.build.sbom import CYCLONEDX, SPDX, BaseRef, Contents, cyclonedx, spdx
 from tiffin.config.project import Project
+from tiffin.engine.declared import Data
+from tiffin.engine.declared import labels as declared_labels
 from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import RunConfig, encode
@@ -186,10 +188,15 @@ def _run(project: Project, environment: Environment, payload: Payload) -> RunCon
             "dev.tiffin.sockets": ",".join(f"{name}={port}" for name, port in PORTS.items()),
             "dev.tiffin.version": __version__,
             **cuda_labels(environment.wheels),
+            **declared_labels(_data(project), project.model.gpu),
             **_annotations(project, environment),
         },
         stop_signal="SIGTERM",
     )
+
+
+def _data(project: Project) -> list[Data]:
+    return [Data(name=data.name, path=data.path, write=data.write) for data in project.data]
 
 
 def _env(foundation: Foundation) -> list[str]:

@@ -32,6 +32,10 @@ def command(image: str, *, as_json: bool) -> None:
     click.echo(f"{found.name} ({found.platform}): {sizes}, {len(found.layers)} layers, {found.files} files")
     if found.cuda:
         click.echo(f"CUDA {found.cuda}, NVIDIA driver {found.driver or 'unknown'}")
+    if found.gpu:
+        click.echo(f"GPU {found.gpu}")
+    for data in found.data:
+        click.echo(f"Data {data.name} must be mounted at {data.path}, {'writable' if data.write else 'read-only'}")
     _section("", found.layers, ("layer", "packed", "unpacked", "files"))
     _section("Packages", found.packages[:PACKAGES], ("name", "version", "unpacked", "files", "kind"))
     _section("Biggest files", found.biggest, ("size", "path", "layer"))

@@ -35,6 +35,8 @@ from tiffin.cli.program import WithProgram
 @click.option("-m", "--memory", default="", help="The most memory it may use: 512m, 2g.")
 @click.option("--cpus", type=click.FloatRange(min=0), default=0.0, help="The most processors it may use: 1.5.")
 @click.option("--pids-limit", type=click.IntRange(min=0), default=0, help="The most processes it may have.")
+@click.option("--gpus", default="", help="GPUs it gets: all, 2 (how many), 0,1 (which), a UUID or none.")
+@click.option("--device", multiple=True, help="A CDI device it gets, as vendor.com/class=name.")
 @click.option("--restart", default="no", show_default=True, help="no, on-failure[:TRIES], always or unless-stopped.")
 @click.option("--stop-signal", default="", help="The signal that stops it; the image's by default.")
 @click.option(

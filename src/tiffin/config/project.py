@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ class ModelSection(Section, frozen=True, kw_only=True):
     path: str = ""
     predictor: str = ""
     version: str = "1"
+    gpu: Literal["", "required", "optional", "none"] = ""
     allow_imports: tuple[str, ...] = ()
 
 
@@ -57,6 +58,14 @@ class ServeSection(Section, frozen=True, kw_only=True):
     load_seconds: float = 600.0
 
 
+class DataSection(Section, frozen=True, kw_only=True):
+    """A file or folder that must be mounted before the container starts; it is read-only unless `write` is set."""
+
+    name: str
+    path: str
+    write: bool = False
+
+
 class Project(Section, frozen=True, kw_only=True):
     """A whole tiffin.toml."""
 
@@ -65,3 +74,4 @@ class Project(Section, frozen=True, kw_only=True):
     python: PythonSection = PythonSection()
     image: ImageSection = ImageSection()
     serve: ServeSection = ServeSection()
+    data: tuple[DataSection, ...] = ()

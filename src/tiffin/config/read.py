@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 
 from tiffin.config.base import DEBIAN, parse_base
-from tiffin.config.project import Project
+from tiffin.config.data import data_mistakes
+from tiffin.config.project import DataSection, Project
 from tiffin.errors import ConfigError, NotFoundError
 
 FILE = "tiffin.toml"
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<section>\w*)`)?")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<section>\w*)(?:\[\d+\])?`)?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
@@ -54,7 +55,8 @@ def _hint(error: str) -> str:
     if not found:
         return "docs/reference/config.md lists every key"
     section = found["section"] or ""
-    keys = (type(getattr(Project(name="x"), section)) if section else Project).__struct_encode_fields__
+    kind = DataSection if section == "data" else type(getattr(Project(name="x"), section)) if section else Project
+    keys = kind.__struct_encode_fields__
     near = difflib.get_close_matches(found["key"], keys, 1)
     meant = f"did you mean `{near[0]}`? " if near else ""
     return f"{meant}{f'[{section}]' if section else 'the file'} may have {', '.join(keys)}"
@@ -81,7 +83,7 @@ def _mistakes(project: Project) -> list[str]:
         "`max-body-bytes` is at least 1 - at `$.serve.max-body-bytes`": serve.max_body_bytes < 1,
         "seconds are not negative - at `$.serve`": min(serve.drain_seconds, serve.load_seconds, serve.max_delay_ms) < 0,
     }
-    return [mistake for mistake, made in found.items() if made]
+    return [*(mistake for mistake, made in found.items() if made), *data_mistakes(project.data)]
 
 
 def _table(file: Path) -> dict[str, Any]:

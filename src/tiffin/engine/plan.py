@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 import msgspec
 
+from tiffin.engine.data import writable_where_declared
+from tiffin.engine.declared import declared_data
 from tiffin.engine.spec import STOP_SECONDS, ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy, Secret
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.oci.image import Image
@@ -48,6 +51,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     restart: Restart = Restart()
     secrets: tuple[Secret, ...] = ()
     remove: bool = False
+    gpus: str = ""
+    devices: tuple[str, ...] = ()
+    insisted: tuple[str, ...] = ()
+    """Targets of mounts that were asked for with `:ro`, and so stay read-only whatever the image declares."""
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +70,7 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         raise ConfigError(f"not a container name: {options.name!r}", "a name has letters, digits and . _ -, at most 63")
     run = image.config.config
     labels = run.labels | options.labels
+    mounts = tuple(_mount(mount) for mount in options.mounts)
     sockets = parse_sockets(labels.get(SOCKETS, ""))
     return ContainerSpec(
         name=options.name,
@@ -73,7 +81,7 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         env=environment(run.env) | checked(options.env),
         cwd=absolute("working directory", options.cwd or run.working_dir or "/"),
         user=parse_user(options.user or run.user, accounts or Accounts()),
-        mounts=tuple(_mount(mount) for mount in options.mounts),
+        mounts=writable_where_declared(mounts, declared_data(labels), _targets(options.insisted)),
         ports=tuple(_port(port, sockets) for port in options.publish),
         sockets=sockets,
         read_only=options.read_only,
@@ -88,6 +96,7 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         restart=_restart(options),
         secrets=options.secrets,
         remove=options.remove,
+        devices=options.devices,
     )
 
 
@@ -181,6 +190,10 @@ def _mount(mount: Mount) -> Mount:
     if target == "/":
         raise ConfigError("a mount over `/` would hide the image", "choose a folder below it")
     return msgspec.structs.replace(mount, target=target)
+
+
+def _targets(paths: Iterable[str]) -> list[str]:
+    return [absolute("mount target", path) for path in paths]
 
 
 def _port(port: Port, sockets: dict[str, int]) -> Port:

@@ -84,12 +84,20 @@ class Secret(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps a container from starting, and what to do about it."""
+
+    message: str
+    hint: str
+
+
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A container, before there is one: everything that decides how it runs.
 
     `layers` are diff IDs, bottom first; `user` is uid and gid; `sockets` is what the image listens on by name;
     `tmpfs` are further writable places in memory (`/tmp` and `/dev/shm` always are). `stdin` keeps its standard input
     open for whoever attaches, `tty` gives it a terminal; else it reads nothing. `remove` forgets it when it ends.
+    `devices` are whole names of CDI devices, such as `nvidia.com/gpu=0`; what comes with them is found at every start.
     """
 
     name: str
@@ -115,6 +123,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     restart: Restart = Restart()
     secrets: tuple[Secret, ...] = ()
     remove: bool = False
+    devices: tuple[str, ...] = ()
 
 
 class Status(Enum):
@@ -316,6 +325,15 @@ class Engine(Protocol):
 
     def list(self) -> Sequence[Container]:
         """Every container, oldest first."""
+        ...
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """An engine that can say, before anything is loaded or made, what would keep a container from starting."""
+
+    def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
+        """Each thing that is in the way, and what to do about it; none where nothing is known to be."""
         ...
 
 

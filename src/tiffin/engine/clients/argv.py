@@ -28,10 +28,17 @@ def image_name(digest: Digest) -> str:
     return f"{REPOSITORY}:{digest.hex[:_SHOWN]}"
 
 
-def create(dialect: Dialect, spec: ContainerSpec, hidden: Sequence[str] = (), secrets: Sequence[str] = ()) -> list[str]:
+def create(
+    dialect: Dialect,
+    spec: ContainerSpec,
+    hidden: Sequence[str] = (),
+    secrets: Sequence[str] = (),
+    devices: Sequence[str] = (),
+) -> list[str]:
     """Make a container and print its ID.
 
-    `hidden` are the options that say its environment and what it was made of; `secrets` are those that hand them in.
+    `hidden` are the options that say its environment and what it was made of; `secrets` and `devices` are those that
+    hand them in.
     """
     return [
         *("create", "--pull", "never", "--name", spec.name),
@@ -41,6 +48,7 @@ def create(dialect: Dialect, spec: ContainerSpec, hidden: Sequence[str] = (), se
         *(["--interactive"] if spec.stdin else []),
         *(["--tty"] if spec.tty else []),
         *_isolation(dialect, spec),
+        *devices,
         *_network(spec),
         *mounts(spec.mounts),
         *secrets,

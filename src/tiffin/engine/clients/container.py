@@ -16,6 +16,8 @@ from tiffin.engine.clients.execute import execute, leave
 from tiffin.engine.clients.follow import Reader, by_time, without
 from tiffin.engine.clients.local import process_of
 from tiffin.engine.clients.program import Program
+from tiffin.engine.clients.seeing import obstacles
+from tiffin.engine.data import refuse
 from tiffin.engine.embedded import copying
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.keys import parse_keys
@@ -36,6 +38,7 @@ class ClientContainer:
         """Start it (see `Container.start`)."""
         if self.state().status is Status.RUNNING:
             raise runs_already(self.spec.name)
+        refuse(obstacles(self._program, self.spec))
         command = argv.start(self.id)
         done = self._program.attempt(command)
         if done.status:
@@ -100,6 +103,7 @@ class ClientContainer:
         before = self.state()
         if before.status is Status.RUNNING:
             raise runs_already(self.spec.name)
+        refuse(obstacles(self._program, self.spec))
         self._watch()
         try:
             Speaker(self._program, self.id, self.spec, streams).run(

@@ -10,12 +10,17 @@ from typing import BinaryIO
 
 import msgspec
 
+from tiffin.engine.cdi_files import cdi_folders
 from tiffin.engine.clients import argv, refusals, secrets, seen
 from tiffin.engine.clients.container import ClientContainer
+from tiffin.engine.clients.devices import by_name, knows_cdi, one_by_one, spread
 from tiffin.engine.clients.dialect import Dialect
 from tiffin.engine.clients.program import Program
+from tiffin.engine.clients.seeing import obstacles
 from tiffin.engine.clients.variables import hidden
-from tiffin.engine.spec import ContainerSpec, State
+from tiffin.engine.data import refuse
+from tiffin.engine.devices import find_devices
+from tiffin.engine.spec import ContainerSpec, Obstacle, State
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.image import Image
@@ -68,11 +73,16 @@ class ClientEngine:
         if there != spec.layers:
             absent = next((layer for layer in spec.layers if layer not in (there or ())), spec.layers[0])
             raise NotFoundError(f"layer {absent} of {spec.image} is not loaded", "run the image again: it loads it")
+        refuse(self.obstacles(spec))
+        with_devices, devices = self._devices(spec)
         with (
             secrets.handed_in(self._program, self._copies, spec) as handed,
-            hidden(argv.environment(spec), argv.label_lines(spec), self._program.environment) as (options, extra),
+            hidden(argv.environment(with_devices), argv.label_lines(spec), self._program.environment) as (
+                options,
+                extra,
+            ),
         ):
-            command = argv.create(self._program.dialect, spec, options, handed)
+            command = argv.create(self._program.dialect, with_devices, options, handed, devices)
             done = self._program.attempt(command, extra)
             if done.status:
                 raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
@@ -81,6 +91,17 @@ class ClientEngine:
             made.remove()
             raise refusal
         return made
+
+    def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
+        """Say what would keep it from starting (see `Foresees`); what is on another machine is not looked at."""
+        return obstacles(self._program, spec)
+
+    def _devices(self, spec: ContainerSpec) -> tuple[ContainerSpec, list[str]]:
+        """The spec and the options that bring its devices: by name where the program knows CDI, else one by one."""
+        if not spec.devices or knows_cdi(self._program, cdi_folders()):
+            return spec, by_name(spec.devices)
+        devices = find_devices(spec.devices)
+        return spread(spec, devices), one_by_one(devices)
 
     def find(self, name: str) -> ClientContainer:
         """Find a container by its name or ID; raises NotFoundError, also for one that tiffin did not make."""

@@ -45,14 +45,14 @@ class Program:
         # Its words are read here, so they must be English.
         self._environment: dict[str, str] = dict(environment) | {"LC_ALL": "C.UTF-8"}
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What it is run with."""
+        return self._environment
+
     def argv(self, arguments: Sequence[str]) -> list[str]:
         """The whole command."""
         return [*self._command, *arguments]
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What the program is told by its own environment."""
-        return self._environment
 
     def attempt(self, arguments: Sequence[str], extra: Extra = NOTHING) -> Done:
         """Run a command to whatever end."""

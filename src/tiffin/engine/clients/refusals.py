@@ -7,6 +7,7 @@ import re
 
 import msgspec
 
+from tiffin.engine.cdi_files import cdi_folders, read_specs
 from tiffin.engine.refused import refused_mount, refused_name, refused_port, refused_program
 from tiffin.engine.spec import ContainerSpec, Limits, Mount, Port
 from tiffin.errors import ConfigError, DeniedError, NotFoundError, TiffinError, UnsupportedError
@@ -15,6 +16,7 @@ _NAME = re.compile(r"name \S+ is already in use|name is already in use")
 _MOUNT = re.compile(
     r"(?:bind source path does not exist: |statfs )(\S.*?)(?:: no such file or directory|$)", re.MULTILINE
 )
+_DEVICE = re.compile(r"unresolvable CDI devices? ([^\s,]+)")
 _PROGRAM = re.compile(
     r'exec: "[^\n]*(?:no such file or directory|executable file not found|permission denied)|'
     r"executable file `[^\n]*not found"
@@ -37,6 +39,8 @@ def made(spec: ContainerSpec, said: str) -> TiffinError | None:
     if found := _MOUNT.search(said):
         target = next((mount.target for mount in spec.mounts if mount.source == found[1]), "")
         return refused_mount(Mount(source=found[1], target=target), found[1])
+    if found := _DEVICE.search(said):
+        return read_specs(cdi_folders()).unknown(found[1])
     return None
 
 

@@ -23,11 +23,14 @@ ALONE = (
 """What every container has of its own, and what it never has."""
 
 
-def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str], secrets: str = "") -> list[str]:
+def bubblewrap_arguments(
+    spec: ContainerSpec, masked: Sequence[str], secrets: str = "", nodes: Sequence[str] = ()
+) -> list[str]:
     """All of bubblewrap's options but descriptors; paths of the spec have been resolved, sources have short names.
 
     `masked` are the files and folders of /proc that this kernel has and no container should read; `secrets` is the
-    folder in memory that its user's secrets go to, if it has any.
+    folder in memory that its user's secrets go to, if it has any; `nodes` are the options that put further nodes into
+    /dev.
     """
     return [
         # A terminal's session begins outside (see `terminal`); the terminal is the container's own, so no harm is done.
@@ -36,7 +39,7 @@ def bubblewrap_arguments(spec: ContainerSpec, masked: Sequence[str], secrets: st
         *("--uid", str(spec.user[0]), "--gid", str(spec.user[1])),
         *("--hostname", hostname(spec.name)),
         *root(len(set(spec.layers))),
-        *kernel(masked),
+        *kernel(masked, nodes),
         *_tmpfs(("/tmp", *spec.tmpfs)),  # noqa: S108 - the container's own
         *_flat(bind(number, mount) for number, mount in enumerate(spec.mounts)),
         *(("--perms", "0700", "--tmpfs", secrets) if secrets else ()),
@@ -51,7 +54,7 @@ def root(layers: int) -> list[str]:
     return [*_flat(("--overlay-src", source) for source in sources), "--ro-overlay", "/"]
 
 
-def kernel(masked: Sequence[str]) -> list[str]:
+def kernel(masked: Sequence[str], nodes: Sequence[str] = ()) -> list[str]:
     """Give /proc, /dev and the little of /sys that counts processors, all of it unwritable."""
     hidden = _flat(
         ("--tmpfs", path[:-1], "--remount-ro", path[:-1]) if path.endswith("/") else ("--dev-bind", "/dev/null", path)
@@ -62,7 +65,7 @@ def kernel(masked: Sequence[str]) -> list[str]:
     )
     return [
         *("--proc", "/proc", *hidden),
-        *("--dev", "/dev", *_tmpfs(["/dev/shm"]), "--remount-ro", "/dev"),  # noqa: S108 - the container's own
+        *("--dev", "/dev", *nodes, *_tmpfs(["/dev/shm"]), "--remount-ro", "/dev"),  # noqa: S108 - the container's own
         *("--tmpfs", "/sys", *processors, "--remount-ro", "/sys"),
     ]
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from tiffin.engine.data import refuse
+from tiffin.engine.devices import find_devices
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.container import EmbeddedContainer
+from tiffin.engine.embedded.devices import refuse_groups
 from tiffin.engine.embedded.folder import Folders, absent
 from tiffin.engine.embedded.launch import launch
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpack, Unpacked
-from tiffin.engine.spec import ContainerSpec
+from tiffin.engine.looking import data_obstacles, root_or_self
+from tiffin.engine.spec import ContainerSpec, Obstacle
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 
@@ -53,4 +59,12 @@ class EmbeddedEngine:
     def _decide(self, spec: ContainerSpec) -> stage.Launch:
         # A layer twice would be two lower folders of one overlay, which the kernel refuses; the upper one decides.
         distinct = list(dict.fromkeys(reversed(spec.layers)))[::-1]
-        return launch(spec, self._unpacked.folders(distinct), Machine.here())
+        machine = Machine.here()
+        devices = find_devices(spec.devices)
+        refuse_groups(devices, os.getgroups(), root=machine.become is not None)
+        refuse(data_obstacles(spec, root_or_self(machine.become)))
+        return launch(spec, self._unpacked.folders(distinct), machine, devices)
+
+    def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
+        """Say what would keep it from starting here (see `Foresees`)."""
+        return data_obstacles(spec, root_or_self(Machine.here().become))

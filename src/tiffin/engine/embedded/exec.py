@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+from tiffin.engine.devices import Devices, find_devices, with_devices
 from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
 from tiffin.engine.embedded.launch import paper, python
@@ -24,7 +25,7 @@ from tiffin.engine.plan import absolute, checked
 from tiffin.engine.relay import copy
 from tiffin.engine.screen import USUAL, raw, resizing, size
 from tiffin.engine.spec import Command, ContainerSpec, Streams
-from tiffin.errors import UnsupportedError
+from tiffin.errors import TiffinError, UnsupportedError
 
 _SOCKETS = ("LISTEN_FDS", "LISTEN_FDNAMES")
 
@@ -92,9 +93,11 @@ def leave(pid: int, process: int, spec: ContainerSpec, command: Command) -> int:
 def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Program:
     """What is run and how it is confined: as the container is, but for what the command says."""
     own = {"TERM": "xterm"} if command.tty else {}
-    inherited = {key: value for key, value in environment(spec).items() if key not in _SOCKETS}
+    devices = _devices(spec)
+    inherited = {key: value for key, value in environment(with_devices(spec, devices)).items() if key not in _SOCKETS}
     return {
         "become": machine.become,
+        "groups": list(devices.groups),
         "argv": list(command.argv),
         "env": own | inherited | command.env,
         "cwd": command.cwd or spec.cwd,
@@ -106,6 +109,14 @@ class _Streams:
     """What a program has as standard streams; nothing is read here, and nobody hears it."""
 
     stdin = stdout = stderr = subprocess.DEVNULL
+
+
+def _devices(spec: ContainerSpec) -> Devices:
+    """What its devices set; one that has them keeps running though a spec went away, and so do its programs."""
+    try:
+        return find_devices(spec.devices)
+    except TiffinError:
+        return Devices()
 
 
 class _Pipes(_Streams):

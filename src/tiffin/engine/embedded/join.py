@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         """What is run, and how it is confined."""
 
         become: int | None
+        groups: list[int]
         argv: list[str]
         env: dict[str, str]
         cwd: str
@@ -75,7 +76,7 @@ def _enter(plan: Plan) -> int:
     """Join every namespace and fork into the container; returns the child."""
     wanted = _namespaces(plan["process"])
     _share_limits(plan["process"])
-    stage.become(plan["become"])
+    stage.become(plan["become"], groups=plan["groups"])
     limits = [(kind, *resource.prlimit(plan["pid"], kind)) for kind in _LIMITS]  # as its user: root may not ask
     linux.hide()
     for namespace in wanted:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from tiffin.engine.devices import Devices, with_devices
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, kernel, mount_name, root
+from tiffin.engine.embedded.devices import cache_in, links_in, node_checks, node_name, node_options
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.rootfs import Layers, inside, top
 from tiffin.engine.embedded.seccomp import program
@@ -30,6 +32,7 @@ _LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 _ANYBODY = ("--uid", str(CONTAINER_USER), "--gid", str(CONTAINER_USER), "--hostname", "container")
 """Who a tool is, whoever runs it and wherever: what it makes may depend on it."""
 _FOLDERS = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - the container's own
+_NO_DEVICES = Devices()
 
 
 def python(module: str) -> list[str]:
@@ -49,17 +52,19 @@ def paper(plan: Mapping[str, object]) -> Iterator[int]:
         os.close(descriptor)
 
 
-def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.Launch:
+def launch(spec: ContainerSpec, folders: list[Path], machine: Machine, devices: Devices = _NO_DEVICES) -> stage.Launch:
     """Decide how a container of these unpacked layers is built; raises ConfigError, NotFoundError, UnsupportedError."""
     _refuse_what_is_not_done(spec)
     layers = Layers(folders)
-    resolved = _resolved(spec, layers)
+    resolved = _resolved(with_devices(spec, devices), layers)
     # A program may also come from a mount; then only running it can tell.
     if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
         raise refused_program(spec)
     etc = layers.resolve("/etc")
     mounted = {mount.target: Path(mount.source).is_dir() for mount in resolved.mounts}
     files = _names(spec, machine, etc) | {target: "" for target, folder in mounted.items() if not folder}
+    files |= cache_in(devices, layers)
+    links = links_in(devices, layers, [*files, *mounted])
     secrets = inside(layers, "the folder of secrets", FOLDER) if spec.secrets else ""
     places = [
         *_FOLDERS,
@@ -67,6 +72,7 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
         resolved.cwd,
         *resolved.tmpfs,
         *(target for target, folder in mounted.items() if folder),
+        *(str(Path(link).parent) for link in links),
     ]
     above = top(layers, places, files)
     return {
@@ -74,13 +80,22 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
         "binds": [
             *_binds(folders, machine.bubblewrap),
             *((mount.source, mount_name(number)) for number, mount in enumerate(resolved.mounts)),
+            *((node.source, node_name(number)) for number, node in enumerate(devices.nodes)),
         ],
         "mounts": [
-            (mount_name(number), mount.source, not mount.read_only) for number, mount in enumerate(resolved.mounts)
+            *(
+                (mount_name(number), mount.source, not mount.read_only)
+                for number, mount in enumerate(
+                    resolved.mounts[: len(spec.mounts)]
+                )  # what devices bring is not the user's
+            ),
+            *node_checks(devices),
         ],
         "folders": list(above.folders),
         "files": above.files,
-        "arguments": bubblewrap_arguments(resolved, machine.masked, secrets),
+        "links": links,
+        "groups": list(devices.groups),
+        "arguments": bubblewrap_arguments(resolved, machine.masked, secrets, node_options(devices)),
         "argv": list(spec.argv),
         "secrets": secrets,
     }
@@ -109,6 +124,8 @@ def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
         "mounts": [],
         "folders": [],
         "files": {},
+        "links": {},
+        "groups": [],
         "program": f"{STAGE}/b/{machine.bubblewrap.path}",
         "arguments": [],
         "argv": [],

@@ -105,7 +105,7 @@ class Origin:
             if self._held:
                 self._held.take_on()
             stage.build(launch, own_processes=True)
-            stage.become(launch["become"])
+            stage.become(launch["become"], groups=launch["groups"])
             stage.check_mounts(launch)
             options = [
                 stage.Option("--block-fd", gate),

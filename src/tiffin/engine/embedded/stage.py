@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 
 from tiffin.engine.embedded import linux
 
@@ -19,14 +20,16 @@ TOP = f"{STAGE}/top"
 
 TYPE_CHECKING = False  # what `typing` calls the same; importing it would cost the keeper milliseconds
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TypedDict
 
     class Launch(TypedDict):
         """What is to be built and run; `launch` writes it, as JSON, and nobody else.
 
-        `binds` are sources and short names; `mounts` are short name, source and whether it must be writable; `folders`
-        and `files` make up the top layer; `program` is bubblewrap's path there, its NUL-separated
-        own are `arguments`; `secrets` is the folder of secrets, if there are any.
+        `binds` are sources and short names; `mounts` are short name, source and whether it must be writable; `folders`,
+        `files` and `links` make up the top layer; `program` is bubblewrap's path there, its NUL-separated own are
+        `arguments`; `groups` are those of devices, which only root can hand out; `secrets` is the folder of secrets,
+        if there are any.
         """
 
         become: int | None
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
         mounts: list[tuple[str, str, bool]]
         folders: list[tuple[str, int]]
         files: dict[str, str]
+        links: dict[str, str]
+        groups: list[int]
         program: str
         arguments: list[str]
         argv: list[str]
@@ -57,11 +62,11 @@ def enter_user_namespace() -> None:
         _write(f"/proc/self/{name}", text)
 
 
-def become(user: int | None, group: int | None = None) -> None:
-    """As root: become an unprivileged user with one group, its own or another, for good."""
+def become(user: int | None, group: int | None = None, groups: Sequence[int] = ()) -> None:
+    """As root: become an unprivileged user with one group, its own or another, and those of its devices, for good."""
     if user is not None:
         only = user if group is None else group
-        os.setgroups([])
+        os.setgroups(groups)
         os.setresgid(only, only, only)
         os.setresuid(user, user, user)
 
@@ -86,7 +91,8 @@ def check_mounts(launch: Launch) -> None:
         folder = os.path.isdir(path)  # noqa: PTH112 - pathlib would double the keeper's start-up time
         need = os.R_OK | (os.X_OK if folder else 0) | (os.W_OK if writable else 0)
         if not os.access(path, need):
-            raise _unusable(source, folder=folder, writable=writable)
+            device = stat.S_ISCHR(os.stat(path).st_mode)  # noqa: PTH116 - see above
+            raise _unusable(source, folder=folder, device=device, writable=writable)
 
 
 def heed_signals() -> None:
@@ -149,12 +155,14 @@ def _write_top(launch: Launch) -> None:
         os.mkdir(TOP + path, mode)  # noqa: PTH102 - see above
     for path, text in launch["files"].items():
         _write(TOP + path, text, os.O_CREAT | os.O_EXCL)
+    for path, text in launch["links"].items():
+        os.symlink(text, TOP + path)  # noqa: PTH211 - see above
 
 
 def _write(path: str, text: str, flags: int = 0) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o644)
     try:
-        os.write(descriptor, text.encode())
+        os.write(descriptor, text.encode("utf-8", "surrogateescape"))
     finally:
         os.close(descriptor)
 
@@ -183,9 +191,15 @@ def closed(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _unusable(source: str, *, folder: bool, writable: bool) -> Refused:
+def _unusable(source: str, *, folder: bool, device: bool, writable: bool) -> Refused:
     rights = ("rw" if writable else "r") + ("X" if folder else "")
     doing = "written" if writable else "read"
+    if device:
+        return Refused(
+            "config",
+            f"the device {source} cannot be opened by the container's user",
+            f"`sudo chmod o+{rights} {source}`, or as an ordinary user be in its group: `stat -c %G {source}`",
+        )
     recursive = "-R " if folder else ""
     return Refused(
         "config",
