@@ -17,6 +17,8 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import carry, spoken_of
+from tiffin.oci.referrers import title as title_of
 from tiffin.oci.store import Store
 from tiffin.progress import parallel, step
 from tiffin.store.remote.address import Address
@@ -44,7 +46,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push would do, the manifest last; `moves` and `size` are bytes of what is sent and of the whole image."""
+    """What a push would do: the image, its manifest last, then what speaks of it.
+
+    `moves` and `size` are bytes of what is sent and of all.
+    """
 
     name: str
     digest: Digest
@@ -67,7 +72,7 @@ def plan_push(image: str, reference: str = "", *, home: Home | None = None) -> P
     target, found = _meant(image, reference, home)
     remote = open_repository(target, home)
     with step("ask", str(target)):
-        parts = _parts(found, remote)
+        parts = _parts(found, remote) + _beside(home, found, remote)
     return PushPlan(
         name=target.tagged,
         digest=found.descriptor.digest,
@@ -94,14 +99,19 @@ def deliver(
     verb: str = "copy",
     titles: Mapping[Digest, str] = {},
 ) -> str:
-    """Copy an image, or an index of images, into a registry under a name, and return that name with its digest."""
+    """Copy an image or an index, and what speaks of it, into a registry, and return its name there with its digest.
+
+    The name comes last: who asks for it then finds the signatures too.
+    """
     if target.digest not in {None, descriptor.digest}:
         raise ConfigError(f"{target} names another digest than {descriptor.digest}", "leave the digest out")
     remote = open_repository(target, home, beside=source if isinstance(source, RemoteStore) else None)
     copy(source, remote, descriptor, verb=verb, titles=titles)
+    carried = carry(source, remote, descriptor, verb=verb)
     if target.tag or not target.digest:
         _tag(remote, target.tag or "latest", descriptor)
-    home.whereabouts.add(remote.address, (part.digest for part in children(source, descriptor)))
+    sent = (part.digest for whole in (descriptor, *carried) for part in children(source, whole))
+    home.whereabouts.add(remote.address, sent)
     return f"{target.name}@{descriptor.digest}"
 
 
@@ -134,6 +144,18 @@ def _parts(image: Image, remote: RemoteStore) -> list[Part]:
     if remote.exists(image.descriptor):
         return [_part(State.THERE, *name) for name in named]
     return parallel(lambda name: _asked(remote, *name), named, workers=AT_ONCE)
+
+
+def _beside(home: Home, image: Image, remote: RemoteStore) -> list[Part]:
+    """Ask for what speaks of the image: a line for each, with the size of its manifest and documents."""
+    found = spoken_of(home.store, image.descriptor)
+
+    def asked(one: Descriptor) -> Part:
+        state = State.THERE if remote.exists(one) else State.SEND
+        size = one.size + sum(below.size for below in children(home.store, one))
+        return Part(state=state, title=title_of(one), digest=one.digest, size=size)
+
+    return parallel(asked, found, workers=AT_ONCE)
 
 
 def _asked(remote: RemoteStore, title: str, descriptor: Descriptor) -> Part:

@@ -18,6 +18,7 @@ from tiffin.api.containers import HTTP, described, engine_of, http_port, stop, u
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.options import Options
+from tiffin.api.trust import require
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
 from tiffin.engine.spec import Container, Engine, Port, Status
 from tiffin.errors import CommandError, NotFoundError, TiffinError
@@ -91,6 +92,7 @@ def _start(options: Options, *, attached: bool) -> Container:
     home = Home.of()
     engine = engine_of(home)
     name, image = _image(options.what, home)
+    require(home.store, image.descriptor, name, project=Path(options.what) if Path(options.what).is_dir() else None)
     spec = container_spec(name, image, _run_options(options, name, image, engine))
     with step("load", name):
         engine.load(home.store, image)

@@ -57,6 +57,12 @@ class ServeSection(Section, frozen=True, kw_only=True):
     load_seconds: float = 600.0
 
 
+class TrustSection(Section, frozen=True, kw_only=True):
+    """Whose signature an image must have before it is run, pulled or deployed from here."""
+
+    require: str | tuple[str, ...] = ()
+
+
 class Project(Section, frozen=True, kw_only=True):
     """A whole tiffin.toml."""
 
@@ -65,3 +71,4 @@ class Project(Section, frozen=True, kw_only=True):
     python: PythonSection = PythonSection()
     image: ImageSection = ImageSection()
     serve: ServeSection = ServeSection()
+    trust: TrustSection = TrustSection()
