@@ -6,6 +6,8 @@ key, the key is written and read; there is then no transparency log and no times
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tiffin.errors import IntegrityError
@@ -33,10 +35,11 @@ class KeyHint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     hint: str = ""
 
 
-class Material(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What it takes to verify; anything but a key is not looked at."""
+class Material(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What it takes to verify; anything but a key is not looked at, and written where readers insist on it."""
 
     public_key: KeyHint | None = None
+    tlog_entries: list[Any] = []
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

@@ -38,7 +38,7 @@ WHOLE = signed(KEY, write_statement(DIGEST, SIGNATURE))
 def test_the_bundle_is_sigstores_document() -> None:
     document = json.loads(WHOLE)
     assert document["mediaType"] == BUNDLE == "application/vnd.dev.sigstore.bundle.v0.3+json"
-    assert document["verificationMaterial"] == {"publicKey": {"hint": KEY.public.id}}
+    assert document["verificationMaterial"] == {"publicKey": {"hint": KEY.public.id}, "tlogEntries": []}
     envelope = document["dsseEnvelope"]
     assert envelope["payloadType"] == "application/vnd.in-toto+json"
     (signature,) = envelope["signatures"]
