@@ -151,7 +151,7 @@ def require(store: Referrers, image: Descriptor, name: str, *, project: Path | N
             keys = [_public(path) for path in rule.keys]
             verdict = judge(image.digest, beside, keys)
             if not verdict.signed:
-                raise DeniedError(f"{_refusal(name, verdict, keys)}; required by {rule.said}", _mend(name))
+                raise DeniedError(_refusal(name, verdict, keys, f", required by {rule.said}"), _mend(name))
 
 
 def rules(name: str, project: Path | None, environment: Mapping[str, str] = os.environ) -> list[Rule]:
@@ -201,7 +201,7 @@ def _statements(store: Referrers, subject: Descriptor, name: str, *, local: bool
     return said + [("provenance", data) for data in made if read_statement(data, name).speaks_of(subject.digest)]
 
 
-def _refusal(name: str, verdict: Verdict, keys: Sequence[PublicKey]) -> str:
+def _refusal(name: str, verdict: Verdict, keys: Sequence[PublicKey], who: str = "") -> str:
     """Say which image, which key, and why not, one line for each bundle that was there."""
     called = " or ".join(f"{key.called} ({key.id})" for key in keys)
     reasons = "".join(f"\n    {refused.referrer}: {refused.why}" for refused in verdict.refused)
@@ -210,7 +210,7 @@ def _refusal(name: str, verdict: Verdict, keys: Sequence[PublicKey]) -> str:
         for one in verdict.attestations
     )
     why = reasons + others or ": no signature lies beside it"
-    return f"{_bare(name)}@{verdict.digest} is not signed with {called}{why}"
+    return f"{_bare(name)}@{verdict.digest} is not signed with {called}{who}{why}"
 
 
 def _mend(name: str) -> str:
