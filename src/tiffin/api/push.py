@@ -14,10 +14,10 @@ from tiffin.build import contents
 from tiffin.errors import ConfigError, DeniedError, NotFoundError, UnsupportedError
 from tiffin.oci.copy import AT_ONCE, children, copy
 from tiffin.oci.digest import Digest
-from tiffin.oci.documents import Descriptor
+from tiffin.oci.documents import EMPTY, Descriptor
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
-from tiffin.oci.referrers import carry, spoken_of
+from tiffin.oci.referrers import beside, carry
 from tiffin.oci.referrers import title as title_of
 from tiffin.oci.store import Store
 from tiffin.progress import parallel, step
@@ -147,15 +147,12 @@ def _parts(image: Image, remote: RemoteStore) -> list[Part]:
 
 
 def _beside(home: Home, image: Image, remote: RemoteStore) -> list[Part]:
-    """Ask for what speaks of the image: a line for each, with the size of its manifest and documents."""
-    found = spoken_of(home.store, image.descriptor)
-
-    def asked(one: Descriptor) -> Part:
-        state = State.THERE if remote.exists(one) else State.SEND
-        size = one.size + sum(below.size for below in children(home.store, one))
-        return Part(state=state, title=title_of(one), digest=one.digest, size=size)
-
-    return parallel(asked, found, workers=AT_ONCE)
+    """Ask for what speaks of the image: documents, each with its manifest after it."""
+    named = []
+    for one in beside(home.store, image.descriptor):
+        documents = [below for below in children(home.store, one) if below.digest != EMPTY.digest]
+        named += [(title_of(one), document) for document in documents] + [(f"manifest of {title_of(one)}", one)]
+    return parallel(lambda name: _asked(remote, *name), named, workers=AT_ONCE)
 
 
 def _asked(remote: RemoteStore, title: str, descriptor: Descriptor) -> Part:

@@ -158,7 +158,7 @@ def rules(name: str, project: Path | None, environment: Mapping[str, str] = os.e
     """Return what is required of images of a repository: by the machine's trust.toml, and by the project."""
     found = []
     machine = policy_file(environment)
-    if machine.exists():
+    if os.path.lexists(machine):  # a link that leads nowhere is a policy that cannot be read
         from tiffin.config.trust import read_policy, rule_of
 
         found.append(rule_of(read_policy(machine), name, machine))

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tiffin.errors import IntegrityError, NotFoundError
+from tiffin.errors import FullError, IntegrityError, NotFoundError, TiffinError
+from tiffin.network import BusyError
 from tiffin.oci.copy import DEEPEST, copy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import DOCUMENTS, INDEXES, Descriptor, Index, decode_foreign
@@ -49,7 +50,8 @@ def carry(
 ) -> list[Descriptor]:
     """Copy what speaks of an image, or of each image of an index, and return it; both have the image itself.
 
-    One that is damaged is left behind with a note: it proves nothing, and is no reason to fail.
+    One that is damaged, or that the target does not take, is left behind with a note: it is no reason to fail, since
+    whoever requires a signature misses it. Raises BusyError and FullError, after which it may be tried again.
     """
     if not chain or not isinstance(source, Referrers) or not isinstance(target, Referrers):
         return []
@@ -58,10 +60,12 @@ def carry(
         for found in spoken_of(source, subject):
             try:
                 copy(source, target, found, verb=verb, titles={found.digest: title(found)})
-            except (NotFoundError, IntegrityError) as error:
-                note(f"{title(found)} of {subject.digest.short} is left behind: {error.message}")
+                target.refer(found, subject)
+            except (BusyError, FullError):
+                raise
+            except TiffinError as error:
+                note(f"the {title(found)} of {subject.digest.short} is left behind: {error.message}")
                 continue
-            target.refer(found, subject)
             carried += [found, *carry(source, target, found, verb=verb, chain=chain - 1)]
     return carried
 

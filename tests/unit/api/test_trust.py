@@ -24,6 +24,7 @@ from tiffin.oci.artifact import attach
 from tiffin.oci.documents import INDEX, LAYER, Descriptor, History, ImageConfig, Index, RootFS, encode
 from tiffin.oci.image import Image
 from tiffin.oci.platform import Platform
+from tiffin.progress import Event, Noted, listening
 from tiffin.store.layout import LayoutStore
 from tiffin.trust.bundle import BUNDLE
 
@@ -251,6 +252,33 @@ def test_a_signature_that_is_lost_in_the_registry_is_left_behind(
         verify(name, [Path("ours.pub")], home=home)
 
 
+@pytest.mark.parametrize("status", [400, 403])
+def test_what_a_registry_does_not_take_keeps_no_image_from_it(
+    home: Home, iris: Image, registry: FaultyRegistry, status: int
+) -> None:
+    signed("iris", home)
+    registry.faults[f"manifests/{home.store.referrers(iris.descriptor)[0].digest}"] = [Fault(), Fault(status=status)]
+    events: list[Event] = []
+    with listening(events.append):
+        push("iris", f"{registry.host}/team/iris:1", home=home)
+    (said,) = [event.message for event in events if isinstance(event, Noted)]
+    assert said.startswith(f"the signature of {iris.descriptor.digest.short} is left behind")
+    assert "1" in registry.manifests
+    push("iris", f"{registry.host}/team/iris:1", home=home)
+    assert len(registry.referrers(iris.descriptor.digest)) == 1, "the next push brings it"
+
+
+def test_a_pull_of_what_is_here_brings_the_signatures_made_since(
+    home: Home, iris: Image, registry: FaultyRegistry
+) -> None:
+    assert iris
+    name = f"{registry.host}/team/iris:1"
+    push("iris", name, home=home)
+    signed(name, home)
+    pull(name, home=home)
+    assert verify("iris", [Path("ours.pub")], home=home).attestations
+
+
 def test_an_index_is_signed_with_each_of_its_images(home: Home, iris: Image, registry: FaultyRegistry) -> None:
     push("iris", f"{registry.host}/team/iris:1", home=home)
     entry = Descriptor(
@@ -374,6 +402,15 @@ class TestRequire:
         with pytest.raises((ConfigError, NotFoundError)) as refused:
             run_detached(options("iris"))
         assert message in reasons(refused)
+
+
+def test_a_policy_that_is_a_link_to_nowhere_is_not_passed_by(home: Home, iris: Image, tmp_path: Path) -> None:
+    assert home
+    assert iris
+    policy_file().parent.mkdir(parents=True)
+    policy_file().symlink_to(tmp_path / "gone.toml")
+    with pytest.raises(ConfigError, match=r"trust\.toml"):
+        run_detached(options("iris"))
 
 
 def test_a_statement_about_an_image_is_signed_with_it(home: Home, iris: Image) -> None:

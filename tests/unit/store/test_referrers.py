@@ -55,6 +55,11 @@ def test_what_is_attached_is_found(registry: FaultyRegistry, image: Descriptor, 
     assert (tag_of(image.digest) in registry.manifests) is not lists
 
 
+def test_the_tag_is_no_name_of_an_image(registry: FaultyRegistry, image: Descriptor) -> None:
+    attach(opened(registry), image, KIND, b"{}", {})
+    assert opened(registry).tags() == ["1"]
+
+
 def test_attaching_twice_writes_the_tag_once(registry: FaultyRegistry, image: Descriptor) -> None:
     for _ in range(2):
         attach(opened(registry), image, KIND, b"{}", {})

@@ -7,6 +7,7 @@ moment later, and writes once more where another was faster.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ _NO_LIST = frozenset({400, 404, 405, 501})
 _ABSENT = 404
 _STORED = frozenset({200, 201, 202})
 _CHANGED = 412
+_LIST = re.compile(r"sha256-[0-9a-f]{64}")
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +159,11 @@ class RemoteReferrers:
 def tag_of(digest: Digest) -> str:
     """The tag whose index lists what speaks of a manifest, where the registry has no list."""
     return f"{digest.algorithm}-{digest.hex}"
+
+
+def is_list(tag: str) -> bool:
+    """Say whether a tag is one that lists referrers."""
+    return _LIST.fullmatch(tag) is not None
 
 
 def _unique(found: list[Descriptor]) -> list[Descriptor]:

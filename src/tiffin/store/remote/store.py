@@ -19,7 +19,7 @@ from tiffin.oci.reference import Reference
 from tiffin.store.remote.address import Address
 from tiffin.store.remote.client import Registry, Request
 from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
-from tiffin.store.remote.referrers import RemoteReferrers
+from tiffin.store.remote.referrers import RemoteReferrers, is_list
 from tiffin.store.remote.tags import list_tags
 from tiffin.store.remote.upload import Session, Upload, Uploads
 
@@ -152,8 +152,12 @@ class RemoteStore:
         self._put_document(name, descriptor, data)
 
     def tags(self) -> list[str]:
-        """List the tags, as the registry orders them; raises NotFoundError where there is no such repository."""
-        return list_tags(self._registry, self.address.repository, self._scopes)
+        """List the tags, as the registry orders them; raises NotFoundError where there is no such repository.
+
+        Those that list referrers are no names of images and are left out.
+        """
+        listed = list_tags(self._registry, self.address.repository, self._scopes)
+        return [tag for tag in listed if not is_list(tag)]
 
     def referrers(self, subject: Descriptor) -> list[Descriptor]:
         """Return the manifests that have this subject, each with its artifact type and annotations, as it is told."""
