@@ -11,7 +11,8 @@ import msgspec
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.build import contents
-from tiffin.errors import ConfigError, DeniedError, NotFoundError, UnsupportedError
+from tiffin.errors import ConfigError, DeniedError, FullError, NotFoundError, TiffinError, UnsupportedError
+from tiffin.network import BusyError
 from tiffin.oci.copy import AT_ONCE, children, copy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import EMPTY, Descriptor
@@ -107,12 +108,17 @@ def deliver(
         raise ConfigError(f"{target} names another digest than {descriptor.digest}", "leave the digest out")
     remote = open_repository(target, home, beside=source if isinstance(source, RemoteStore) else None)
     copy(source, remote, descriptor, verb=verb, titles=titles)
-    carried = carry(source, remote, descriptor, verb=verb)
+    carried = carry(source, remote, descriptor, verb=verb, spared=_not_taken)
     if target.tag or not target.digest:
         _tag(remote, target.tag or "latest", descriptor)
     sent = (part.digest for whole in (descriptor, *carried) for part in children(source, whole))
     home.whereabouts.add(remote.address, sent)
     return f"{target.name}@{descriptor.digest}"
+
+
+def _not_taken(error: TiffinError) -> bool:
+    """Say whether a registry that took an image will not take what speaks of it, however often it is asked."""
+    return not isinstance(error, BusyError | FullError)
 
 
 def _tag(remote: RemoteStore, tag: str, descriptor: Descriptor) -> None:

@@ -5,10 +5,11 @@ Whoever lists referrers is not believed: a manifest is taken along when it says 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from tiffin.errors import FullError, IntegrityError, NotFoundError, TiffinError
-from tiffin.network import BusyError
+from tiffin.errors import IntegrityError, NotFoundError, TiffinError
 from tiffin.oci.copy import DEEPEST, copy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import DOCUMENTS, INDEXES, Descriptor, Index, decode_foreign
@@ -45,13 +46,24 @@ def subject_of(store: Store, found: Descriptor) -> Digest | None:
     return said.subject.digest if said and said.subject else None
 
 
+def damaged(error: TiffinError) -> bool:
+    """Say whether an error means that what was to be copied is damaged or gone."""
+    return isinstance(error, NotFoundError | IntegrityError)
+
+
 def carry(
-    source: Store, target: Store, content: Descriptor, *, verb: str = "copy", chain: int = CHAIN
+    source: Store,
+    target: Store,
+    content: Descriptor,
+    *,
+    verb: str = "copy",
+    spared: Callable[[TiffinError], bool] = damaged,
+    chain: int = CHAIN,
 ) -> list[Descriptor]:
     """Copy what speaks of an image, or of each image of an index, and return it; both have the image itself.
 
-    One that is damaged, or that the target does not take, is left behind with a note: it is no reason to fail, since
-    whoever requires a signature misses it. Raises BusyError and FullError, after which it may be tried again.
+    One whose error is `spared`, as of one that is damaged, is left behind with a note: whoever requires a signature
+    misses it then, and nobody else is hindered.
     """
     if not chain or not isinstance(source, Referrers) or not isinstance(target, Referrers):
         return []
@@ -61,12 +73,12 @@ def carry(
             try:
                 copy(source, target, found, verb=verb, titles={found.digest: title(found)})
                 target.refer(found, subject)
-            except (BusyError, FullError):
-                raise
             except TiffinError as error:
+                if not spared(error):
+                    raise
                 note(f"the {title(found)} of {subject.digest.short} is left behind: {error.message}")
                 continue
-            carried += [found, *carry(source, target, found, verb=verb, chain=chain - 1)]
+            carried += [found, *carry(source, target, found, verb=verb, spared=spared, chain=chain - 1)]
     return carried
 
 
