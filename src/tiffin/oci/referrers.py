@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from tiffin.errors import IntegrityError, NotFoundError, TiffinError
-from tiffin.oci.copy import DEEPEST, copy
+from tiffin.oci.artifact import ATTACHED_LIMIT
+from tiffin.oci.copy import DEEPEST, children, copy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import DOCUMENTS, INDEXES, Descriptor, Index, decode_foreign
 from tiffin.oci.image import read_document
@@ -63,7 +64,8 @@ def carry(
     """Copy what speaks of an image, or of each image of an index, and return it; both have the image itself.
 
     One whose error is `spared`, as of one that is damaged, is left behind with a note: whoever requires a signature
-    misses it then, and nobody else is hindered.
+    misses it then, and nobody else is hindered. So is one of more than ATTACHED_LIMIT bytes: whoever may push could
+    otherwise attach more to an image than those who pull it have room for.
     """
     if not chain or not isinstance(source, Referrers) or not isinstance(target, Referrers):
         return []
@@ -71,6 +73,7 @@ def carry(
     for subject in manifests(source, content):
         for found in spoken_of(source, subject):
             try:
+                _refuse_large(source, found)
                 copy(source, target, found, verb=verb, titles={found.digest: title(found)})
                 target.refer(found, subject)
             except TiffinError as error:
@@ -98,9 +101,16 @@ def beside(store: Store, image: Descriptor, chain: int = CHAIN) -> list[Descript
 def title(found: Descriptor) -> str:
     """What people call something that is attached: by what it says, else by its type."""
     said = next((found.annotations[name] for name in TITLED_BY if name in found.annotations), "")
-    kind = TITLES.get(said, said or found.artifact_type or "attached")
+    shown = (said or found.artifact_type or "")[:80]
+    kind = TITLES.get(said, shown if shown.isprintable() and shown else "attachment")
     signed = TITLED_BY[0] in found.annotations and kind != "signature"
     return f"signed {kind}" if signed else kind
+
+
+def _refuse_large(store: Store, found: Descriptor) -> None:
+    size = sum(below.size for below in children(store, found))
+    if size > ATTACHED_LIMIT:
+        raise IntegrityError(f"{found.digest} has {size} bytes; at most {ATTACHED_LIMIT} are taken along")
 
 
 def _described(store: Store, found: Descriptor, subject: Descriptor) -> Descriptor | None:

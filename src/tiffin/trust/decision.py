@@ -108,4 +108,5 @@ def _signer(opened: Opened, keys: Sequence[Key]) -> Key:
             return key
     if opened.hint in {key.id for key in keys}:
         raise IntegrityError("its signature does not fit what it signs: one of them was changed")
-    raise IntegrityError(f"it is signed with another key: {opened.hint[:80] or 'one without an ID'}")
+    hint = opened.hint[:80] if opened.hint.isprintable() else ""  # anybody may have written it
+    raise IntegrityError(f"it is signed with another key: {hint or 'one without an ID'}")

@@ -50,6 +50,13 @@ def test_a_key_that_claims_to_be_ours_is_not(key: PrivateKey, other_key: Private
     assert reasons(verdict) == ["its signature does not fit what it signs: one of them was changed"]
 
 
+def test_what_anybody_may_have_written_is_not_printed_as_it_is(key: PrivateKey, other_key: PrivateKey) -> None:
+    statement = write_statement(IMAGE, SIGNATURE)
+    data = write_bundle(statement, other_key.sign(statement), "\x1b[2K\niris is signed")
+    verdict = judge(IMAGE, [Found(manifest=IMAGE, data=data)], [key.public])
+    assert reasons(verdict) == ["it is signed with another key: one without an ID"]
+
+
 def test_the_bundle_of_another_image_speaks_of_that(key: PrivateKey) -> None:
     verdict = judge(IMAGE, [bundle(key, write_statement(OTHER, SIGNATURE))], [key.public])
     assert reasons(verdict) == [f"it speaks of another image: {OTHER}"]
