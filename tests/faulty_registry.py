@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from faulty_uploads import Uploading
 from tiffin.oci.digest import Digest
-from tiffin.oci.documents import Descriptor
+from tiffin.oci.documents import INDEX, Descriptor
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 
@@ -101,6 +101,14 @@ class FaultyRegistry:
     uploads: dict[str, bytearray] = field(default_factory=dict)
     received: int = 0
     """Bytes of blobs that were sent here."""
+    lists_referrers: bool = False
+    """Whether it has a list of referrers, as registries of distribution-spec 1.1 have."""
+    notes_subjects: bool = True
+    """Whether it says, where it has such a list, that it has noted the subject of a manifest it was given."""
+    hidden: set[str] = field(default_factory=set)
+    """Digests of manifests that it leaves out of its list."""
+    before_manifest: list[Callable[[str], None]] = field(default_factory=list)
+    """What happens just before a manifest is kept under a name, such as somebody else's writing."""
     lock: Any = field(default_factory=threading.Lock)
 
     def hold(self, image: Image, store: Store, *tags: str) -> Descriptor:
@@ -121,6 +129,16 @@ class FaultyRegistry:
         for name in (descriptor.digest, *tags):
             self.manifests[name] = (media_type, data)
         return descriptor
+
+    def referrers(self, subject: str) -> list[dict[str, Any]]:
+        """List the manifests that have this subject, those that came last first."""
+        found: dict[str, dict[str, Any]] = {}
+        for digest, (media_type, data) in self.manifests.items():
+            said = json.loads(data)
+            if digest.startswith("sha256:") and said.get("subject", {}).get("digest") == subject:
+                shown = {key: said[key] for key in ("artifactType", "annotations") if said.get(key)}
+                found[digest] = {"mediaType": media_type, "digest": digest, "size": len(data), **shown}
+        return [entry for digest, entry in reversed(found.items()) if digest not in self.hidden]
 
     def next_fault(self, path: str) -> Fault:
         """Take what goes wrong with a request for this path."""
@@ -217,8 +235,10 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
         if self.command == "PUT":
             self.keep_manifest(fault)
             return
-        if urlsplit(self.path).path.endswith("/tags/list"):
-            self._tags(fault)
+        if urlsplit(self.path).path.endswith("/tags/list") or (
+            self.registry.lists_referrers and "/referrers/" in self.path
+        ):
+            self._tags(fault) if "/tags/" in self.path else self._referrers(fault)
             return
         found = re.fullmatch(
             r"/v2/(?:(?P<name>.+)/(?P<kind>blobs|manifests)/(?P<what>[^/]+))?", urlsplit(self.path).path
@@ -247,6 +267,17 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
         most = min(self.registry.page, int(query["n"][0]))
         link = f'<{urlsplit(self.path).path}?n={most}&last={left[most - 1]}>; rel="next"' if len(left) > most else ""
         self.send(200, json.dumps({"name": "any", "tags": left[:most] or None}).encode(), fault, (("Link", link),))
+
+    def _referrers(self, fault: Fault) -> None:
+        """List referrers, a page at a time."""
+        parts = urlsplit(self.path)
+        begin = int(parse_qs(parts.query).get("from", ["0"])[0])
+        entries = self.registry.referrers(parts.path.rpartition("/")[2])
+        end = begin + self.registry.page
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries[begin:end]}
+        link = f'<{parts.path}?from={end}>; rel="next"' if len(entries) > end else ""
+        body = json.dumps(index).encode() if fault.body is None else fault.body
+        self.send(200, body, fault, (("Content-Type", INDEX), ("Link", link)))
 
     def _send_content(self, data: bytes, fault: Fault, headers: tuple[tuple[str, str], ...]) -> None:
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import secrets
 from http.server import BaseHTTPRequestHandler
@@ -43,10 +44,14 @@ class Uploading(BaseHTTPRequestHandler):
         if name.startswith("sha256:") and name != digest:
             self.send(400, b'{"errors":[{"code":"DIGEST_INVALID","message":"no"}]}', fault)
             return
+        if self.registry.before_manifest:
+            self.registry.before_manifest.pop(0)(name)
         with self.registry.lock:
             for known in {name, str(digest)}:
                 self.registry.manifests[known] = (self.headers["Content-Type"], data)
-        self.send(201, b"", fault, (("Docker-Content-Digest", digest),))
+        subject = json.loads(data).get("subject", {}).get("digest", "")
+        noted = subject if self.registry.lists_referrers and self.registry.notes_subjects else ""
+        self.send(201, b"", fault, (("Docker-Content-Digest", digest), ("OCI-Subject", noted)))
 
     def upload(self, fault: Fault) -> None:
         """Begin, continue, show or end an upload."""

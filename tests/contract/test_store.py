@@ -14,11 +14,14 @@ import pytest
 
 from faulty_registry import faulty_registry
 from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
+from tiffin.oci.artifact import attach
 from tiffin.oci.copy import copy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER, LAYER_GZIP, Descriptor, ImageConfig, Index, RootFS, decode, encode
 from tiffin.oci.image import Image, read_image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import carry
+from tiffin.oci.store import Referrers
 from tiffin.store.archive import ArchiveStore
 from tiffin.store.layout import REF_NAME, LayoutStore
 from tiffin.store.memory import MemoryStore
@@ -88,6 +91,44 @@ class TestStore:
         copy(any_store, elsewhere, image.descriptor)
         assert read_image(elsewhere, image.descriptor) == image
         assert elsewhere.exists(DESCRIPTOR)
+
+
+@pytest.fixture(params=["memory", "layout", "registry", "registry with a list"])
+def spoken_of(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[type_of_any]:
+    """A store that knows what speaks of its images, and holds IMAGE."""
+    with faulty_registry() as running:
+        running.lists_referrers = request.param.endswith("list")
+        made = {"memory": MemoryStore, "layout": lambda: LayoutStore(tmp_path / "store")}.get(
+            request.param, lambda: RemoteStore.of(Reference.parse(f"{running.host}/iris"), {}, writing=True)
+        )
+        store: type_of_any = made()
+        store.put(DESCRIPTOR, io.BytesIO(BLOB))
+        IMAGE.write(store)
+        yield store
+
+
+class TestReferrers:
+    def test_an_image_alone_is_not_spoken_of(self, spoken_of: type_of_any) -> None:
+        assert isinstance(spoken_of, Referrers)
+        assert spoken_of.referrers(IMAGE.descriptor) == []
+
+    def test_what_is_attached_speaks_of_the_image_and_of_no_other(self, spoken_of: type_of_any) -> None:
+        for _ in range(2):
+            made = attach(spoken_of, IMAGE.descriptor, "application/x", b"{}", {"says": "a"})
+        assert spoken_of.referrers(IMAGE.descriptor) == [made]
+        assert spoken_of.referrers(made) == []
+
+    def test_it_is_carried_to_another_store_and_back_to_the_byte(self, spoken_of: type_of_any, tmp_path: Path) -> None:
+        made = [attach(spoken_of, IMAGE.descriptor, "application/x", b"%d" % number, {}) for number in range(2)]
+        above = attach(spoken_of, made[0], "application/x", b"of the first", {})
+        elsewhere = LayoutStore(tmp_path / "elsewhere")
+        copy(spoken_of, elsewhere, IMAGE.descriptor)
+        carried = carry(spoken_of, elsewhere, IMAGE.descriptor)
+        assert {one.digest for one in carried} == {one.digest for one in (*made, above)}
+        assert {one.digest for one in elsewhere.referrers(IMAGE.descriptor)} == {one.digest for one in made}
+        assert elsewhere.referrers(made[0]) == [above]
+        assert carry(elsewhere, spoken_of, IMAGE.descriptor) == carried
+        assert len(spoken_of.referrers(IMAGE.descriptor)) == len(made)
 
 
 class TestWriting:

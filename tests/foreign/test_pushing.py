@@ -91,7 +91,8 @@ def test_blobs_of_another_repository_are_mounted(iris: Iris, own_registry: str, 
     tiffin(environment, "push", iris.name, f"{own_registry}/one/iris:1")
     target = f"{own_registry}/two/iris:1"
     plan = json.loads(tiffin(environment, "push", iris.name, target, "--plan", "--json"))
-    assert [part["title"] for part in plan["parts"] if part["state"] != "mount"] == ["manifest"]
+    sent = [part["title"] for part in plan["parts"] if part["state"] != "mount"]
+    assert {title.partition(" ")[0] for title in sent} == {"manifest"}, "the image's, and of what speaks of it"
     assert all(part["source"] for part in plan["parts"] if part["state"] == "mount")
     tiffin(environment, "push", iris.name, target)
     assert tiffin(environment, "copy", target, f"{own_registry}/three/iris:1").endswith(iris.digest)

@@ -18,6 +18,7 @@ from tiffin.oci.digest import CHUNK
 from tiffin.oci.documents import Descriptor
 from tiffin.oci.image import Image, read_image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import carry
 from tiffin.progress import step
 from tiffin.store.archive import ArchiveStore
 from tiffin.store.layout import REF_NAME, LayoutStore
@@ -29,7 +30,7 @@ _MAGIC = 6
 
 
 def save(names: Sequence[str], out: BinaryIO, home: Home | None = None) -> None:
-    """Write images to a stream as one tar that docker, podman, containerd, skopeo and tiffin read."""
+    """Write images, and what speaks of them, as one tar that docker, podman, containerd, skopeo and tiffin read."""
     store = (home or Home.of()).store
     images: dict[str, Image] = {}
     for name in names:
@@ -83,6 +84,7 @@ def _take(source: ArchiveStore, found: Descriptor, home: Home) -> str:
         return str(found.digest)
     image = read_image(source, found)
     copy(source, home.store, image.descriptor)
+    carry(source, home.store, image.descriptor, verb="load")
     kept = Descriptor(
         media_type=image.descriptor.media_type, digest=image.descriptor.digest, size=image.descriptor.size
     )

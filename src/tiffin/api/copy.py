@@ -14,13 +14,14 @@ from tiffin.oci import copy as graph
 from tiffin.oci.documents import Descriptor
 from tiffin.oci.image import read_image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import carry
 from tiffin.oci.store import Store
 from tiffin.store.layout import LayoutStore
 from tiffin.store.remote.store import RemoteStore
 
 
 def copy(source: str, target: str, *, home: Home | None = None) -> str:
-    """Copy an image, and return what it is called at its target, with its digest.
+    """Copy an image and what speaks of it, and return what it is called at its target, with its digest.
 
     Either is `oci:FOLDER:NAME`, or a reference: one with a registry is there, one without is in the store here. A
     source may be an archive too. All platforms are copied, except into the store here, which has this machine's.
@@ -39,6 +40,7 @@ def copy(source: str, target: str, *, home: Home | None = None) -> str:
         raise ConfigError(f"a name here has no digest: {target!r}", "leave the digest out")
     image = read_image(store, descriptor)
     graph.copy(store, home.store, image.descriptor)
+    carry(store, home.store, image.descriptor)
     home.store.tag(reference.tagged, image.descriptor)
     return f"{reference.name}@{image.descriptor.digest}"
 
@@ -62,5 +64,6 @@ def _into_layout(store: Store, descriptor: Descriptor, end: Base, target: str) -
         raise ConfigError(f"{target!r} does not say what the image is called there", f"write it as `{target}:NAME`")
     layout = LayoutStore(Path(path).expanduser())
     graph.copy(store, layout, descriptor)
+    carry(store, layout, descriptor)
     layout.tag(name, descriptor)
     return f"{target}@{descriptor.digest}"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tiffin.api.home import Home
 from tiffin.api.push import named_parts
+from tiffin.api.trust import require
 from tiffin.oci.copy import children, copy
 from tiffin.oci.image import Image, read_image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import carry
 from tiffin.store.remote.store import RemoteStore
 
 
@@ -18,12 +20,18 @@ def pull(reference: str, *, home: Home | None = None) -> str:
 
 
 def pull_image(reference: Reference, home: Home) -> Image:
-    """Bring an image here whole; it has the reference's name here too, unless that is a digest alone."""
+    """Bring an image here whole, and what speaks of it; it has the reference's name here too, unless that is a digest.
+
+    Raises DeniedError, before anything is moved, where this machine or project requires a signature that it lacks.
+    """
     remote = RemoteStore.of(reference)
     image = read_image(remote, remote.resolve(reference.digest or reference.tag or "latest"))
+    require(remote, image.descriptor, str(reference))
     titles = {descriptor.digest: title for title, descriptor in named_parts(image)}
     copy(remote, home.store, image.descriptor, verb="pull", titles=titles)
+    carried = carry(remote, home.store, image.descriptor, verb="pull")
     if reference.tag or not reference.digest:
         home.store.tag(reference.tagged, image.descriptor)
-    home.whereabouts.add(remote.address, (part.digest for part in children(home.store, image.descriptor)))
+    came = (part.digest for whole in (image.descriptor, *carried) for part in children(home.store, whole))
+    home.whereabouts.add(remote.address, came)
     return image

@@ -11,12 +11,15 @@ import msgspec
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.build import contents
-from tiffin.errors import ConfigError, DeniedError, NotFoundError, UnsupportedError
+from tiffin.errors import ConfigError, DeniedError, FullError, NotFoundError, TiffinError, UnsupportedError
+from tiffin.network import BusyError
 from tiffin.oci.copy import AT_ONCE, children, copy
 from tiffin.oci.digest import Digest
-from tiffin.oci.documents import Descriptor
+from tiffin.oci.documents import EMPTY, Descriptor
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import beside, carry
+from tiffin.oci.referrers import title as title_of
 from tiffin.oci.store import Store
 from tiffin.progress import parallel, step
 from tiffin.store.remote.address import Address
@@ -44,7 +47,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a push would do, the manifest last; `moves` and `size` are bytes of what is sent and of the whole image."""
+    """What a push would do: the image, its manifest last, then what speaks of it.
+
+    `moves` and `size` are bytes of what is sent and of all.
+    """
 
     name: str
     digest: Digest
@@ -67,7 +73,7 @@ def plan_push(image: str, reference: str = "", *, home: Home | None = None) -> P
     target, found = _meant(image, reference, home)
     remote = open_repository(target, home)
     with step("ask", str(target)):
-        parts = _parts(found, remote)
+        parts = _parts(found, remote) + _beside(home, found, remote)
     return PushPlan(
         name=target.tagged,
         digest=found.descriptor.digest,
@@ -94,15 +100,25 @@ def deliver(
     verb: str = "copy",
     titles: Mapping[Digest, str] = {},
 ) -> str:
-    """Copy an image, or an index of images, into a registry under a name, and return that name with its digest."""
+    """Copy an image or an index, and what speaks of it, into a registry, and return its name there with its digest.
+
+    The name comes last: who asks for it then finds the signatures too.
+    """
     if target.digest not in {None, descriptor.digest}:
         raise ConfigError(f"{target} names another digest than {descriptor.digest}", "leave the digest out")
     remote = open_repository(target, home, beside=source if isinstance(source, RemoteStore) else None)
     copy(source, remote, descriptor, verb=verb, titles=titles)
+    carried = carry(source, remote, descriptor, verb=verb, spared=_not_taken)
     if target.tag or not target.digest:
         _tag(remote, target.tag or "latest", descriptor)
-    home.whereabouts.add(remote.address, (part.digest for part in children(source, descriptor)))
+    sent = (part.digest for whole in (descriptor, *carried) for part in children(source, whole))
+    home.whereabouts.add(remote.address, sent)
     return f"{target.name}@{descriptor.digest}"
+
+
+def _not_taken(error: TiffinError) -> bool:
+    """Say whether a registry that took an image will not take what speaks of it, however often it is asked."""
+    return not isinstance(error, BusyError | FullError)
 
 
 def _tag(remote: RemoteStore, tag: str, descriptor: Descriptor) -> None:
@@ -133,6 +149,15 @@ def _parts(image: Image, remote: RemoteStore) -> list[Part]:
     named = named_parts(image)
     if remote.exists(image.descriptor):
         return [_part(State.THERE, *name) for name in named]
+    return parallel(lambda name: _asked(remote, *name), named, workers=AT_ONCE)
+
+
+def _beside(home: Home, image: Image, remote: RemoteStore) -> list[Part]:
+    """Ask for what speaks of the image: documents, each with its manifest after it."""
+    named = []
+    for one in beside(home.store, image.descriptor):
+        documents = [below for below in children(home.store, one) if below.digest != EMPTY.digest]
+        named += [(title_of(one), document) for document in documents] + [(f"manifest of {title_of(one)}", one)]
     return parallel(lambda name: _asked(remote, *name), named, workers=AT_ONCE)
 
 

@@ -16,6 +16,7 @@ from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.needs import foreseen, with_gpus
 from tiffin.api.options import Options
+from tiffin.api.trust import require
 from tiffin.engine.data import refuse
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
 from tiffin.engine.spec import Container, Engine, Port, Status
@@ -116,6 +117,7 @@ def _create(options: Options, *, stays: bool) -> Container:
     home = Home.of()
     engine = engine_of(home)
     name, image = _image(options.what, home)
+    require(home.store, image.descriptor, name, project=Path(options.what) if Path(options.what).is_dir() else None)
     spec = container_spec(name, image, _run_options(options, name, image, engine))
     if stays:
         spec = msgspec.structs.replace(spec, remove=False)

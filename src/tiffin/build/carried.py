@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tiffin.config.project import Project
+from tiffin.config.project import Project, TrustSection
 from tiffin.config.read import parse_project
 from tiffin.errors import IntegrityError
 from tiffin.oci.documents import encode
@@ -15,10 +15,11 @@ LOCK = "opt/tiffin/pylock.tiffin.toml"
 
 
 def project_text(project: Project) -> str:
-    """Write a project as JSON with every key, without what says where and not what: a mirror, a folder."""
+    """Write a project as JSON with every key, without what says where and not what: a mirror, a folder, keys."""
     image = msgspec.structs.replace(project.image, mirror="")
     python = msgspec.structs.replace(project.python, build=project.python.build.rpartition("/")[2])
-    return msgspec.json.format(encode(msgspec.structs.replace(project, image=image, python=python))).decode() + "\n"
+    bare = msgspec.structs.replace(project, image=image, python=python, trust=TrustSection())
+    return msgspec.json.format(encode(bare)).decode() + "\n"
 
 
 def lock_text(lock: Lock) -> str:

@@ -41,11 +41,13 @@ COMMANDS = {
     "run": "run a project or an image as a container",
     "save": "write images to one file, for docker, podman or another tiffin",
     "sbom": "print what an image is made of",
+    "sign": "sign an image with a key",
     "start": "start containers that were stopped",
     "stats": "show what containers use",
     "stop": "stop containers: drain, then kill",
     "tag": "give an image here one more name",
     "tags": "list the tags of a repository",
+    "verify": "verify the signatures of an image",
     "wait": "wait for containers to end",
 }
 """Every command and what it does; its module is imported when it is asked for, so that start-up stays short."""

@@ -66,6 +66,12 @@ class DataSection(Section, frozen=True, kw_only=True):
     write: bool = False
 
 
+class TrustSection(Section, frozen=True, kw_only=True):
+    """Whose signature an image must have before it is run, pulled or deployed from here."""
+
+    require: str | tuple[str, ...] = ()
+
+
 class Project(Section, frozen=True, kw_only=True):
     """A whole tiffin.toml."""
 
@@ -75,3 +81,4 @@ class Project(Section, frozen=True, kw_only=True):
     image: ImageSection = ImageSection()
     serve: ServeSection = ServeSection()
     data: tuple[DataSection, ...] = ()
+    trust: TrustSection = TrustSection()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -20,6 +21,7 @@ from tiffin.errors import ConfigError, IntegrityError, NotFoundError, Unsupporte
 from tiffin.layers.members import FILE, SYMLINK, Tar, shown
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import (
+    DOCUMENTS,
     LAYER,
     LAYER_GZIP,
     Descriptor,
@@ -29,6 +31,7 @@ from tiffin.oci.documents import (
 )
 from tiffin.oci.image import DOCUMENT_LIMIT, Image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import Speaks
 from tiffin.store.layout import REF_NAME
 
 MEMBERS = 100_000
@@ -66,6 +69,7 @@ class ArchiveStore:
             raise type(error)(f"{self.called}: {error.message}", error.hint or "save the image again") from error
         self._blobs: dict[Digest, Extent] = {}
         self._made: dict[Digest, bytes] = {}
+        self._speaking: list[tuple[Digest, Descriptor]] | None = None
         self.images: list[Descriptor] = []
         """What can be copied out, in the archive's order; named ones have the name as an annotation."""
         if "index.json" in self._members:
@@ -92,6 +96,19 @@ class ArchiveStore:
         return cast("BinaryIO", _Section(self.path, self._blobs[descriptor.digest]))
 
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:  # noqa: ARG002 - the seam's signature
+        """Refuse: an archive is only read."""
+        raise UnsupportedError(f"{self.called} is an archive, which is only read", "copy into a layout instead")
+
+    def referrers(self, subject: Descriptor) -> list[Descriptor]:
+        """Return the manifests that have this subject, each with its artifact type and annotations.
+
+        They are found among the blobs, which the archive need not list.
+        """
+        if self._speaking is None:
+            self._speaking = [found for digest, extent in self._blobs.items() for found in self._speaks(digest, extent)]
+        return [found for spoken_of, found in self._speaking if spoken_of == subject.digest]
+
+    def refer(self, manifest: Descriptor, subject: Descriptor) -> None:  # noqa: ARG002 - the seam's signature
         """Refuse: an archive is only read."""
         raise UnsupportedError(f"{self.called} is an archive, which is only read", "copy into a layout instead")
 
@@ -156,6 +173,26 @@ class ArchiveStore:
                 digest = Digest.of_stream(cast("BinaryIO", stream))
         self._blobs[digest] = extent
         return Descriptor(media_type=LAYER_GZIP if packed else LAYER, digest=digest, size=extent.size)
+
+    def _speaks(self, digest: Digest, extent: Extent) -> Iterator[tuple[Digest, Descriptor]]:
+        """Look whether a blob is a manifest with a subject; its digest is checked by whoever reads it."""
+        if extent.size > DOCUMENT_LIMIT:
+            return
+        with _Section(self.path, extent) as stream:
+            data = (stream.read(1) or b"") + (stream.read(extent.size) or b"")
+        with suppress(IntegrityError):
+            said = decode_foreign(Speaks, data, self.called) if data.startswith(b"{") else Speaks()
+            if said.subject and said.media_type in DOCUMENTS:
+                yield (
+                    said.subject.digest,
+                    Descriptor(
+                        media_type=said.media_type,
+                        digest=digest,
+                        size=extent.size,
+                        annotations=said.annotations,
+                        artifact_type=said.artifact_type or None,
+                    ),
+                )
 
     def _text(self, name: str) -> bytes:
         extent = self._extent(name)

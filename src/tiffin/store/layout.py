@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 from tiffin.durable import lock, renamed, room_in, sweep, sync_directory
 from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
-from tiffin.oci.artifact import read_artifact
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, decode_foreign, encode
+from tiffin.oci.referrers import subject_of
 
 REF_NAME = "org.opencontainers.image.ref.name"
 MARK = b'{"imageLayoutVersion":"1.0.0"}'
@@ -105,7 +105,7 @@ class LayoutStore:
 
     def only(self) -> Descriptor:
         """Return the one image that is here, named or not; raises UnsupportedError where there is not one."""
-        found = {image.digest: image for image in self._manifests() if self._subject(image) is None}
+        found = {image.digest: image for image in self._manifests() if subject_of(self, image) is None}
         if len(found) != 1:
             there = ", ".join(sorted(self.names())) or f"{len(found)} without names"
             raise UnsupportedError(f"{self.root} has not one image: {there}", "say which: put `:NAME` after the path")
@@ -113,7 +113,7 @@ class LayoutStore:
 
     def referrers(self, subject: Descriptor) -> list[Descriptor]:
         """Return the manifests that have this subject, each with its artifact type and annotations."""
-        return [found for found in self._unnamed().values() if self._subject(found) == subject.digest]
+        return [found for found in self._unnamed().values() if subject_of(self, found) == subject.digest]
 
     def refer(self, manifest: Descriptor, subject: Descriptor) -> None:  # noqa: ARG002 - the manifest itself says it
         """Let a manifest that is here, and has this subject, be found among its referrers."""
@@ -144,12 +144,6 @@ class LayoutStore:
     def _unnamed(self) -> dict[Digest, Descriptor]:
         """What the index lists without a name: manifests that speak of others."""
         return {found.digest: found for found in self._manifests() if REF_NAME not in found.annotations}
-
-    def _subject(self, found: Descriptor) -> Digest | None:
-        try:
-            return read_artifact(self, found).subject.digest
-        except (IntegrityError, NotFoundError):
-            return None  # it speaks of nothing, or is damaged, which is no harm to others
 
     @contextmanager
     def _changing(self) -> Iterator[tuple[dict[str, Descriptor], dict[Digest, Descriptor]]]:

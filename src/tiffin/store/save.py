@@ -1,7 +1,9 @@
 """Images into one tar that everybody reads: an OCI layout (image-spec, image-layout.md) with docker's manifest.json.
 
 Docker's list names the same blobs, compressed as they are, which `docker load` and `podman load` take; containerd and
-skopeo read the layout. The bytes depend on the images and their names alone.
+skopeo read the layout. What speaks of an image, such as a signature, lies among the blobs, where the specification
+allows what no list names: skopeo would take an entry of its own for one more image. The bytes depend on the images,
+what speaks of them and their names alone.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import msgspec
 from tiffin.errors import IntegrityError
 from tiffin.layers.entry import Entry
 from tiffin.layers.tar import END, header, padding
+from tiffin.oci.copy import children
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
+from tiffin.oci.referrers import beside
 from tiffin.oci.store import Store
 from tiffin.progress import step
 from tiffin.store.archive import CONTAINERD_NAME, Saved
@@ -30,7 +34,8 @@ def save(store: Store, images: Mapping[str, Image], out: BinaryIO) -> None:
     for path, document in documents(images).items():
         _write(out, path, document)
     out.writelines(header(Entry.directory(folder)) for folder in ("blobs", "blobs/sha256"))
-    for descriptor in _blobs(images.values()):
+    attached = [one for image in images.values() for one in beside(store, image.descriptor)]
+    for descriptor in _blobs(images.values(), [blob for one in attached for blob in (one, *children(store, one))]):
         _copy(store, descriptor, out)
     out.write(END)
 
@@ -75,9 +80,9 @@ def _saved(image: Image, names: list[str]) -> Saved:
     )
 
 
-def _blobs(images: Iterable[Image]) -> list[Descriptor]:
+def _blobs(images: Iterable[Image], others: Iterable[Descriptor]) -> list[Descriptor]:
     """Every blob once, by digest."""
-    found = {}
+    found = {descriptor.digest: descriptor for descriptor in others}
     for image in images:
         for descriptor in (image.descriptor, image.manifest.config, *image.manifest.layers):
             found[descriptor.digest] = descriptor

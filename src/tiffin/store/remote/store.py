@@ -19,6 +19,7 @@ from tiffin.oci.reference import Reference
 from tiffin.store.remote.address import Address
 from tiffin.store.remote.client import Registry, Request
 from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
+from tiffin.store.remote.referrers import RemoteReferrers, is_list
 from tiffin.store.remote.tags import list_tags
 from tiffin.store.remote.upload import Session, Upload, Uploads
 
@@ -54,6 +55,9 @@ class RemoteStore:
         self._nearby = nearby
         self._documents: dict[Digest, bytes] = {}
         self._begun: dict[Digest, Session] = {}
+        self._beside = RemoteReferrers(registry, address.repository, self._scopes, self._uploads.scopes)
+        self._known_beside: set[Digest] = set()
+        """Manifests of which the registry said that it has noted their subject."""
 
     @classmethod
     def of(
@@ -148,8 +152,30 @@ class RemoteStore:
         self._put_document(name, descriptor, data)
 
     def tags(self) -> list[str]:
-        """List the tags, as the registry orders them; raises NotFoundError where there is no such repository."""
-        return list_tags(self._registry, self.address.repository, self._scopes)
+        """List the tags, as the registry orders them; raises NotFoundError where there is no such repository.
+
+        Those that list referrers are no names of images and are left out.
+        """
+        listed = list_tags(self._registry, self.address.repository, self._scopes)
+        return [tag for tag in listed if not is_list(tag)]
+
+    def referrers(self, subject: Descriptor) -> list[Descriptor]:
+        """Return the manifests that have this subject, each with its artifact type and annotations, as it is told."""
+        return self._beside.all(subject.digest)
+
+    def refer(self, manifest: Descriptor, subject: Descriptor) -> None:
+        """Let a manifest that is here, and has this subject, be found among its referrers."""
+        if manifest.digest in self._known_beside:
+            return
+        listed = self._beside.listed(subject.digest)
+        if listed is not None:
+            if manifest.digest in {found.digest for found in listed}:
+                return
+            self.tag(
+                manifest.digest, manifest
+            )  # it was there before the registry learnt to list, or its answer was lost
+        if manifest.digest not in self._known_beside:
+            self._beside.tell(manifest, subject.digest)
 
     def _put_document(self, name: str, descriptor: Descriptor, data: bytes) -> None:
         request = Request(
@@ -162,6 +188,8 @@ class RemoteStore:
         )
         with closing(self._registry.patience.tried(lambda: self._registry.ask(request))) as response:
             said = response.headers.get("Docker-Content-Digest", "")
+            if response.headers.get("OCI-Subject"):
+                self._known_beside.add(descriptor.digest)
         if said.startswith("sha256:") and said != descriptor.digest:
             raise self._changed(f"{descriptor.digest} was sent, and the registry says that it took {said}", name)
         self._documents[descriptor.digest] = data

@@ -47,6 +47,11 @@ def _page(registry: Registry, request: Request) -> tuple[list[str], str]:
             return response.read(DOCUMENT_LIMIT), response.headers.get("Link", "")
 
     data, link = registry.patience.tried(attempt)
-    following = _NEXT.search(link)
     tags = decode_foreign(_Tags, data, f"the list of tags of {registry.host}").tags
-    return tags, urljoin(request.path, following[1]) if following else ""
+    return tags, next_page(request.path, link)
+
+
+def next_page(path: str, link: str) -> str:
+    """Return where the Link of an answer to a path says that the list goes on; nothing after its end."""
+    following = _NEXT.search(link)
+    return urljoin(path, following[1]) if following else ""
