@@ -323,11 +323,10 @@ class TestOptions:
             lambda number: real.engine.create(real.spec(f"c{number}", script)), range(50), workers=AT_ONCE
         )
         parallel(lambda container: container.start(), containers, workers=AT_ONCE)
-        for container in containers:
-            ready(container)
+        parallel(ready, containers, workers=AT_ONCE)
         assert sum(state.status is Status.RUNNING for _, state in surveyed(real.engine)) == 50
         parallel(lambda container: container.stop(), containers, workers=AT_ONCE)
-        assert [container.wait() for container in containers] == [5] * 50
+        assert [state.exit_code for _, state in surveyed(real.engine)] == [5] * 50
         parallel(lambda container: container.remove(), containers, workers=AT_ONCE)
         assert not real.engine.list()
 
