@@ -483,3 +483,26 @@ class TestWhatOnlyTheEmbeddedEngineDoes:
         container = embedded.engine.create(embedded.spec("aa", "true", secrets=secrets))
         with pytest.raises(NotFoundError, match="absent for the secret token"):
             container.start()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose keepers have a steward")
+    def test_without_its_steward_it_runs_on_and_ends_for_good(self, embedded: EmbeddedBench) -> None:
+        container = restarting(embedded, "trap 'exit 4' USR1; echo ready; sleep 600 & wait", RestartPolicy.ALWAYS)
+        container.start()
+        ready(container)
+        bubblewrap = parent(container.state().pid)
+        os.kill(child(parent(bubblewrap), but=bubblewrap), signal.SIGKILL)
+        assert container.state().status is Status.RUNNING
+        container.kill("SIGUSR1")
+        until(lambda: container.state().status is Status.EXITED)
+        assert "steward" in container.state().reason
+
+    def test_a_container_of_a_policy_dies_with_its_keeper_and_stays_so(self, embedded: EmbeddedBench) -> None:
+        container = restarting(embedded, "echo ready; sleep 600", RestartPolicy.ALWAYS)
+        container.start()
+        ready(container)
+        os.kill(parent(parent(container.state().pid)), signal.SIGKILL)
+        assert container.wait() == KILLED
+        assert container.state().status is Status.EXITED
+        container.start()
+        ready(container, 2)
+        container.stop(0)
