@@ -323,11 +323,10 @@ class TestOptions:
             lambda number: real.engine.create(real.spec(f"c{number}", script)), range(50), workers=AT_ONCE
         )
         parallel(lambda container: container.start(), containers, workers=AT_ONCE)
-        for container in containers:
-            ready(container)
+        parallel(ready, containers, workers=AT_ONCE)
         assert sum(state.status is Status.RUNNING for _, state in surveyed(real.engine)) == 50
         parallel(lambda container: container.stop(), containers, workers=AT_ONCE)
-        assert [container.wait() for container in containers] == [5] * 50
+        assert [state.exit_code for _, state in surveyed(real.engine)] == [5] * 50
         parallel(lambda container: container.remove(), containers, workers=AT_ONCE)
         assert not real.engine.list()
 
@@ -484,3 +483,26 @@ class TestWhatOnlyTheEmbeddedEngineDoes:
         container = embedded.engine.create(embedded.spec("aa", "true", secrets=secrets))
         with pytest.raises(NotFoundError, match="absent for the secret token"):
             container.start()
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose keepers have a steward")
+    def test_without_its_steward_it_runs_on_and_ends_for_good(self, embedded: EmbeddedBench) -> None:
+        container = restarting(embedded, "trap 'exit 4' USR1; echo ready; sleep 600 & wait", RestartPolicy.ALWAYS)
+        container.start()
+        ready(container)
+        bubblewrap = parent(container.state().pid)
+        os.kill(child(parent(bubblewrap), but=bubblewrap), signal.SIGKILL)
+        assert container.state().status is Status.RUNNING
+        container.kill("SIGUSR1")
+        until(lambda: container.state().status is Status.EXITED)
+        assert "steward" in container.state().reason
+
+    def test_a_container_of_a_policy_dies_with_its_keeper_and_stays_so(self, embedded: EmbeddedBench) -> None:
+        container = restarting(embedded, "echo ready; sleep 600", RestartPolicy.ALWAYS)
+        container.start()
+        ready(container)
+        os.kill(parent(parent(container.state().pid)), signal.SIGKILL)
+        assert container.wait() == KILLED
+        assert container.state().status is Status.EXITED
+        container.start()
+        ready(container, 2)
+        container.stop(0)

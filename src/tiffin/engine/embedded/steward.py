@@ -37,10 +37,11 @@ class Steward:
 
     def fork(self, handed: list[int]) -> int:
         """Have it start a process (see `Origin.fork`) that is a child of this one."""
-        socket.send_fds(self._channel, [b"again"], handed)
-        if not (answer := self._channel.recv(_MESSAGE)):
-            raise ProcessLookupError("the keeper's steward was killed")
-        return int(answer)
+        try:
+            socket.send_fds(self._channel, [b"again"], handed)
+            return int(self._channel.recv(_MESSAGE))
+        except (BrokenPipeError, ConnectionResetError, ValueError):
+            raise ProcessLookupError("it cannot be started again: the keeper's steward was killed") from None
 
 
 def _serve(channel: socket.socket, origin: Origin, groups: list[str], removed: tuple[str, str] | None) -> NoReturn:
