@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import time
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -103,8 +104,10 @@ class Uploading(BaseHTTPRequestHandler):
         data = bytearray()
         while len(data) < count and (piece := self.rfile.read(min(PIECE, count - len(data)))):
             data += piece
-        with self.registry.lock:
-            self.registry.received += len(data)
+            with self.registry.lock:
+                self.registry.received += len(piece)
+            if self.registry.pace:
+                time.sleep(len(piece) / self.registry.pace)
         return bytes(data)
 
     def _end(self, digest: str, token: str, data: bytes, fault: Fault) -> None:

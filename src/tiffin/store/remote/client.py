@@ -11,7 +11,7 @@ import msgspec
 import urllib3
 
 from tiffin.errors import DeniedError, TiffinError, UnavailableError
-from tiffin.network import PATIENCE, READ_SECONDS, Body, Connections, Hints, Patience, origin, refusal, shown
+from tiffin.network import PATIENCE, Body, Connections, Hints, Patience, origin, refusal, shown
 from tiffin.store.remote.address import Address, is_loopback, login_host
 from tiffin.store.remote.auth import Authorizer, Scopes
 from tiffin.store.remote.credentials import Credentials, find_credentials
@@ -39,7 +39,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: Body = None
     expected: frozenset[int] = frozenset({200})
-    seconds: float = READ_SECONDS
+    seconds: float | None = None
+    """How long the answer may take, where that is longer than any silence."""
 
 
 class _Fault(msgspec.Struct):
@@ -67,7 +68,9 @@ class Registry:
         """Speak to the host of `address`, as `known` or who the machine knows us to be; nothing is asked of it yet."""
         self.host = address.host
         self.patience = patience
-        self.connections = Connections(_hints(address), _DIRECT if is_loopback(self.host) else {})
+        self.connections = Connections(
+            _hints(address), _DIRECT if is_loopback(self.host) else {}, silence=patience.silence
+        )
         self._plain = {name.strip() for name in environment.get(HTTP_REGISTRIES, "").split(",")} - {""}
         self._authorizer = Authorizer(
             self.host,

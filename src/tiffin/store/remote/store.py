@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import BinaryIO
 
 import urllib3
@@ -17,10 +17,11 @@ from tiffin.oci.documents import DOCUMENTS, Descriptor
 from tiffin.oci.image import DOCUMENT_LIMIT, read_document
 from tiffin.oci.reference import Reference
 from tiffin.store.remote.address import Address
+from tiffin.store.remote.bookmarks import Bookmark, Bookmarks
 from tiffin.store.remote.client import Registry, Request
 from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
 from tiffin.store.remote.tags import list_tags
-from tiffin.store.remote.upload import Session, Upload, Uploads
+from tiffin.store.remote.upload import SMALL, Session, Upload, Uploads
 
 _ACCEPT = {"Accept": ", ".join(sorted(DOCUMENTS, reverse=True))}
 _BEGINNING = frozenset({200})
@@ -44,14 +45,24 @@ class RemoteStore:
     """
 
     def __init__(
-        self, registry: Registry, address: Address, *, writing: bool = False, nearby: Nearby = nowhere
+        self,
+        registry: Registry,
+        address: Address,
+        *,
+        writing: bool = False,
+        nearby: Nearby = nowhere,
+        bookmarks: Bookmarks | None = None,
     ) -> None:
-        """Open a repository; nothing is asked of its registry yet. The right to write is asked for where `writing`."""
+        """Open a repository; nothing is asked of its registry yet. The right to write is asked for where `writing`.
+
+        With `bookmarks`, what a process that died had sent of a blob need not be sent again.
+        """
         self.address = address
         self._registry = registry
         self._uploads = Uploads(registry, address.repository)
         self._scopes = self._uploads.scopes if writing else (f"repository:{address.repository}:pull",)
         self._nearby = nearby
+        self._bookmarks = bookmarks
         self._documents: dict[Digest, bytes] = {}
         self._begun: dict[Digest, Session] = {}
 
@@ -64,10 +75,12 @@ class RemoteStore:
         *,
         writing: bool = False,
         nearby: Nearby = nowhere,
+        bookmarks: Bookmarks | None = None,
     ) -> RemoteStore:
         """Find the repository that a reference names."""
         address = Address.of(reference)
-        return cls(Registry(address, environment, patience), address, writing=writing, nearby=nearby)
+        registry = Registry(address, environment, patience)
+        return cls(registry, address, writing=writing, nearby=nearby, bookmarks=bookmarks)
 
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest or index that a tag or a digest means; raises NotFoundError.
@@ -111,12 +124,19 @@ class RemoteStore:
         """Keep the content, whole or not at all; raises IntegrityError when digest or size differ."""
         if descriptor.media_type not in DOCUMENTS:
             begun = self._begun.pop(descriptor.digest, None)
-            Upload(self._uploads, descriptor, stream, lambda: self.exists(descriptor), begun).run()
+            with self._bookmark(descriptor) as bookmark:
+                Upload(self._uploads, descriptor, stream, lambda: self.exists(descriptor), begun).run(bookmark)
             return
         data = stream.read(descriptor.size + 1)
         if Descriptor.of(data, descriptor.media_type).digest != descriptor.digest:
             raise IntegrityError(f"{descriptor.digest}: the bytes given have another digest", "build or pull it again")
         self._put_document(descriptor.digest, descriptor, data)
+
+    def _bookmark(self, descriptor: Descriptor) -> AbstractContextManager[Bookmark]:
+        """Have a place to remember how far the upload of a blob is, where that is worth it."""
+        if self._bookmarks is None or descriptor.size <= SMALL:
+            return nullcontext(Bookmark())
+        return self._bookmarks.of(self.address, descriptor.digest)
 
     def mount(self, descriptor: Descriptor) -> bool:
         """Take a blob over from another repository of the registry, without moving it; False where it has to be put."""
