@@ -65,13 +65,16 @@ def first_bytes(results: Results, home: Path, docker: Client) -> None:
 def first_byte(command: Command) -> float:
     """Run a command to its end and tell when the first byte of its output came, in seconds."""
     began = time.perf_counter()
-    with subprocess.Popen(command.argv, env=dict(command.environment), stdout=subprocess.PIPE, bufsize=0) as process:
+    environment = dict(command.environment)
+    with subprocess.Popen(
+        command.argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
+    ) as process:
         assert process.stdout
         byte = process.stdout.read(1)
         seconds = time.perf_counter() - began
         process.stdout.read()
     assert byte == b"h", f"it wrote {byte!r}"
-    assert process.returncode == 0
+    assert process.returncode == 0, f"`{command.argv[0]} …` exited with {process.returncode}"
     return seconds
 
 

@@ -60,9 +60,9 @@ class PrunePlan(msgspec.Struct, frozen=True, kw_only=True):
 class _Document(msgspec.Struct):
     """As much of a blob as shows which kind of document it is."""
 
-    manifests: msgspec.Raw | None = None
-    layers: msgspec.Raw | None = None
-    config: msgspec.Raw | None = None
+    manifests: msgspec.Raw = msgspec.Raw()
+    layers: msgspec.Raw = msgspec.Raw()
+    config: msgspec.Raw = msgspec.Raw()
 
 
 _DOCUMENTS = msgspec.json.Decoder(_Document)
@@ -153,7 +153,7 @@ def _document(store: LayoutStore, blob: Kept) -> Descriptor | None:
         found = _DOCUMENTS.decode(data) if data.startswith(b"{") else _Document()
     except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    if found.manifests is None and (found.layers is None or found.config is None):
+    if not (found.manifests or (found.layers and found.config)):
         return None
     return Descriptor(media_type=INDEX if found.manifests else MANIFEST, digest=blob.digest, size=blob.size)
 

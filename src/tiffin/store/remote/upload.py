@@ -30,6 +30,8 @@ PIECE = 1 << 17
 """Bytes read, hashed and given to the connection at a time."""
 END_SECONDS = 600.0
 """For how long a registry may say nothing while it stores what it has: some copy it once more, whole."""
+SETTLING_SECONDS = 0.2
+"""For how long a registry gets no byte more of an upload that has come to rest."""
 _OK, _CREATED, _ACCEPTED, _EMPTY = 200, 201, 202, 204
 _RANGE = re.compile(r"(?:bytes[= ])?0-(\d+)(?:/.*)?")
 
@@ -179,7 +181,7 @@ class Upload:
     def _attempt(self) -> None:
         """Go on where the last attempt ended, or begin anew."""
         if self._touched and self._session:
-            self._session = self._uploads.look(self._session)
+            self._session = self._settled(self._session) if not self._read else self._uploads.look(self._session)
             if self._session and self._session.offset > (self._descriptor.size if self._inherited else self._read):
                 self._session = None  # it says that it has what was never sent
         if self._touched and not self._session:
@@ -198,6 +200,16 @@ class Upload:
             raise
         except (NotFoundError, UnavailableError) as error:
             self._lost(error, resumed=resumed)
+
+    def _settled(self, session: Session) -> Session | None:
+        """Ask how far an upload of a process that died got, until what that had on its way has arrived."""
+        seen = self._uploads.look(session)
+        while seen:
+            self._uploads.registry.patience.pause(SETTLING_SECONDS)
+            before, seen = seen, self._uploads.look(seen)
+            if seen and seen.offset == before.offset:
+                return seen
+        return None
 
     def _send(self, session: Session) -> None:
         size = self._descriptor.size
