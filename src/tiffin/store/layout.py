@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -98,7 +97,7 @@ class LayoutStore:
     def ingest(self) -> Iterator[LayoutIngest]:
         """Begin to write content whose digest is not known yet; what is not committed leaves no trace."""
         self._prepare()
-        path = self._temporary / f"blob-{secrets.token_hex(8)}"
+        path = self._temporary / f"blob-{os.urandom(8).hex()}"
         with room_in(self.root), path.open("xb", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
@@ -165,7 +164,7 @@ class LayoutStore:
 
     def drop(self, blob: Kept) -> bool:
         """Delete a blob unless somebody has come to rely on it since it was seen; says whether it is gone."""
-        path, gone = self._blobs / blob.digest.hex, self._temporary / f"gone-{secrets.token_hex(8)}"
+        path, gone = self._blobs / blob.digest.hex, self._temporary / f"gone-{os.urandom(8).hex()}"
         try:
             with path.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # so that no sweep takes it while it may have to go back

@@ -16,5 +16,5 @@ def test_the_log_of_what_ends_at_once_is_followed_to_its_end(tmp_path: Path) -> 
         container = bench.engine.create(bench.program(f"a{number}", "hello"))
         container.start(attached=True)
         assert "hello" in [line.text for line in container.logs(follow=True)]
-        assert container.wait() == 0
+        assert container.wait() == 3
         container.remove()

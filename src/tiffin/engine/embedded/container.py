@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.embedded import copying, keeper, stage
+from tiffin.engine.embedded import keeper, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
@@ -150,11 +150,15 @@ class EmbeddedContainer:
 
     def copy_out(self, path: str, target: str) -> None:
         """Copy to this machine (see `CanCopy`)."""
+        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
+
         with self._process() as (_, process):
             copying.copy_out(process, self.spec.name, path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
+        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
+
         with self._process() as (_, process):
             copying.copy_in(process, self.spec.name, source, path)
 
