@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,18 +87,22 @@ class LayoutStore:
         """Keep the content, whole or not at all; raises IntegrityError when digest or size differ."""
         if self.exists(descriptor):
             return
-        with self.ingest() as writer:
+        with self._ingest(f"{descriptor.digest} of {descriptor.size} bytes") as writer:
             while data := stream.read(CHUNK):
                 writer.write(data)
             writer.check(descriptor)
             writer.commit(descriptor.media_type)
 
-    @contextmanager
-    def ingest(self) -> Iterator[LayoutIngest]:
+    def ingest(self) -> AbstractContextManager[LayoutIngest]:
         """Begin to write content whose digest is not known yet; what is not committed leaves no trace."""
-        self._prepare()
+        return self._ingest("what was being written")
+
+    @contextmanager
+    def _ingest(self, what: str) -> Iterator[LayoutIngest]:
+        with room_in(self.root, what):
+            self._prepare()
         path = self._temporary / f"blob-{os.urandom(8).hex()}"
-        with room_in(self.root), path.open("xb", buffering=0) as file:
+        with room_in(self.root, what), path.open("xb", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield LayoutIngest(file, path, self._blobs)

@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.embedded import keeper, stage
 from tiffin.engine.embedded import exec as exec_
+from tiffin.engine.embedded import keeper, stage
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.launch import python
