@@ -35,6 +35,9 @@ test: setup  ## every test
 test-models: .venv-models/.ready  ## the tests of torch, TensorFlow, transformers and MLflow, in an environment of their own
 	$(MODELS)/python -m pytest -n 2 --durations 15 -m models tests/models tests/unit/models/test_ordinary_models.py
 
+test-faults: setup  ## kill every kind of process at three hundred moments; takes twenty minutes
+	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults
+
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
@@ -51,4 +54,4 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test test-models docs bench ci lock help
+.PHONY: demo setup fmt check test test-models test-faults docs bench ci lock help
