@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -272,10 +272,10 @@ class _Steady:
     def __init__(self, connected: socket.socket, silence: float) -> None:
         self._socket, self._silence = connected, silence
 
-    def makefile(self, mode: str) -> io.BufferedReader:
+    def makefile(self, mode: Literal["rb"]) -> io.BufferedReader:
         """Read an answer, watched."""
         return io.BufferedReader(
-            _Watched(cast("io.RawIOBase", self._socket.makefile(mode, buffering=0)), self._silence)
+            _Watched(self._socket.makefile(mode, buffering=0), self._silence)
         )
 
     def sendall(self, data: bytes) -> None:
