@@ -59,6 +59,15 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """It gave other bytes than those expected."""
 
 
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """Certificates for one host: authorities besides the system's, and files with who we are and its key."""
+
+    authorities: tuple[str, ...] = ()
+    clients: tuple[tuple[str, str], ...] = ()
+    anybody: bool = False
+    """Whether anybody's certificate will do."""
+
+
 class BusyError(UnavailableError):
     """The server did not answer now; `pause` is how many seconds it asks to be left alone, where it says so."""
 
@@ -116,8 +125,13 @@ class Connections:
         self._silence = silence
         self._proxies = proxies
         self._certificates = certificates
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._tls: dict[str, Tls] = {}
         self._making = threading.Lock()
+
+    def present(self, host: str, tls: Tls) -> None:
+        """Use these certificates with this `host[:port]`, and with nobody else."""
+        self._tls[host] = tls
 
     def ask(
         self,
@@ -155,10 +169,13 @@ class Connections:
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = choose_proxy(url, self._proxies)
+        host = urlsplit(url).netloc
+        host = host if self._tls.get(host, Tls()) != Tls() else ""
         with self._making:
-            if proxy not in self._pools:
-                self._pools[proxy] = _connections(proxy, self._certificates, self._silence)
-            return self._pools[proxy]
+            if (proxy, host) not in self._pools:
+                trusted = _trusted(self._certificates, self._tls.get(host, Tls()))
+                self._pools[proxy, host] = _connections(proxy, trusted, self._silence)
+            return self._pools[proxy, host]
 
 
 def refusal(response: urllib3.BaseHTTPResponse, where: str, hints: Hints, said: str = "") -> TiffinError:
@@ -219,13 +236,26 @@ def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:
     return kind(message, hints.busy)
 
 
-def _connections(proxy: str, certificates: str, silence: float) -> urllib3.PoolManager:
-    """Make a pool; the default context trusts the system's certificates, or those of SSL_CERT_FILE."""
+def _trusted(certificates: str, tls: Tls) -> ssl.SSLContext:
+    """Trust the system's certificates, or those of SSL_CERT_FILE, and what one host has besides."""
     try:
         trusted = ssl.create_default_context(cafile=certificates or None)
     except OSError as error:
         hint = "name a file with certificates in PEM, by PIP_CERT or SSL_CERT_FILE"
         raise ConfigError(f"no certificates in {certificates}: {error.strerror}", hint) from error
+    for path in (*tls.authorities, *tls.clients):
+        try:
+            trusted.load_verify_locations(path) if isinstance(path, str) else trusted.load_cert_chain(*path)
+        except OSError as error:
+            shown_path = path if isinstance(path, str) else path[0]
+            raise ConfigError(f"cannot use {shown_path}: {error.strerror}", "put certificates in PEM there") from error
+    if tls.anybody:
+        trusted.check_hostname, trusted.verify_mode = False, ssl.CERT_NONE
+    return trusted
+
+
+def _connections(proxy: str, trusted: ssl.SSLContext, silence: float) -> urllib3.PoolManager:
+    """Make a pool, by way of a proxy where there is one."""
     if not proxy:
         pool = urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS)
     else:
@@ -247,6 +277,7 @@ def _steady_pools(silence: float) -> dict[str, Any]:
     class Secure(urllib3.connection.HTTPSConnection):
         def connect(self) -> None:
             super().connect()
+            self.is_verified = True  # as far as was asked for: who takes anybody's certificate has said so in a file
             self.sock = cast("socket.socket", _Steady(self.sock, silence))
 
     class PlainPool(urllib3.HTTPConnectionPool):
@@ -274,9 +305,7 @@ class _Steady:
 
     def makefile(self, mode: Literal["rb"]) -> io.BufferedReader:
         """Read an answer, watched."""
-        return io.BufferedReader(
-            _Watched(self._socket.makefile(mode, buffering=0), self._silence)
-        )
+        return io.BufferedReader(_Watched(self._socket.makefile(mode, buffering=0), self._silence))
 
     def sendall(self, data: bytes) -> None:
         """Send everything, however long it takes, while some of it is taken within every silence."""

@@ -19,6 +19,7 @@ def pull(reference: str, *, home: Home | None = None) -> str:
 
 def pull_image(reference: Reference, home: Home) -> Image:
     """Bring an image here whole; it has the reference's name here too, unless that is a digest alone."""
+    home.sweep()  # a pull that was killed left what it had of its blobs
     remote = RemoteStore.of(reference)
     image = read_image(remote, remote.resolve(reference.digest or reference.tag or "latest"))
     titles = {descriptor.digest: title for title, descriptor in named_parts(image)}

@@ -101,13 +101,23 @@ class LayoutStore:
     def _ingest(self, what: str) -> Iterator[LayoutIngest]:
         with room_in(self.root, what):
             self._prepare()
-        path = self._temporary / f"blob-{os.urandom(8).hex()}"
-        with room_in(self.root, what), path.open("xb", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield LayoutIngest(file, path, self._blobs)
-            finally:
-                path.unlink(missing_ok=True)
+        with room_in(self.root, what), self._new() as (path, file):
+            yield LayoutIngest(file, path, self._blobs)
+
+    @contextmanager
+    def _new(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """Make a temporary file that nobody sweeps away, and leave none."""
+        while True:
+            path = self._temporary / f"blob-{os.urandom(8).hex()}"
+            with path.open("xb", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if not path.exists():
+                    continue  # a sweep came before the lock
+                try:
+                    yield path, file
+                finally:
+                    path.unlink(missing_ok=True)
+                return
 
     def resolve(self, name: str) -> Descriptor:
         """Return what the name means; raises NotFoundError that lists near names."""

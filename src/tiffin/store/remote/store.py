@@ -6,8 +6,9 @@ import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
+import msgspec
 import urllib3
 
 from tiffin.errors import IntegrityError, NotFoundError, TiffinError, UnsupportedError
@@ -16,10 +17,12 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import DOCUMENTS, Descriptor
 from tiffin.oci.image import DOCUMENT_LIMIT, read_document
 from tiffin.oci.reference import Reference
+from tiffin.progress import note
 from tiffin.store.remote.address import Address
 from tiffin.store.remote.bookmarks import Bookmark, Bookmarks
 from tiffin.store.remote.client import Registry, Request
 from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
+from tiffin.store.remote.places import Place, Pulls, find_places
 from tiffin.store.remote.tags import list_tags
 from tiffin.store.remote.upload import SMALL, Session, Upload, Uploads
 
@@ -29,6 +32,7 @@ _STORED = frozenset({200, 201, 202})
 _RESUMED = frozenset({200, PARTIAL, UNSATISFIABLE})
 
 
+T = TypeVar("T")
 Nearby = Callable[[Digest], Sequence[str]]
 """Finds other repositories of the same registry that may have a blob, the likeliest first."""
 
@@ -65,6 +69,7 @@ class RemoteStore:
         self._bookmarks = bookmarks
         self._documents: dict[Digest, bytes] = {}
         self._begun: dict[Digest, Session] = {}
+        self._mirrors: list[_Mirror] = []
 
     @classmethod
     def of(
@@ -78,15 +83,21 @@ class RemoteStore:
         bookmarks: Bookmarks | None = None,
     ) -> RemoteStore:
         """Find the repository that a reference names."""
-        address = Address.of(reference)
-        registry = Registry(address, environment, patience)
-        return cls(registry, address, writing=writing, nearby=nearby, bookmarks=bookmarks)
+        places = find_places(Address.of(reference), environment)
+        registry = Registry(places.own.address, environment, patience, insecure=places.own.insecure)
+        store = cls(registry, places.own.address, writing=writing, nearby=nearby, bookmarks=bookmarks)
+        store._mirrors = [] if writing else [_Mirror.of(place, environment, patience) for place in places.mirrors]
+        return store
 
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest or index that a tag or a digest means; raises NotFoundError.
 
         Raises UnsupportedError for a kind that no image has, IntegrityError for other bytes than the registry says.
         """
+        for mirror in self._mirrors:
+            if mirror.suits(name) and (found := mirror.resolve(name)):
+                self._documents |= mirror.store._documents  # noqa: SLF001 - it is one of this class
+                return found
         data, media_type, said = self._registry.patience.tried(lambda: self._document(name))
         descriptor = Descriptor.of(data, media_type)
         expected = Digest.parse(name) if name.startswith("sha256:") else said
@@ -111,14 +122,18 @@ class RemoteStore:
             return io.BytesIO(self._documents[descriptor.digest])
 
         def begin(offset: int) -> urllib3.BaseHTTPResponse:
-            headers = {"Range": f"bytes={offset}-"} if offset else {}
-            return self._registry.ask(
-                self._request("GET", descriptor, headers, expected=_RESUMED if offset else _BEGINNING)
-            )
+            answers = (mirror.begin(descriptor, offset) for mirror in self._mirrors)
+            return next(filter(None, answers), None) or self._begin(descriptor, offset)
 
         where = f"{self.address.name}@{descriptor.digest}"
         download = Download(descriptor, where, begin, self._registry.connections, self._registry.patience)
         return io.BufferedReader(download)
+
+    def _begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse:
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        return self._registry.ask(
+            self._request("GET", descriptor, headers, expected=_RESUMED if offset else _BEGINNING)
+        )
 
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
         """Keep the content, whole or not at all; raises IntegrityError when digest or size differ."""
@@ -217,3 +232,42 @@ class RemoteStore:
 
     def _changed(self, message: str, name: str) -> IntegrityError:
         return IntegrityError(f"{self.address.name}, {name}: {message}", self._registry.connections.hints.changed)
+
+
+class _Mirror:
+    """A place that may have a repository's content; one that fails, other than by lacking it, is asked no more."""
+
+    def __init__(self, store: RemoteStore, pulls: Pulls) -> None:
+        self.store, self._pulls = store, pulls
+        self._fails = False
+
+    @classmethod
+    def of(cls, place: Place, environment: Mapping[str, str], patience: Patience) -> _Mirror:
+        """Have a mirror, which is asked once."""
+        once = msgspec.structs.replace(patience, attempts=1, unreachable=1)
+        registry = Registry(place.address, environment, once, insecure=place.insecure)
+        return cls(RemoteStore(registry, place.address), place.pulls)
+
+    def suits(self, name: str) -> bool:
+        """Say whether it is asked for a name of this kind."""
+        return self._pulls is Pulls.ALL or (self._pulls is Pulls.DIGESTS) == name.startswith("sha256:")
+
+    def resolve(self, name: str) -> Descriptor | None:
+        """Return what a name means there; None where the next one has to be asked."""
+        return self._tried(lambda: self.store.resolve(name))
+
+    def begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse | None:
+        """Begin to read content there; None where the next one has to be asked."""
+        return self._tried(lambda: self.store._begin(descriptor, offset))  # noqa: SLF001 - what it is a mirror for
+
+    def _tried(self, ask: Callable[[], T]) -> T | None:
+        if self._fails:
+            return None
+        try:
+            return ask()
+        except NotFoundError:
+            return None
+        except TiffinError as error:
+            self._fails = True
+            note(f"{self.store.address.name} is a mirror that fails, and is asked no more: {error.message}")
+            return None
