@@ -18,6 +18,8 @@ class Wire:
         self._server = (server.partition(":")[0], int(server.partition(":")[2]))
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._guard = threading.Lock()
+        self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self.sent = 0
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
@@ -27,13 +29,21 @@ class Wire:
             while True:
                 client, _ = self._socket.accept()
                 server = socket.create_connection(self._server)
-                threading.Thread(target=self._pass, args=(client, server, 1), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client, 0), daemon=True).start()
+                self._ends += [client, server]
+                for source, target, counts in ((client, server, 1), (server, client, 0)):
+                    thread = threading.Thread(target=self._pass, args=(source, target, counts))
+                    self._threads.append(thread)
+                    thread.start()
 
     def close(self) -> None:
-        """Take no more connections."""
-        self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        """Hang up, and take no more connections."""
+        for end in (self._socket, *self._ends):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for end in (self._socket, *self._ends):
+            end.close()
 
     def _pass(self, source: socket.socket, target: socket.socket, counts: int) -> None:
         with contextlib.suppress(OSError):
