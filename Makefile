@@ -38,6 +38,9 @@ test-models: .venv-models/.ready  ## the tests of torch, TensorFlow, transformer
 test-gpu: setup  ## a computation on an NVIDIA GPU through PyTorch in a container; skipped where there is none
 	$(BIN)/python -m pytest -m gpu tests/gpu
 
+test-faults: setup  ## kill every kind of process at three hundred moments; takes twenty minutes
+	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults
+
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
@@ -54,4 +57,4 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test test-models test-gpu docs bench ci lock help
+.PHONY: demo setup fmt check test test-models test-gpu test-faults docs bench ci lock help

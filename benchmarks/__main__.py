@@ -13,7 +13,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 
-from . import machine, names, scale
+from . import machine, names, scale, share
 from .page import Circumstances, page, runs_page
 from .results import Results
 from .rounds import Round, memory_turn, run_turn, size_turn
@@ -33,6 +33,9 @@ def main() -> None:
         return
     if os.geteuid() != 0:
         sys.exit("the peers need root: dockerd and buildah mount file systems")
+    if options.share:
+        share.main(Path(options.scratch), rounds=1 if options.quick else share.ROUNDS, page=options.write and DOCUMENT)
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started and mounted is taken away
     before = machine.load()
     results = Results(tell=lambda line: print(line, file=sys.stderr, flush=True), file=options.resume)
@@ -76,6 +79,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", action="store_true", help="only how long running takes; prints its table")
     parser.add_argument(
         "--scale", action="store_true", help="only how tiffin grows with what it packs; no peers, no root"
+    )
+    parser.add_argument(
+        "--share", action="store_true", help="only registries and containers: push, pull, starting, listing"
     )
     parser.add_argument(
         "--only", action="append", choices=names.BUILDERS, metavar="WHO", help=f"one of: {'; '.join(names.BUILDERS)}"

@@ -92,10 +92,10 @@ def measure_table(outcomes: Sequence[Outcome]) -> str:
     return markdown(["target", "limit", "measured", "reached"], rows)
 
 
-def replaced(page: str, block: str) -> str:
-    """Put a block between the page's markers; raises ValueError where it has none."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def replaced(page: str, block: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
+    """Put a block between two markers of the page; raises ValueError where it has none."""
+    before, begin, rest = page.partition(marks[0])
+    _, end, after = rest.partition(marks[1])
     if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN} or {END}")
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+        raise ValueError(f"the page lacks {marks[0]} or {marks[1]}")
+    return f"{before}{begin}\n{block}\n{end}{after}"

@@ -7,12 +7,14 @@ Faults are put in the way of one request at a time, by a part of its path:
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import socket
 import ssl
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,6 +51,12 @@ class Fault:
     """So many bytes of what is sent are kept; it is all read."""
     forget: bool = False
     """The upload is forgotten first."""
+    drip: float = 0
+    """Seconds between one byte of the content and the next."""
+    drip_head: float = 0
+    """Seconds between one byte of the answer, from its first on, and the next."""
+    think: float = 0
+    """Seconds between the end of what is asked and the answer."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,8 @@ class FaultyRegistry:
     """Digests of manifests that it leaves out of its list."""
     before_manifest: list[Callable[[str], None]] = field(default_factory=list)
     """What happens just before a manifest is kept under a name, such as somebody else's writing."""
+    pace: int = 0
+    """The most bytes that are taken in a second; 0 for as many as come."""
     lock: Any = field(default_factory=threading.Lock)
 
     def hold(self, image: Image, store: Store, *tags: str) -> Descriptor:
@@ -292,6 +302,9 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
             self.send(206, data[begin:], fault, (*headers, where))
 
     def send(self, status: int, body: bytes, fault: Fault, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        time.sleep(fault.think)
+        if fault.drip_head:
+            self.wfile = _Dripping(self.wfile, fault.drip_head)
         self.send_response(status)
         for key, value in ({"Content-Length": str(len(body))} | dict(headers) | dict(fault.headers)).items():
             if value:
@@ -299,6 +312,8 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
+        if fault.drip:
+            self.wfile = _Dripping(self.wfile, fault.drip)
         if fault.cut is None:
             self.wfile.write(body)
             return
@@ -306,6 +321,20 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
         self.close_connection = True
+
+
+class _Dripping(io.BufferedIOBase):
+    """Writes a byte at a time, until whoever reads has had enough."""
+
+    def __init__(self, out: Any, seconds: float) -> None:
+        self._out, self._seconds = out, seconds
+
+    def write(self, data: Any) -> int:
+        for byte in bytes(data):
+            self._out.write(bytes([byte]))
+            self._out.flush()
+            time.sleep(self._seconds)
+        return len(data)
 
 
 class _Server(ThreadingHTTPServer):

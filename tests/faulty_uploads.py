@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import secrets
+import time
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -95,8 +96,7 @@ class Uploading(BaseHTTPRequestHandler):
             self.drain()
             self.send(416, b"{}", fault)
             return
-        came = self._receive(min(announced, announced if fault.take is None else fault.take))
-        data += came[: fault.keep]
+        self._receive(min(announced, announced if fault.take is None else fault.take), data, fault.keep)
         if fault.take is not None:
             self.close_connection = True
         elif self.command == "PATCH":
@@ -104,13 +104,16 @@ class Uploading(BaseHTTPRequestHandler):
         else:
             self._end(query["digest"][0], token, bytes(data), fault)
 
-    def _receive(self, count: int) -> bytes:
-        data = bytearray()
-        while len(data) < count and (piece := self.rfile.read(min(PIECE, count - len(data)))):
-            data += piece
-        with self.registry.lock:
-            self.registry.received += len(data)
-        return bytes(data)
+    def _receive(self, count: int, data: bytearray, keep: int | None) -> None:
+        """Take what comes as it comes, and keep so much of it: what is there when a client dies stays."""
+        left = count if keep is None else keep
+        while count and (piece := self.rfile.read1(min(PIECE, count))):  # type: ignore[attr-defined]  # a BufferedReader
+            data += piece[:left]
+            count, left = count - len(piece), max(0, left - len(piece))
+            with self.registry.lock:
+                self.registry.received += len(piece)
+            if self.registry.pace:
+                time.sleep(len(piece) / self.registry.pace)
 
     def _end(self, digest: str, token: str, data: bytes, fault: Fault) -> None:
         del self.registry.uploads[token]

@@ -83,17 +83,17 @@ def _is(path: Path, file: BinaryIO) -> bool:
 
 
 @contextmanager
-def room_in(folder: Path) -> Iterator[None]:
+def room_in(folder: Path, what: str = "what was being written") -> Iterator[None]:
     """Raise FullError, naming the folder and what is left there, where something does not fit in."""
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise full(error, folder) from error
+        raise full(error, folder, what) from error
 
 
-def full(error: OSError, place: Path | None) -> FullError:
+def full(error: OSError, place: Path | None, what: str = "what was being written") -> FullError:
     """Say what is used up, in which folder where that is known, and how to make room."""
     folder = next((path for path in (place, *place.parents) if path.is_dir()), place) if place else None
     where = str(folder or "a folder")
@@ -108,7 +108,7 @@ def full(error: OSError, place: Path | None) -> FullError:
     found = os.statvfs(folder)
     free = found.f_bavail * found.f_frsize / 1e6
     return FullError(
-        f"no room in {where}: what was being written needs more than the {free:.1f} MB that are free",
+        f"no room in {where}: {what} needs more than the {free:.1f} MB that are free",
         f"`du -xsh {where}/*` shows what takes it; delete some, or let TIFFIN_HOME or TMPDIR name a bigger disk",
     )
 

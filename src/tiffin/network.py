@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import io
+import socket
 import ssl
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -28,7 +30,9 @@ _GONE = {404, 410}
 _CONNECTIONS = 8
 _CONNECT_SECONDS = 10
 READ_SECONDS = 60.0
-"""For how long a server may say nothing."""
+"""For how long a server may say nothing, take nothing of what is sent, or send less than `SLOWEST` allows."""
+SLOWEST = 1000
+"""Bytes a second; who sends fewer for as long as he might have been silent does not mean to come to an end."""
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, redirect=10, status=0, other=0)
 _AS_IT_IS = urllib3.Retry(total=None, connect=0, read=0, redirect=False, status=0, other=0)
@@ -55,6 +59,15 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """It gave other bytes than those expected."""
 
 
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
+    """Certificates for one host: authorities besides the system's, and files with who we are and its key."""
+
+    authorities: tuple[str, ...] = ()
+    clients: tuple[tuple[str, str], ...] = ()
+    anybody: bool = False
+    """Whether anybody's certificate will do."""
+
+
 class BusyError(UnavailableError):
     """The server did not answer now; `pause` is how many seconds it asks to be left alone, where it says so."""
 
@@ -75,6 +88,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     unreachable: int = 4
     """How often where no connection comes about: less for who can ask somewhere else."""
     pause: Callable[[float], object] = time.sleep
+    silence: float = READ_SECONDS
+    """Seconds without progress, in either direction, after which an attempt has failed."""
 
     def tried(self, attempt: Callable[[], T]) -> T:
         """Do it until the server is not busy; raises BusyError when the last attempt failed."""
@@ -99,13 +114,24 @@ PATIENCE = Patience()
 class Connections:
     """Connections to any server, by way of the machine's proxies; threads may share them."""
 
-    def __init__(self, hints: Hints, proxies: Mapping[str, str] = {}, certificates: str = "") -> None:
-        """Use these proxies: see `choose_proxy`. `certificates` is a file to trust in place of the system's."""
+    def __init__(
+        self, hints: Hints, proxies: Mapping[str, str] = {}, certificates: str = "", silence: float = READ_SECONDS
+    ) -> None:
+        """Use these proxies: see `choose_proxy`. `certificates` is a file to trust in place of the system's.
+
+        `silence` is for how many seconds a server may make no progress.
+        """
         self.hints = hints
+        self._silence = silence
         self._proxies = proxies
         self._certificates = certificates
-        self._pools: dict[str, urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._tls: dict[str, Tls] = {}
         self._making = threading.Lock()
+
+    def present(self, host: str, tls: Tls) -> None:
+        """Use these certificates with this `host[:port]`, and with nobody else."""
+        self._tls[host] = tls
 
     def ask(
         self,
@@ -115,12 +141,12 @@ class Connections:
         body: Body = None,
         *,
         follow: bool = True,
-        seconds: float = READ_SECONDS,
+        seconds: float | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Send a request and return the answer, whatever its status, before its content is read.
 
-        Where redirects are followed, credentials stay with their host; `seconds` is how long silence is borne.
-        Read the content under `translated` too.
+        Where redirects are followed, credentials stay with their host; `seconds` is how long the answer is waited for,
+        where that is not as long as any silence. Read the content under `translated` too.
         """
         with self.translated(url):
             return self._pool(url).request(
@@ -130,7 +156,7 @@ class Connections:
                 headers={"Accept-Encoding": "identity", "User-Agent": f"tiffin/{__version__}", **headers},
                 preload_content=False,
                 retries=_REDIRECTS if follow else _AS_IT_IS,
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds),
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds or self._silence),
             )
 
     @contextlib.contextmanager
@@ -143,10 +169,13 @@ class Connections:
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = choose_proxy(url, self._proxies)
+        host = urlsplit(url).netloc
+        host = host if self._tls.get(host, Tls()) != Tls() else ""
         with self._making:
-            if proxy not in self._pools:
-                self._pools[proxy] = _connections(proxy, self._certificates)
-            return self._pools[proxy]
+            if (proxy, host) not in self._pools:
+                trusted = _trusted(self._certificates, self._tls.get(host, Tls()))
+                self._pools[proxy, host] = _connections(proxy, trusted, self._silence)
+            return self._pools[proxy, host]
 
 
 def refusal(response: urllib3.BaseHTTPResponse, where: str, hints: Hints, said: str = "") -> TiffinError:
@@ -198,6 +227,8 @@ def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:
     if isinstance(reason, SSLError) and _DISTRUST in str(reason):
         hint = "let SSL_CERT_FILE name the file with your network's certificates"
         return DeniedError(f"{where}: its certificate is not trusted: {reason}", hint)
+    if isinstance(reason.__cause__, _TooSlowError):
+        return BusyError(f"{where} sends next to nothing: {reason.__cause__}", hints.busy)
     message = f"{where} could not be read: {reason}"
     if isinstance(reason, ResponseError):
         return UnavailableError(message, hints.refused)
@@ -205,18 +236,116 @@ def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:
     return kind(message, hints.busy)
 
 
-def _connections(proxy: str, certificates: str) -> urllib3.PoolManager:
-    """Make a pool; the default context trusts the system's certificates, or those of SSL_CERT_FILE."""
+def _trusted(certificates: str, tls: Tls) -> ssl.SSLContext:
+    """Trust the system's certificates, or those of SSL_CERT_FILE, and what one host has besides."""
     try:
         trusted = ssl.create_default_context(cafile=certificates or None)
     except OSError as error:
         hint = "name a file with certificates in PEM, by PIP_CERT or SSL_CERT_FILE"
         raise ConfigError(f"no certificates in {certificates}: {error.strerror}", hint) from error
+    for path in (*tls.authorities, *tls.clients):
+        try:
+            trusted.load_verify_locations(path) if isinstance(path, str) else trusted.load_cert_chain(*path)
+        except OSError as error:
+            shown_path = path if isinstance(path, str) else path[0]
+            raise ConfigError(f"cannot use {shown_path}: {error.strerror}", "put certificates in PEM there") from error
+    if tls.anybody:
+        trusted.check_hostname, trusted.verify_mode = False, ssl.CERT_NONE
+    return trusted
+
+
+def _connections(proxy: str, trusted: ssl.SSLContext, silence: float) -> urllib3.PoolManager:
+    """Make a pool, by way of a proxy where there is one."""
     if not proxy:
-        return urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS)
-    bare, login = split_login(proxy)
-    headers = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
-    return urllib3.ProxyManager(bare, ssl_context=trusted, proxy_headers=headers, maxsize=_CONNECTIONS)
+        pool = urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS)
+    else:
+        bare, login = split_login(proxy)
+        headers = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
+        pool = urllib3.ProxyManager(bare, ssl_context=trusted, proxy_headers=headers, maxsize=_CONNECTIONS)
+    pool.pool_classes_by_scheme = _steady_pools(silence)
+    return pool
+
+
+def _steady_pools(silence: float) -> dict[str, Any]:
+    """The pools of urllib3, with sockets that notice what goes on and on."""
+
+    class Plain(urllib3.connection.HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            self.sock = cast("socket.socket", _Steady(self.sock, silence))
+
+    class Secure(urllib3.connection.HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            self.is_verified = True  # as far as was asked for: who takes anybody's certificate has said so in a file
+            self.sock = cast("socket.socket", _Steady(self.sock, silence))
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    return {"http": PlainPool, "https": SecurePool}
+
+
+class _TooSlowError(TimeoutError):
+    """So few bytes came that the rest will not come in anybody's time."""
+
+
+class _Steady:
+    """A socket that ends what makes no progress.
+
+    A time limit of the system's holds for one wait: who sends a byte a second is never silent, and a large piece that
+    takes long to send is no failure as long as some of it is taken.
+    """
+
+    def __init__(self, connected: socket.socket, silence: float) -> None:
+        self._socket, self._silence = connected, silence
+
+    def makefile(self, mode: Literal["rb"]) -> io.BufferedReader:
+        """Read an answer, watched."""
+        return io.BufferedReader(_Watched(self._socket.makefile(mode, buffering=0), self._silence))
+
+    def sendall(self, data: bytes) -> None:
+        """Send everything, however long it takes, while some of it is taken within every silence."""
+        if self._socket.gettimeout() != self._silence:
+            self._socket.settimeout(self._silence)
+        left = memoryview(data)
+        while left:
+            left = left[self._socket.send(left) :]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+class _Watched(io.RawIOBase):
+    """One answer as it comes; only time spent waiting counts, and none before its first byte: servers may think."""
+
+    def __init__(self, raw: io.RawIOBase, silence: float) -> None:
+        super().__init__()
+        self._raw, self._silence = raw, silence
+        self._began = False
+        self._waited, self._came = 0.0, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        began = time.monotonic()
+        count = self._raw.readinto(buffer)
+        self._waited += time.monotonic() - began if self._began else 0.0
+        self._came += count or 0
+        self._began = True
+        if self._waited >= self._silence and count:
+            if self._came < SLOWEST * self._waited:
+                raise _TooSlowError(f"{self._came} bytes in {self._waited:.0f} seconds")
+            self._waited, self._came = 0.0, 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def _pause(text: str) -> float | None:

@@ -9,54 +9,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
+from end_to_end.disk import Disk, assert_full, small_disk
 from end_to_end.small import Downloads, check_store, environment, left_over, tiffin, write_project
-from tiffin.errors import FullError
 from tiffin.packages.lock import FILENAME
 
-MEGABYTE = 1_000_000
 ROOM = [0.1, 2, 6, 15, 35, 50]
 """Megabytes beside the downloads: a record, parts of layers, parts of what they are unpacked to."""
 PLENTY = 300
-
-
-class Disk(msgspec.Struct, frozen=True, kw_only=True):
-    """A file system in memory that only the processes of one mount namespace see."""
-
-    path: Path
-    holder: int
-
-    @property
-    def seen(self) -> Path:
-        """Where it is, seen from here."""
-        return Path(f"/proc/{self.holder}/root{self.path}")
-
-    def resize(self, size: float) -> None:
-        """Let it hold so many megabytes."""
-        options = f"remount,size={int(size * MEGABYTE)}"
-        subprocess.run([*self._inside(), "mount", "-o", options, self.path], check=True)
-
-    def used(self) -> float:
-        """Megabytes in use."""
-        found = os.statvfs(self.seen)
-        return (found.f_blocks - found.f_bfree) * found.f_frsize / MEGABYTE
-
-    def tiffin(self, *arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run tiffin with its home on this disk."""
-        return subprocess.run(
-            [*self._inside(), sys.executable, "-m", "tiffin", *map(str, arguments)],
-            env=environment(self.path, **more),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def _inside(self) -> list[str]:
-        return ["nsenter", f"--mount=/proc/{self.holder}/ns/mnt"]
 
 
 @pytest.fixture
@@ -71,28 +32,9 @@ def disk(downloads: Downloads, tmp_path: Path) -> Iterator[Disk]:
     """A disk with the downloads on it."""
     if os.geteuid() != 0:
         pytest.skip("needs root to mount a small disk")
-    path = tmp_path / "disk"
-    path.mkdir()
-    script = f"mount -t tmpfs -o mode=0755,size={PLENTY}m tmpfs {path} && echo && exec cat"
-    holding = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout
-        assert holder.stdin
-        assert holder.stdout.readline(), "no disk"
-        disk = Disk(path=path, holder=holder.pid)
+    with small_disk(tmp_path / "disk", PLENTY) as disk:
         downloads.copy(disk.seen, shutil.copyfile)
         yield disk
-        holder.stdin.close()
-
-
-def assert_full(done: subprocess.CompletedProcess[str], folder: Path) -> None:
-    """The error is ours, names a place in the folder and says what to do."""
-    assert done.returncode == FullError.exit_status, done.stderr
-    assert f"{folder}" in done.stderr
-    assert "error: " in done.stderr
-    assert "hint: " in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
 
 
 def test_a_disk_that_is_full_at_any_stage_of_a_build_loses_nothing(

@@ -56,6 +56,7 @@ def load(stream: BinaryIO, shown: str, home: Home | None = None) -> list[str]:
     NotFoundError for a blob that is not there, with the archive's name.
     """
     home = home or Home.of()
+    home.sweep()
     with step("load", shown), _on_disk(stream, shown, home) as path:
         try:
             source = ArchiveStore(path, called=shown)

@@ -38,6 +38,7 @@ def copy(source: str, target: str, *, home: Home | None = None) -> str:
         return deliver(store, descriptor, reference, home)
     if reference.digest:
         raise ConfigError(f"a name here has no digest: {target!r}", "leave the digest out")
+    home.sweep()
     image = read_image(store, descriptor)
     graph.copy(store, home.store, image.descriptor)
     carry(store, home.store, image.descriptor)
@@ -63,6 +64,7 @@ def _into_layout(store: Store, descriptor: Descriptor, end: Base, target: str) -
     if not name:
         raise ConfigError(f"{target!r} does not say what the image is called there", f"write it as `{target}:NAME`")
     layout = LayoutStore(Path(path).expanduser())
+    layout.sweep()
     graph.copy(store, layout, descriptor)
     carry(store, layout, descriptor)
     layout.tag(name, descriptor)

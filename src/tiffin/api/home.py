@@ -13,6 +13,7 @@ from tiffin.store.layout import LayoutStore
 from tiffin.store.records import Records
 
 if TYPE_CHECKING:
+    from tiffin.store.remote.bookmarks import Bookmarks
     from tiffin.store.remote.whereabouts import Whereabouts
 
 
@@ -35,7 +36,7 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def store(self) -> LayoutStore:
         """The images."""
-        return LayoutStore(self.data)
+        return LayoutStore(self.data, pruned=True)
 
     def records(self, name: str) -> Records:
         """A folder of remembered results."""
@@ -47,6 +48,13 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         from tiffin.store.remote.whereabouts import Whereabouts
 
         return Whereabouts(self.records("whereabouts"))
+
+    @property
+    def bookmarks(self) -> Bookmarks:
+        """How far uploads are that were not brought to their end."""
+        from tiffin.store.remote.bookmarks import Bookmarks
+
+        return Bookmarks(self.cache / "uploads")
 
     def sweep(self) -> None:
         """Delete what builds that died left half-written."""

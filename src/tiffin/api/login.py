@@ -14,6 +14,7 @@ from tiffin.store.remote.address import Address, login_host
 from tiffin.store.remote.client import Registry, Request
 from tiffin.store.remote.credentials import Credentials, find_credentials
 from tiffin.store.remote.logins import forget_login, keep_login
+from tiffin.store.remote.places import find_places
 
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?")
 
@@ -36,7 +37,8 @@ def login(
     if not password:
         raise ConfigError("the password is empty", f"pipe it in: `tiffin login {host} -u {username} --password-stdin`")
     known = Credentials(username=username, password=password)
-    registry = Registry(address, environment, patience, known)
+    insecure = find_places(address, environment).own.insecure
+    registry = Registry(address, environment, patience, known, insecure=insecure)
     request = Request(method="GET", path="/v2/", scopes=())
     with closing(patience.tried(lambda: registry.ask(request))):
         pass

@@ -88,7 +88,9 @@ def open_repository(reference: Reference, home: Home, *, beside: RemoteStore | N
     host = Address.of(reference).host
     known = home.whereabouts.nearby(host)
     first = [beside.address.repository] if beside and beside.address.host == host else []
-    return RemoteStore.of(reference, writing=True, nearby=lambda digest: [*first, *known(digest)])
+    return RemoteStore.of(
+        reference, writing=True, nearby=lambda digest: [*first, *known(digest)], bookmarks=home.bookmarks
+    )
 
 
 def deliver(

@@ -4,7 +4,8 @@ This text is run by the interpreter of the image, whatever its version (`python 
 it. Which objects marshal writes as references depends on what else the process holds, strings of earlier files among
 it. So each batch is compiled in a fork of one process that has compiled nothing and imported nothing but built-in
 modules: its bytecode depends on the batch alone. A batch whose fork dies is compiled again file by file, so that a
-source which crashes the compiler costs nobody but itself.
+source which crashes the compiler costs nobody but itself. One that somebody killed ends the whole process: it may have
+died while it sent, and its files alone would come out otherwise.
 
 In:  number of files; for each, size of name and size of source; for each, name and source.
 Out: for each file, size of bytecode, 0 where it does not compile; bytecode.
@@ -18,6 +19,7 @@ import sys
 from _frozen_importlib_external import MAGIC_NUMBER
 from posix import _exit, fork, waitpid, write
 
+KILLED = 9
 HEAD = MAGIC_NUMBER + b"\1\0\0\0"
 KEY = int.from_bytes(MAGIC_NUMBER, "little")
 
@@ -44,7 +46,10 @@ def compiled_in_a_fork(files: "list[tuple[str, bytes]]") -> bool:
     if not child:
         send([bytecode(name, source) for name, source in files])
         _exit(0)
-    return waitpid(child, 0)[1] == 0
+    status = waitpid(child, 0)[1]
+    if status == KILLED:
+        sys.exit("it was killed; perhaps memory ran out")
+    return status == 0
 
 
 def number() -> int:

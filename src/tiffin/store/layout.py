@@ -3,6 +3,9 @@
 Content is written under a temporary name, checked, made durable and only then renamed into place, so that what is
 visible is whole, whatever is killed when. A temporary file is locked by whoever writes it; one that is not locked was
 left behind by a process that died, and is swept away. Several processes may use a layout at once.
+
+A layout that may be pruned is told so: a process that uses it holds a lock for as long as it lives, and what it relies
+on carries the time of that. So who prunes knows whether somebody is at work, and what for.
 """
 
 from __future__ import annotations
@@ -10,11 +13,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from tiffin.durable import lock, renamed, room_in, sweep, sync_directory
 from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
@@ -25,14 +31,29 @@ from tiffin.oci.referrers import subject_of
 REF_NAME = "org.opencontainers.image.ref.name"
 MARK = b'{"imageLayoutVersion":"1.0.0"}'
 """What the file `oci-layout` says."""
+FRESH_SECONDS = 600
+"""How exactly the time is known at which a blob was last relied on."""
+
+_using: dict[Path, int] = {}
+"""The locks that this process holds on layouts, until it ends."""
+_joining = threading.Lock()
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob as it lies here, and when somebody last relied on it, in seconds since 1970."""
+
+    digest: Digest
+    size: int
+    used: float
 
 
 class LayoutStore:
     """The store every verb works on."""
 
-    def __init__(self, root: Path) -> None:
-        """Open the layout at `root`; it comes into being with the first write."""
+    def __init__(self, root: Path, *, pruned: bool = False) -> None:
+        """Open the layout at `root`; it comes into being with the first write. `pruned` says that it may be pruned."""
         self.root = root
+        self._pruned = pruned
         self._blobs = root / "blobs" / "sha256"
         self._temporary = root / "tmp"
 
@@ -41,14 +62,20 @@ class LayoutStore:
         return self._blobs / descriptor.digest.hex
 
     def exists(self, descriptor: Descriptor) -> bool:
-        """Say whether the whole content is here."""
+        """Say whether the whole content is here; who asks relies on the answer."""
+        self._join()
+        path = self.path(descriptor)
         try:
-            return self.path(descriptor).stat().st_size == descriptor.size
+            found = path.stat()
+            if self._pruned and time.time() - found.st_mtime > FRESH_SECONDS:
+                _touch(path)
         except FileNotFoundError:
             return False
+        return found.st_size == descriptor.size
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """Open the content for reading; raises NotFoundError where it is absent."""
+        self._join()
         try:
             return self.path(descriptor).open("rb")
         except FileNotFoundError:
@@ -60,26 +87,41 @@ class LayoutStore:
         """Keep the content, whole or not at all; raises IntegrityError when digest or size differ."""
         if self.exists(descriptor):
             return
-        with self.ingest() as writer:
+        with self._ingest(f"{descriptor.digest} of {descriptor.size} bytes") as writer:
             while data := stream.read(CHUNK):
                 writer.write(data)
             writer.check(descriptor)
             writer.commit(descriptor.media_type)
 
-    @contextmanager
-    def ingest(self) -> Iterator[LayoutIngest]:
+    def ingest(self) -> AbstractContextManager[LayoutIngest]:
         """Begin to write content whose digest is not known yet; what is not committed leaves no trace."""
-        self._prepare()
-        path = self._temporary / f"blob-{secrets.token_hex(8)}"
-        with room_in(self.root), path.open("xb", buffering=0) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield LayoutIngest(file, path, self._blobs)
-            finally:
-                path.unlink(missing_ok=True)
+        return self._ingest("what was being written")
+
+    @contextmanager
+    def _ingest(self, what: str) -> Iterator[LayoutIngest]:
+        with room_in(self.root, what):
+            self._prepare()
+        with room_in(self.root, what), self._new() as (path, file):
+            yield LayoutIngest(file, path, self._blobs)
+
+    @contextmanager
+    def _new(self) -> Iterator[tuple[Path, BinaryIO]]:
+        """Make a temporary file that nobody sweeps away, and leave none."""
+        while True:
+            path = self._temporary / f"blob-{os.urandom(8).hex()}"
+            with path.open("xb", buffering=0) as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if not path.exists():
+                    continue  # a sweep came before the lock
+                try:
+                    yield path, file
+                finally:
+                    path.unlink(missing_ok=True)
+                return
 
     def resolve(self, name: str) -> Descriptor:
         """Return what the name means; raises NotFoundError that lists near names."""
+        self._join()
         names = self.names()
         if name not in names:
             there = ", ".join(sorted(names)[:8]) or "none yet"
@@ -125,6 +167,67 @@ class LayoutStore:
         """Delete what processes that died left half-written; returns how many files."""
         return sweep(self._temporary)
 
+    def blobs(self) -> list[Kept]:
+        """Every blob that lies here, whoever speaks of it."""
+        found = []
+        for path in self._blobs.iterdir() if self._blobs.is_dir() else ():
+            with suppress(FileNotFoundError):
+                seen = path.stat()
+                found.append(Kept(digest=Digest("sha256", path.name), size=seen.st_size, used=seen.st_mtime))
+        return found
+
+    def drop(self, blob: Kept) -> bool:
+        """Delete a blob unless somebody has come to rely on it since it was seen; says whether it is gone."""
+        path, gone = self._blobs / blob.digest.hex, self._temporary / f"gone-{os.urandom(8).hex()}"
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # so that no sweep takes it while it may have to go back
+                path.rename(gone)
+                if gone.stat().st_mtime > blob.used:
+                    gone.rename(path)
+                    return False
+                gone.unlink()
+        except FileNotFoundError:
+            pass  # somebody else deleted it
+        return True
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Let manifests that speak of others be listed no more."""
+        with self._changing() as (_, unnamed):
+            for digest in digests:
+                unnamed.pop(digest, None)
+
+    def listed(self) -> list[Descriptor]:
+        """What has no name and is listed: manifests that speak of others."""
+        return list(self._unnamed().values())
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Keep everybody else from using the layout while the block runs; gives False where somebody does already."""
+        self._prepare()
+        self._join()
+        held = _using[self.root]
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(held, fcntl.LOCK_SH)  # the attempt may have given it up
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.flock(held, fcntl.LOCK_SH)
+
+    def _join(self) -> None:
+        """Be one of those who use the layout, until this process ends."""
+        if not self._pruned or self.root in _using:
+            return
+        with _joining, suppress(OSError):  # nothing is there, or it is somebody else's, who alone may prune it
+            if self.root not in _using:
+                held = os.open(self.root / "use.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                fcntl.flock(held, fcntl.LOCK_SH)
+                _using[self.root] = held
+
     def _prepare(self) -> None:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._temporary.mkdir(exist_ok=True)
@@ -132,6 +235,7 @@ class LayoutStore:
         if not marker.exists():
             with renamed(marker) as file:
                 file.write(MARK)
+        self._join()
 
     def _manifests(self) -> list[Descriptor]:
         path = self.root / "index.json"
@@ -156,6 +260,16 @@ class LayoutStore:
             manifests += [descriptor for _, descriptor in sorted(unnamed.items())]
             with renamed(self.root / "index.json") as file:
                 file.write(encode(Index(manifests=manifests)))
+
+
+def _touch(path: Path) -> None:
+    """Let a file's time be now; raises FileNotFoundError."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        pass  # somebody else's, who alone may prune it
 
 
 def _named(name: str, descriptor: Descriptor) -> Descriptor:

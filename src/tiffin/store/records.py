@@ -34,6 +34,15 @@ class Records:
         with renamed(self._root / key.hex, by_way_of=self._temporary) as file:
             file.write(encode(value))
 
+    def all(self, kind: type[T]) -> dict[Digest, T]:
+        """Return everything that is recorded, but what is damaged."""
+        keys = [Digest("sha256", path.name) for path in self._root.glob("?" * 64)]
+        return {key: value for key in keys if (value := self.get(key, kind)) is not None}
+
+    def forget(self, key: Digest) -> None:
+        """Record nothing under the key any more."""
+        (self._root / key.hex).unlink(missing_ok=True)
+
     def sweep(self) -> int:
         """Delete what processes that died left half-written; returns how many files."""
         return sweep(self._temporary)

@@ -220,19 +220,33 @@ def test_an_interpreter_that_fails_is_a_command_error_with_its_words(argv: list[
     assert "Python" in caught.value.message
 
 
-def test_a_source_that_crashes_the_compiler_costs_nobody_but_itself(tmp_path: Path) -> None:
-    """The interpreter is made to die of one name, as it would of a bug."""
-    python = tmp_path / "python"
+def fragile(python: Path, end: str) -> list[str]:
+    """Make an interpreter that dies of one name."""
     python.write_text(
         f"#!{sys.executable} -S\nimport os, sys, builtins\nreal = compile\n"
-        "def fragile(data, name, *rest):\n    if 'crash' in name: os.abort()\n    return real(data, name, *rest)\n"
+        f"def fragile(data, name, *rest):\n    if 'crash' in name: {end}\n    return real(data, name, *rest)\n"
         "builtins.compile = fragile\nexec(real(sys.argv[-1], 'worker', 'exec'))\n"
     )
     python.chmod(0o755)
-    batch = [source("a = 1", "a.py"), source("b = 1", "crash.py"), source("c = 1", "c.py")]
-    (found,) = ProcessCompiler([str(python)], 1).compile([batch])
+    return [str(python)]
+
+
+BATCH = [("a = 1", "a.py"), ("b = 1", "crash.py"), ("c = 1", "c.py")]
+
+
+def test_a_source_that_crashes_the_compiler_costs_nobody_but_itself(tmp_path: Path) -> None:
+    """The interpreter is made to die as it would of a bug."""
+    batch = [source(*file) for file in BATCH]
+    (found,) = ProcessCompiler(fragile(tmp_path / "python", "os.abort()"), 1).compile([batch])
     assert [(one.path, one.data is None) for one in found] == [("a.py", False), ("crash.py", True), ("c.py", False)]
     assert found[0] == Compiled(path="a.py", data=found[0].data)
+
+
+def test_a_compiler_that_is_killed_is_an_error_and_no_other_bytecode(tmp_path: Path) -> None:
+    """Files that are compiled alone come out otherwise than in their batch, so a kill must not part them."""
+    batch = [source(*file) for file in BATCH]
+    with pytest.raises(CommandError, match="perhaps memory ran out"):
+        list(ProcessCompiler(fragile(tmp_path / "python", "os.kill(os.getpid(), 9)"), 1).compile([batch]))
 
 
 def children() -> set[str]:

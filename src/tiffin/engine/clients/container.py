@@ -19,6 +19,7 @@ from tiffin.engine.clients.program import Program
 from tiffin.engine.clients.seeing import obstacles
 from tiffin.engine.data import refuse
 from tiffin.engine.embedded import copying
+from tiffin.engine.embedded.owner import Owner
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.keys import parse_keys
 from tiffin.engine.plan import absolute, checked
@@ -179,8 +180,8 @@ class ClientContainer:
             else:
                 copying.tar_in(process, self._owner(), stream, path)
 
-    def _owner(self) -> copying.Owner:
-        return copying.Owner(name=self.spec.name, become=self.spec.user if os.geteuid() == 0 else None)
+    def _owner(self) -> Owner:
+        return Owner(name=self.spec.name, become=self.spec.user if os.geteuid() == 0 else None)
 
     def _copy(self, paths: list[str]) -> None:
         """Have the program copy, where we cannot see the container's files ourselves."""

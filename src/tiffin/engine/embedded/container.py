@@ -18,7 +18,7 @@ from typing import BinaryIO
 import msgspec
 
 from tiffin.engine import screen
-from tiffin.engine.embedded import cgroup, copying, keeper, secrets, stage
+from tiffin.engine.embedded import cgroup, keeper, secrets, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.attach import Attachment
 from tiffin.engine.embedded.audience import MESSAGE
@@ -26,6 +26,7 @@ from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, absent, read_spec
 from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
+from tiffin.engine.embedded.owner import Owner
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.keys import parse_keys
@@ -213,27 +214,35 @@ class EmbeddedContainer:
 
     def copy_out(self, path: str, target: str) -> None:
         """Copy to this machine (see `CanCopy`)."""
+        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
+
         with self._process() as (_, process):
             copying.copy_out(process, self._owner(), path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
+        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
+
         with self._process() as (_, process):
             copying.copy_in(process, self._owner(), source, path)
 
     def tar_out(self, path: str, out: BinaryIO) -> None:
         """Write a tar of what it has (see `CanCopy`)."""
+        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
+
         with self._process() as (_, process):
             copying.tar_out(process, self._owner(), path, out)
 
     def tar_in(self, stream: BinaryIO, path: str) -> None:
         """Take a tar in (see `CanCopy`)."""
+        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
+
         with self._process() as (_, process):
             copying.tar_in(process, self._owner(), stream, path)
 
-    def _owner(self) -> copying.Owner:
+    def _owner(self) -> Owner:
         user = Machine.here().become
-        return copying.Owner(name=self.spec.name, become=None if user is None else (user, user))
+        return Owner(name=self.spec.name, become=None if user is None else (user, user))
 
     def usage(self) -> Usage:
         """Add up what its processes use."""
@@ -279,7 +288,7 @@ class EmbeddedContainer:
                 return
             with stream:
                 yield from _lines(stream)
-                while connection and connection.recv(MESSAGE):
+                while connection and _rang(connection):
                     yield from _lines(stream)
                 yield from _lines(stream)
 
@@ -368,6 +377,14 @@ def _ended(connection: socket.socket, seconds: float | None) -> bool:
             return False
         except ConnectionResetError:
             return True
+
+
+def _rang(connection: socket.socket) -> bool:
+    """Wait for the keeper's ring; says whether it lives on."""
+    try:
+        return bool(connection.recv(MESSAGE))
+    except ConnectionResetError:  # it ended before it had taken this connection in
+        return False
 
 
 def _peer(connection: socket.socket) -> int:

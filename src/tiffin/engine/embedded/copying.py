@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
-import msgspec
-
 from tiffin.engine.embedded import transfer, tree
 from tiffin.engine.embedded.launch import paper, python
+from tiffin.engine.embedded.owner import Owner
 from tiffin.engine.embedded.stage import Refused
 from tiffin.errors import (
     CommandError,
@@ -27,13 +26,6 @@ from tiffin.errors import (
 
 _KINDS = (CommandError, ConfigError, DeniedError, IntegrityError, NotFoundError, UnsupportedError)
 _ERRORS: dict[str, type[TiffinError]] = {kind.code: kind for kind in _KINDS}
-
-
-class Owner(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose files they are: a container by its name, and the user and group on this machine to become, if any."""
-
-    name: str
-    become: tuple[int, int] | None
 
 
 def copy_out(process: int, owner: Owner, path: str, target: str) -> None:

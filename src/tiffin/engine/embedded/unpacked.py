@@ -1,4 +1,7 @@
-"""Unpacked layers: `unpacked/<diff ID>/`, each whole or absent, made once whoever asks and however many ask at once."""
+"""Unpacked layers: `unpacked/<diff ID>/`, each whole or absent, made once whoever asks and however many ask at once.
+
+A layer's folder carries the time at which somebody last relied on it: what is above it hides that from containers.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +25,10 @@ Unpack = Callable[[BinaryIO, str, Path, Digest], None]
 """Unpack a blob of a media type into an empty folder, checking that its diff ID is this one."""
 
 
+FRESH_SECONDS = 600
+"""How exactly the time is known at which a layer was last relied on."""
+
+
 class Unpacked:
     """The unpacked layers of a data folder."""
 
@@ -28,7 +37,7 @@ class Unpacked:
 
     def add(self, store: Store, layers: Mapping[Digest, Descriptor]) -> None:
         """Unpack those of these blobs, by diff ID, that are not here yet, layers at once."""
-        missing = {diff_id: blob for diff_id, blob in layers.items() if not self._folder(diff_id).is_dir()}
+        missing = {diff_id: blob for diff_id, blob in layers.items() if not self._there(self._folder(diff_id))}
         if missing:
             with self._shared():
                 parallel(lambda item: self._add(store, item[1], item[0]), missing.items())
@@ -40,6 +49,42 @@ class Unpacked:
             if not folder.is_dir():
                 raise NotFoundError(f"layer {diff_id} is not unpacked", "build or pull the image again")
         return found
+
+    def all(self) -> dict[Digest, float]:
+        """Every layer that is here, and when somebody last relied on it, in seconds since 1970."""
+        found = {}
+        for path in self._path.glob("[!.]*"):
+            with contextlib.suppress(FileNotFoundError):
+                found[Digest("sha256", path.name)] = path.stat().st_mtime
+        return found
+
+    def size(self, diff_id: Digest) -> int:
+        """Bytes that a layer takes on the disk."""
+        return _size(self._folder(diff_id))
+
+    def drop(self, diff_id: Digest, used: float) -> bool:
+        """Delete a layer unless somebody has come to rely on it since that time; says whether it is gone."""
+        gone = self._path / f".gone-{os.urandom(8).hex()}"
+        try:
+            self._folder(diff_id).rename(gone)
+            if gone.stat().st_mtime > used:
+                gone.rename(self._folder(diff_id))
+                return False
+        except FileNotFoundError:
+            return True
+        _delete(gone)
+        return True
+
+    def _there(self, folder: Path) -> bool:
+        """Say whether a layer is here; who asks relies on the answer."""
+        try:
+            if time.time() - folder.stat().st_mtime > FRESH_SECONDS:
+                os.utime(folder)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            pass  # somebody else's, who alone may prune it
+        return True
 
     def _folder(self, diff_id: Digest) -> Path:
         return self._path / diff_id.hex
@@ -71,9 +116,25 @@ class Unpacked:
         try:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for left in self._path.glob(".new-*"):
-                    shutil.rmtree(left, ignore_errors=True)
+                for left in self._path.glob(".*"):
+                    _delete(left)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             yield
         finally:
             os.close(descriptor)
+
+
+def _size(folder: Path) -> int:
+    return sum(
+        (Path(top) / name).lstat().st_blocks * 512
+        for top, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    )
+
+
+def _delete(folder: Path) -> None:
+    """Delete a tree, with folders that images do not let anybody write to."""
+    for top, _, _ in os.walk(folder):
+        with contextlib.suppress(OSError):
+            Path(top).chmod(stat.S_IRWXU)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -11,10 +11,11 @@ import msgspec
 import urllib3
 
 from tiffin.errors import DeniedError, TiffinError, UnavailableError
-from tiffin.network import PATIENCE, READ_SECONDS, Body, Connections, Hints, Patience, origin, refusal, shown
+from tiffin.network import PATIENCE, Body, Connections, Hints, Patience, origin, refusal, shown
 from tiffin.store.remote.address import Address, is_loopback, login_host
 from tiffin.store.remote.auth import Authorizer, Scopes
 from tiffin.store.remote.credentials import Credentials, find_credentials
+from tiffin.store.remote.places import find_tls
 
 HTTP_REGISTRIES = "TIFFIN_HTTP_REGISTRIES"
 """The variable that names registries, by commas, that are asked without TLS."""
@@ -39,7 +40,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     body: Body = None
     expected: frozenset[int] = frozenset({200})
-    seconds: float = READ_SECONDS
+    seconds: float | None = None
+    """How long the answer may take, where that is longer than any silence."""
 
 
 class _Fault(msgspec.Struct):
@@ -63,11 +65,21 @@ class Registry:
         environment: Mapping[str, str],
         patience: Patience = PATIENCE,
         known: Credentials | None = None,
+        *,
+        insecure: bool = False,
     ) -> None:
-        """Speak to the host of `address`, as `known` or who the machine knows us to be; nothing is asked of it yet."""
+        """Speak to the host of `address`, as `known` or who the machine knows us to be; nothing is asked of it yet.
+
+        One that is `insecure` may do without TLS, or have anybody's certificate.
+        """
         self.host = address.host
         self.patience = patience
-        self.connections = Connections(_hints(address), _DIRECT if is_loopback(self.host) else {})
+        self.connections = Connections(
+            _hints(address), _DIRECT if is_loopback(self.host) else {}, silence=patience.silence
+        )
+        tls = find_tls(self.host, environment)
+        self.connections.present(self.host, msgspec.structs.replace(tls, anybody=insecure))
+        self._insecure = insecure
         self._plain = {name.strip() for name in environment.get(HTTP_REGISTRIES, "").split(",")} - {""}
         self._authorizer = Authorizer(
             self.host,
@@ -145,12 +157,13 @@ class Registry:
         """The registry's root: by TLS, unless it is this machine's own or a named one and speaks without."""
         with self._finding:
             if not self._root:
-                plain = self.host in self._plain or (is_loopback(self.host) and self._speaks_plainly())
+                either = self._insecure or is_loopback(self.host)
+                plain = self.host in self._plain or (either and self._speaks_plainly())
                 self._root = f"{'http' if plain else 'https'}://{self.host}/v2/"
             return self._root
 
     def _speaks_plainly(self) -> bool:
-        """Ask a registry on this machine, which may have either, without TLS and without credentials."""
+        """Ask a registry that may have either, such as one on this machine, without TLS and without credentials."""
         try:
             with closing(self.connections.ask("GET", f"http://{self.host}/v2/", {}, follow=False)) as response:
                 return response.status in _SPEAKS
@@ -158,7 +171,7 @@ class Registry:
             return False
 
     def _may_be_plain(self, host: str) -> bool:
-        return is_loopback(host) or host in self._plain
+        return is_loopback(host) or host in self._plain or (self._insecure and host == self.host)
 
 
 def _said(response: urllib3.BaseHTTPResponse) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from typing import BinaryIO
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import BinaryIO, TypeVar
 
+import msgspec
 import urllib3
 
 from tiffin.errors import IntegrityError, NotFoundError, TiffinError, UnsupportedError
@@ -16,12 +17,15 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import DOCUMENTS, Descriptor
 from tiffin.oci.image import DOCUMENT_LIMIT, read_document
 from tiffin.oci.reference import Reference
+from tiffin.progress import note
 from tiffin.store.remote.address import Address
+from tiffin.store.remote.bookmarks import Bookmark, Bookmarks
 from tiffin.store.remote.client import Registry, Request
 from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
+from tiffin.store.remote.places import Place, Pulls, find_places
 from tiffin.store.remote.referrers import RemoteReferrers, is_list
 from tiffin.store.remote.tags import list_tags
-from tiffin.store.remote.upload import Session, Upload, Uploads
+from tiffin.store.remote.upload import SMALL, Session, Upload, Uploads
 
 _ACCEPT = {"Accept": ", ".join(sorted(DOCUMENTS, reverse=True))}
 _BEGINNING = frozenset({200})
@@ -29,6 +33,7 @@ _STORED = frozenset({200, 201, 202})
 _RESUMED = frozenset({200, PARTIAL, UNSATISFIABLE})
 
 
+T = TypeVar("T")
 Nearby = Callable[[Digest], Sequence[str]]
 """Finds other repositories of the same registry that may have a blob, the likeliest first."""
 
@@ -45,19 +50,30 @@ class RemoteStore:
     """
 
     def __init__(
-        self, registry: Registry, address: Address, *, writing: bool = False, nearby: Nearby = nowhere
+        self,
+        registry: Registry,
+        address: Address,
+        *,
+        writing: bool = False,
+        nearby: Nearby = nowhere,
+        bookmarks: Bookmarks | None = None,
     ) -> None:
-        """Open a repository; nothing is asked of its registry yet. The right to write is asked for where `writing`."""
+        """Open a repository; nothing is asked of its registry yet. The right to write is asked for where `writing`.
+
+        With `bookmarks`, what a process that died had sent of a blob need not be sent again.
+        """
         self.address = address
         self._registry = registry
         self._uploads = Uploads(registry, address.repository)
         self._scopes = self._uploads.scopes if writing else (f"repository:{address.repository}:pull",)
         self._nearby = nearby
+        self._bookmarks = bookmarks
         self._documents: dict[Digest, bytes] = {}
         self._begun: dict[Digest, Session] = {}
         self._beside = RemoteReferrers(registry, address.repository, self._scopes, self._uploads.scopes)
         self._known_beside: set[Digest] = set()
         """Manifests of which the registry said that it has noted their subject."""
+        self._mirrors: list[_Mirror] = []
 
     @classmethod
     def of(
@@ -68,16 +84,24 @@ class RemoteStore:
         *,
         writing: bool = False,
         nearby: Nearby = nowhere,
+        bookmarks: Bookmarks | None = None,
     ) -> RemoteStore:
         """Find the repository that a reference names."""
-        address = Address.of(reference)
-        return cls(Registry(address, environment, patience), address, writing=writing, nearby=nearby)
+        places = find_places(Address.of(reference), environment)
+        registry = Registry(places.own.address, environment, patience, insecure=places.own.insecure)
+        store = cls(registry, places.own.address, writing=writing, nearby=nearby, bookmarks=bookmarks)
+        store._mirrors = [] if writing else [_Mirror.of(place, environment, patience) for place in places.mirrors]
+        return store
 
     def resolve(self, name: str) -> Descriptor:
         """Return the manifest or index that a tag or a digest means; raises NotFoundError.
 
         Raises UnsupportedError for a kind that no image has, IntegrityError for other bytes than the registry says.
         """
+        for mirror in self._mirrors:
+            if mirror.suits(name) and (found := mirror.resolve(name)):
+                self._documents |= mirror.store._documents  # noqa: SLF001 - it is one of this class
+                return found
         data, media_type, said = self._registry.patience.tried(lambda: self._document(name))
         descriptor = Descriptor.of(data, media_type)
         expected = Digest.parse(name) if name.startswith("sha256:") else said
@@ -102,25 +126,36 @@ class RemoteStore:
             return io.BytesIO(self._documents[descriptor.digest])
 
         def begin(offset: int) -> urllib3.BaseHTTPResponse:
-            headers = {"Range": f"bytes={offset}-"} if offset else {}
-            return self._registry.ask(
-                self._request("GET", descriptor, headers, expected=_RESUMED if offset else _BEGINNING)
-            )
+            answers = (mirror.begin(descriptor, offset) for mirror in self._mirrors)
+            return next(filter(None, answers), None) or self._begin(descriptor, offset)
 
         where = f"{self.address.name}@{descriptor.digest}"
         download = Download(descriptor, where, begin, self._registry.connections, self._registry.patience)
         return io.BufferedReader(download)
 
+    def _begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse:
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        return self._registry.ask(
+            self._request("GET", descriptor, headers, expected=_RESUMED if offset else _BEGINNING)
+        )
+
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
         """Keep the content, whole or not at all; raises IntegrityError when digest or size differ."""
         if descriptor.media_type not in DOCUMENTS:
             begun = self._begun.pop(descriptor.digest, None)
-            Upload(self._uploads, descriptor, stream, lambda: self.exists(descriptor), begun).run()
+            with self._bookmark(descriptor) as bookmark:
+                Upload(self._uploads, descriptor, stream, lambda: self.exists(descriptor), begun).run(bookmark)
             return
         data = stream.read(descriptor.size + 1)
         if Descriptor.of(data, descriptor.media_type).digest != descriptor.digest:
             raise IntegrityError(f"{descriptor.digest}: the bytes given have another digest", "build or pull it again")
         self._put_document(descriptor.digest, descriptor, data)
+
+    def _bookmark(self, descriptor: Descriptor) -> AbstractContextManager[Bookmark]:
+        """Have a place to remember how far the upload of a blob is, where that is worth it."""
+        if self._bookmarks is None or descriptor.size <= SMALL:
+            return nullcontext(Bookmark())
+        return self._bookmarks.of(self.address, descriptor.digest)
 
     def mount(self, descriptor: Descriptor) -> bool:
         """Take a blob over from another repository of the registry, without moving it; False where it has to be put."""
@@ -225,3 +260,42 @@ class RemoteStore:
 
     def _changed(self, message: str, name: str) -> IntegrityError:
         return IntegrityError(f"{self.address.name}, {name}: {message}", self._registry.connections.hints.changed)
+
+
+class _Mirror:
+    """A place that may have a repository's content; one that fails, other than by lacking it, is asked no more."""
+
+    def __init__(self, store: RemoteStore, pulls: Pulls) -> None:
+        self.store, self._pulls = store, pulls
+        self._fails = False
+
+    @classmethod
+    def of(cls, place: Place, environment: Mapping[str, str], patience: Patience) -> _Mirror:
+        """Have a mirror, which is asked once."""
+        once = msgspec.structs.replace(patience, attempts=1, unreachable=1)
+        registry = Registry(place.address, environment, once, insecure=place.insecure)
+        return cls(RemoteStore(registry, place.address), place.pulls)
+
+    def suits(self, name: str) -> bool:
+        """Say whether it is asked for a name of this kind."""
+        return self._pulls is Pulls.ALL or (self._pulls is Pulls.DIGESTS) == name.startswith("sha256:")
+
+    def resolve(self, name: str) -> Descriptor | None:
+        """Return what a name means there; None where the next one has to be asked."""
+        return self._tried(lambda: self.store.resolve(name))
+
+    def begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse | None:
+        """Begin to read content there; None where the next one has to be asked."""
+        return self._tried(lambda: self.store._begin(descriptor, offset))  # noqa: SLF001 - what it is a mirror for
+
+    def _tried(self, ask: Callable[[], T]) -> T | None:
+        if self._fails:
+            return None
+        try:
+            return ask()
+        except NotFoundError:
+            return None
+        except TiffinError as error:
+            self._fails = True
+            note(f"{self.store.address.name} is a mirror that fails, and is asked no more: {error.message}")
+            return None

@@ -21,14 +21,17 @@ from tiffin.network import Body, BusyError, shown
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor
 from tiffin.store.remote.auth import Scopes
+from tiffin.store.remote.bookmarks import Bookmark
 from tiffin.store.remote.client import Registry, Request
 
 SMALL = 4 << 20
 """Bytes that are sent with the end of their upload, unless the registry says that it takes no less than more."""
 PIECE = 1 << 17
-"""Bytes given to the connection at a time: few, because a time limit holds for each."""
+"""Bytes read, hashed and given to the connection at a time."""
 END_SECONDS = 600.0
 """For how long a registry may say nothing while it stores what it has: some copy it once more, whole."""
+SETTLING_SECONDS = 0.2
+"""For how long a registry gets no byte more of an upload that has come to rest."""
 _OK, _CREATED, _ACCEPTED, _EMPTY = 200, 201, 202, 204
 _RANGE = re.compile(r"(?:bytes[= ])?0-(\d+)(?:/.*)?")
 
@@ -82,7 +85,8 @@ class Uploads:
         end = session.offset + size
         where = {"Content-Range": f"{session.offset}-{end - 1}"} if session.offset else {}
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size), **where}
-        with closing(self._ask("PATCH", session.location, _ACCEPTED, _EMPTY, headers=headers, body=body)) as response:
+        sent = {"headers": headers, "body": body, "seconds": END_SECONDS}
+        with closing(self._ask("PATCH", session.location, _ACCEPTED, _EMPTY, **sent)) as response:
             return self._session(session.location, response, _acknowledged(response) or end)
 
     def end(self, session: Session, digest: Digest, rest: bytes) -> None:
@@ -140,8 +144,11 @@ class Upload:
         self._stream = stream
         self._exists = exists
         self._session = begun
+        self._bookmark = Bookmark()
         self._touched = False
         """Whether something of the session may have been sent."""
+        self._inherited = False
+        """Whether another process may have sent something of the session."""
         self._position = 0
         self._hash = hashlib.sha256()
         self._read = 0
@@ -150,8 +157,15 @@ class Upload:
         """How much the registry was known to have, at most."""
         self._failed = 0
 
-    def run(self) -> None:
-        """Send it; raises IntegrityError for other bytes than described, BusyError when patience ends."""
+    def run(self, bookmark: Bookmark) -> None:
+        """Send it; raises IntegrityError for other bytes than described, BusyError when patience ends.
+
+        What a process that died had sent, as the bookmark says, is not sent again where the registry still has it.
+        """
+        self._bookmark = bookmark
+        if bookmark.location:
+            self._session = Session(location=bookmark.location)
+            self._touched = self._inherited = True
         while True:
             try:
                 return self._attempt()
@@ -161,17 +175,22 @@ class Upload:
             except IntegrityError:
                 if self._session:
                     self._uploads.cancel(self._session)
+                bookmark.forget()
                 raise
 
     def _attempt(self) -> None:
         """Go on where the last attempt ended, or begin anew."""
         if self._touched and self._session:
-            self._session = self._uploads.look(self._session)
-            if self._session and self._session.offset > self._read:
+            self._session = self._settled(self._session) if not self._read else self._uploads.look(self._session)
+            if self._session and self._session.offset > (self._descriptor.size if self._inherited else self._read):
                 self._session = None  # it says that it has what was never sent
-        if self._touched and not self._session and self._exists():
-            return
+        if self._touched and not self._session:
+            self._bookmark.forget()
+            self._inherited = False
+            if self._exists():
+                return
         self._session = session = self._session or self._uploads.begin()
+        self._bookmark.keep(session.location)
         if session.offset > self._reached:
             self._reached, self._failed = session.offset, 0
         resumed, self._touched = session.offset > 0, True
@@ -181,6 +200,16 @@ class Upload:
             raise
         except (NotFoundError, UnavailableError) as error:
             self._lost(error, resumed=resumed)
+
+    def _settled(self, session: Session) -> Session | None:
+        """Ask how far an upload of a process that died got, until what that had on its way has arrived."""
+        seen = self._uploads.look(session)
+        while seen:
+            self._uploads.registry.patience.pause(SETTLING_SECONDS)
+            before, seen = seen, self._uploads.look(seen)
+            if seen and seen.offset == before.offset:
+                return seen
+        return None
 
     def _send(self, session: Session) -> None:
         size = self._descriptor.size
@@ -192,12 +221,15 @@ class Upload:
                 raise self._busy(f"says that it has {session.offset} of {size} bytes")
             if session.offset < size:
                 raise self._busy(f"took {session.offset} of {size} bytes")
+            self._bookmark.keep(session.location)
         rest = b"".join(self._pieces(session.offset))
         self._uploads.end(session, self._descriptor.digest, rest)
+        self._bookmark.forget()
 
     def _lost(self, error: TiffinError, *, resumed: bool) -> NoReturn:
         """Begin anew where the registry forgot the upload, or may have joined its pieces wrongly; else give up."""
         self._session = None
+        self._bookmark.forget()
         if resumed or isinstance(error, NotFoundError):
             raise self._busy(f"does not go on: {error.message}") from error
         raise error
@@ -208,22 +240,27 @@ class Upload:
 
     def _pieces(self, offset: int) -> Iterator[bytes]:
         """Read the stream from an offset to the described end; raises IntegrityError when it is something else."""
-        if offset != self._position:
-            self._position = self._stream.seek(offset)
+        self._position = self._stream.seek(min(offset, self._read)) if offset != self._position else offset
+        while self._position < offset:  # another process has sent these
+            self._next(offset)
         while self._position < self._descriptor.size:
-            piece = self._stream.read(min(PIECE, self._descriptor.size - self._position))
-            if not piece:
-                raise self._differs(f"ends after {self._position} bytes")
-            known = max(0, self._read - self._position)
-            self._hash.update(piece[known:])
-            self._position += len(piece)
-            self._read = max(self._read, self._position)
-            yield piece
+            yield self._next(self._descriptor.size)
         if self._stream.read(1):
             raise self._differs("is longer")
         digest = Digest("sha256", self._hash.hexdigest())
         if digest != self._descriptor.digest:
             raise self._differs(f"has the digest {digest}")
+
+    def _next(self, end: int) -> bytes:
+        """Read on, not beyond the end, and hash what was not read before."""
+        piece = self._stream.read(min(PIECE, end - self._position))
+        if not piece:
+            raise self._differs(f"ends after {self._position} bytes")
+        known = max(0, self._read - self._position)
+        self._hash.update(piece[known:] if known else piece)
+        self._position += len(piece)
+        self._read = max(self._read, self._position)
+        return piece
 
     def _differs(self, how: str) -> IntegrityError:
         described = f"{self._descriptor.digest} of {self._descriptor.size} bytes"
