@@ -33,6 +33,11 @@ GLIBCS_OWN = 0b11 << 31
 """Seconds that anything here may take before a test gives up."""
 IMAGE = Digest.of(b"an image")
 FILES = {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "app/readme": "made\n"}
+REAL = [
+    "embedded",
+    pytest.param("docker", marks=pytest.mark.program("dockerd", "busybox")),
+    pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
+]
 BUSYBOX = ["sh", "cat", "echo", "id", "ls", "sleep", "pwd", "touch", "grep", "kill", "hostname", "stat", "true", "wc"]
 
 

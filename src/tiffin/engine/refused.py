@@ -40,3 +40,15 @@ def refused_name(name: str) -> TiffinError:
     return ConflictError(
         f"a container called {name!r} exists already", f"remove it: `tiffin rm -f {name}`, or choose another"
     )
+
+
+def absent_volume(name: str) -> TiffinError:
+    """No volume has the name."""
+    return NotFoundError(f"no volume is called {name!r}", "`tiffin volume ls` lists them")
+
+
+def used_volume(name: str, container: str) -> TiffinError:
+    """A container would lose it."""
+    return ConflictError(
+        f"the volume {name!r} belongs to the container {container!r}", f"remove that first: `tiffin rm -f {container}`"
+    )

@@ -13,6 +13,7 @@ from tiffin.engine.clients import argv, refusals, seen
 from tiffin.engine.clients.container import ClientContainer
 from tiffin.engine.clients.dialect import Dialect
 from tiffin.engine.clients.program import Program
+from tiffin.engine.clients.volumes import ClientVolumes
 from tiffin.engine.spec import ContainerSpec, State
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
@@ -34,6 +35,7 @@ class ClientEngine:
     ) -> None:
         self._save = save
         self._program = Program(dialect, command, environment)
+        self._volumes = ClientVolumes(self._program)
 
     def load(self, store: Store, image: Image) -> None:
         """Take an image in; one that is there, under whatever name, is not moved."""
@@ -55,9 +57,12 @@ class ClientEngine:
             absent = next((layer for layer in spec.layers if layer not in (there or ())), spec.layers[0])
             raise NotFoundError(f"layer {absent} of {spec.image} is not loaded", "run the image again: it loads it")
         command = argv.create(self._program.dialect, spec)
+        new = self._volumes.make(spec)
         done = self._program.attempt(command)
         if done.status:
             raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
+        for name in new:
+            self._volumes.give(name, spec.user)
         return ClientContainer(self._program, done.out.decode().split()[-1], spec)
 
     def find(self, name: str) -> ClientContainer:
@@ -76,6 +81,26 @@ class ClientEngine:
     def list(self) -> list[ClientContainer]:
         """Every container that tiffin made, oldest first."""
         return [self._container(container) for container in self._all()]
+
+    def refuse(self, spec: ContainerSpec) -> None:
+        """Refuse what cannot be said to the program."""
+        argv.create(self._program.dialect, spec)
+
+    def volumes(self) -> Sequence[str]:
+        """The volumes that tiffin made by name (see `HasVolumes`)."""
+        return self._volumes.names()
+
+    def export_volume(self, name: str, out: BinaryIO, owner: tuple[int, int]) -> None:  # noqa: ARG002 - each has its own
+        """Write what is in a volume; every file keeps its owner."""
+        self._volumes.export(name, out)
+
+    def import_volume(self, name: str, source: BinaryIO, owner: tuple[int, int]) -> None:
+        """Replace a volume; raises ConflictError while a container has it, whether that runs or not."""
+        self._volumes.replace(name, source, owner)
+
+    def remove_volume(self, name: str) -> None:
+        """Delete a volume that no container has."""
+        self._volumes.remove(name)
 
     def survey(self) -> Sequence[tuple[ClientContainer, State]]:
         """Every container and what it is doing, for two calls of the program."""
