@@ -30,6 +30,7 @@ COMMANDS = {
     "login": "say who you are to a registry",
     "logout": "forget who you are to a registry",
     "logs": "show what a container wrote",
+    "migrate": "move a container that runs to another engine",
     "predict": "ask a running container for predictions",
     "ps": "list containers",
     "pull": "bring an image from a registry",
@@ -45,6 +46,7 @@ COMMANDS = {
     "stop": "stop containers: drain, then kill",
     "tag": "give an image here one more name",
     "tags": "list the tags of a repository",
+    "volume": "list and remove volumes",
     "wait": "wait for containers to end",
 }
 """Every command and what it does; its module is imported when it is asked for, so that start-up stays short."""
