@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tiffin.api.home import Home
-from tiffin.engine.embedded import doctor
-from tiffin.engine.embedded.doctor import Finding
+from tiffin.engine.clients import doctor as clients
+from tiffin.engine.embedded import doctor as embedded
+from tiffin.engine.findings import Finding
 
 
 def findings() -> list[Finding]:
-    """Look at what containers need of this machine."""
-    return doctor.findings(Home.of().data)
+    """Look at what containers need of this machine: the embedded engine, then docker and podman."""
+    return [*embedded.findings(Home.of().data), *clients.findings()]
