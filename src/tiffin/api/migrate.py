@@ -15,6 +15,7 @@ from tiffin.engine.moving import Act, Move, Sight, plan_move
 from tiffin.engine.spec import Container, ContainerSpec, Refuses, named_volumes
 from tiffin.errors import ConfigError, ConflictError, NotFoundError
 from tiffin.oci.documents import decode, encode
+from tiffin.progress import note
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,8 @@ def migrate(options: Options, to: str, home: Home | None = None) -> str:
 def plan_text(options: Options, to: str, home: Home | None = None) -> str:
     """Say what would be done, a line a step."""
     home = home or Home.of()
-    plan, _, _, _ = _decide(options, *sides(to, home), home)
+    source, target = sides(to, home)
+    plan, _, _, _ = _decide(_named(options, source), source, target, home)
     steps = (*plan.steps, *plan.finish)
     lines = [f"{number}. {one.described}" for number, one in enumerate(steps, start=1)]
     if plan.interrupts:
@@ -66,6 +68,7 @@ def sides(to: str, home: Home) -> tuple[Side, Side]:
 
 def move(options: Options, source: Side, target: Side, home: Home) -> str:
     """Move a container from one engine to another, alone: who moves the same one waits."""
+    options = _named(options, source)
     path = _journal(options.name, home)
     with lock(path.with_suffix(".lock")):
         plan, spec, old, new = _decide(options, source, target, home)
@@ -74,10 +77,20 @@ def move(options: Options, source: Side, target: Side, home: Home) -> str:
                 file.write(encode(Journal(id=old.container.id, source=old.name, target=new.name)))
         mover = Mover(spec, old, new, home, options.seconds)
         try:
-            return mover.do(plan)
+            address = mover.do(plan)
         finally:
             if mover.settled:
                 path.unlink(missing_ok=True)
+    note(f"{spec.name} is {new.name}'s now: `tiffin ps --engine {new.name}`")
+    return address
+
+
+def _named(options: Options, source: Side) -> Options:
+    """Call the container by its name, though it may have been called by its ID."""
+    found = source.found(options.name).container
+    if found is None and ("/" in options.name or options.name.startswith(".")):
+        raise _lost(options.name, source, source)
+    return msgspec.structs.replace(options, name=found.spec.name) if found else options
 
 
 def _decide(options: Options, source: Side, target: Side, home: Home) -> tuple[Move, ContainerSpec, Side, Side]:

@@ -174,6 +174,14 @@ def test_what_is_there_already_is_not_touched(pair: Pair) -> None:
     assert old.state().status is Status.RUNNING
 
 
+def test_it_may_be_called_by_its_id(pair: Pair) -> None:
+    old = pair.start()
+    assert pair.move(Options(name=old.id)) == "iris"
+    with pytest.raises(NotFoundError, match="no container called"):
+        pair.move(Options(name="../iris"))
+    assert not (pair.home.data / "iris.lock").exists()
+
+
 def test_one_that_is_nowhere_or_there_already_is_said_to_be(pair: Pair) -> None:
     with pytest.raises(NotFoundError, match="here has no container called 'iris'"):
         pair.move()
