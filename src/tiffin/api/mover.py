@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, cast
 
 import msgspec
@@ -17,7 +19,7 @@ from tiffin.api.run import POLL_SECONDS, failed, is_ready
 from tiffin.api.volumes import volumes_of
 from tiffin.durable import room_in
 from tiffin.engine.moving import Act, Move, Step
-from tiffin.engine.spec import Container, ContainerSpec, Engine, Status, named_volumes
+from tiffin.engine.spec import Container, ContainerSpec, Engine, Port, Status, named_volumes
 from tiffin.errors import CommandError, ConflictError, NotFoundError, UnavailableError
 from tiffin.progress import note, step
 
@@ -133,9 +135,12 @@ class Mover:
         self._new = msgspec.structs.replace(self._new, container=None)
 
     def _stop(self) -> None:
-        if self._old.container:
-            self._stopped = time.monotonic()
-            self._old.container.stop()
+        """Stop the old one, and note when it was last seen to serve: one that drains serves for a while yet."""
+        old = self._old.container
+        if old:
+            with last_served(old.state().ports) as last:
+                old.stop()
+            self._stopped = last[-1]
 
     def _ready(self) -> None:
         """Wait until it says that it is ready, or has run for a moment where it cannot say so."""
@@ -168,3 +173,27 @@ class Mover:
         if self._new.container is None:
             raise NotFoundError(f"{self._new.name} has no container {self._spec.name!r} any more", "move it once more")
         return self._new.container
+
+
+@contextlib.contextmanager
+def last_served(ports: Sequence[Port]) -> Iterator[list[float]]:
+    """Note when a container last took a connection while the block runs; that is its begin where it has no port.
+
+    Seconds of the monotonic clock; the list has one.
+    """
+    times, over = [time.monotonic()], threading.Event()
+    watch = threading.Thread(target=_watch, args=(ports[0], times, over)) if ports else None
+    if watch:
+        watch.start()
+    try:
+        yield times
+    finally:
+        over.set()
+        if watch:
+            watch.join()
+
+
+def _watch(port: Port, times: list[float], over: threading.Event) -> None:
+    while not over.wait(POLL_SECONDS):
+        with contextlib.suppress(OSError), socket.create_connection((port.host, port.host_port), timeout=1):
+            times[-1] = time.monotonic()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract.engine_fixtures import until
 from tiffin.api import mover
 from tiffin.api.home import Home
 from tiffin.api.migrate import Options, move
@@ -172,6 +175,20 @@ def test_what_is_there_already_is_not_touched(pair: Pair) -> None:
         pair.move()
     assert pair.there.list() == [other]
     assert old.state().status is Status.RUNNING
+
+
+def test_one_that_drains_serves_until_its_port_takes_no_more_connections() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = Port(host_port=listener.getsockname()[1], container_port=8080)
+        with mover.last_served((port,)) as last:
+            began = last[-1]
+            until(lambda: last[-1] > began)
+            listener.close()
+            ended = time.monotonic()
+            until(lambda: time.monotonic() > ended + 0.1)
+        assert began < last[-1] < ended + 0.1
+    with mover.last_served(()) as last:
+        assert last[-1] <= time.monotonic()
 
 
 def test_it_may_be_called_by_its_id(pair: Pair) -> None:

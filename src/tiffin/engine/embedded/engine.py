@@ -41,10 +41,9 @@ class EmbeddedEngine:
         """Make a container of loaded layers, and its volumes; what could not run is refused here already."""
         self._decide(spec)
         become = Machine.here().become
-        path = self._folders.make(spec, become)
         for name in named_volumes(spec):
             self._volumes.make(name, become)
-        return self._container(path)
+        return self._container(self._folders.make(spec, become))
 
     def find(self, name: str) -> EmbeddedContainer:
         """Find a container by its name or ID; raises NotFoundError."""
