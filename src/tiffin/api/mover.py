@@ -77,8 +77,9 @@ class Mover:
         try:
             self._do(*move.steps)
         except BaseException:
-            self._undo()
-            self.settled = True
+            if move.undone:
+                self._undo()
+                self.settled = True
             raise
         self._do(*move.finish)
         self.settled = True
@@ -92,11 +93,15 @@ class Mover:
 
     def _undo(self) -> None:
         """Leave things as they were: the old one serves, and of the new one nothing is left."""
-        self._discard()
-        names = named_volumes(self._spec)
-        for name in names:
-            with contextlib.suppress(NotFoundError):
+        try:
+            self._discard()  # it may have the old one's port
+        finally:
+            self._serve_again()
+        for name in named_volumes(self._spec):
+            with contextlib.suppress(NotFoundError, ConflictError):
                 volumes_of(self._new.engine).remove_volume(name)
+
+    def _serve_again(self) -> None:
         old = self._old.container
         if old and self._old.status is not Status.RUNNING:
             note(f"{self._spec.name} is started again on {self._old.name}")

@@ -45,12 +45,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Move(msgspec.Struct, frozen=True, kw_only=True):
     """All steps in order: a failure of the first undoes them, those that `finish` are done whatever happens then.
 
-    `interrupts` says why nobody serves between `stop` and `ready`; it is empty where somebody always does.
+    `interrupts` says why nobody serves between `stop` and `ready`; it is empty where somebody always does. Not `undone`
+    is what fails where the new one may have served, or is all there is.
     """
 
     steps: tuple[Step, ...]
     finish: tuple[Step, ...]
     interrupts: str = ""
+    undone: bool = True
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +78,12 @@ def plan_move(spec: ContainerSpec, sight: Sight, *, drop_writes: bool = False) -
     forgotten = [Step(act=Act.FORGET, volume=name) for name in volumes if name not in sight.shared]
     finish = [*_steps(Act.STOP), *_steps(Act.REMOVE), *forgotten] if sight.here else forgotten
     made, discarded = _steps(Act.CREATE, Act.START, Act.READY), _steps(Act.DISCARD) if sight.there else []
+    if sight.there is Status.RUNNING and sight.here is not Status.RUNNING:
+        return Move(steps=tuple(_steps(Act.READY)), finish=tuple(finish), undone=False)
+    if not sight.here:
+        return Move(steps=tuple(_steps(Act.START, Act.READY)), finish=tuple(finish), undone=False)
     if sight.here is not Status.RUNNING:
-        steps = _steps(Act.READY) if sight.there is Status.RUNNING else [*_steps(Act.LOAD), *discarded, *copies, *made]
+        steps = [*_steps(Act.LOAD), *discarded, *copies, *made]
     elif not reason:
         steps = [*discarded, *_steps(Act.LOAD), *copies, *made]
     else:

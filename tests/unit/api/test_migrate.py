@@ -162,6 +162,19 @@ def test_a_move_that_is_killed_at_any_step_is_carried_on_by_the_next(
     assert not more.get("mounts") or kept(pair.there) == b"kept"
 
 
+def test_one_that_is_carried_on_and_not_ready_stays_as_it_is(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = pair.start(ports=(Port(container_port=8080, host_port=8080, socket="http"),))
+    with monkeypatch.context() as dying:
+        dying.setattr(Mover, "_ready", lambda _: (_ for _ in ()).throw(Killed))
+        dying.setattr(Mover, "_undo", lambda _: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            pair.move()
+    with pytest.raises(UnavailableError, match="was not ready"):
+        pair.move(Options(name="iris", seconds=0.1))
+    assert (old.state().status, pair.there.find("iris").state().status) == (Status.EXITED, Status.RUNNING)
+    assert pair.journals() == ["iris.json"]
+
+
 def test_what_is_there_already_is_not_touched(pair: Pair) -> None:
     old = pair.start(mounts=(CACHE,))
     pair.there.import_volume("cache", io.BytesIO(b"other"), (0, 0))

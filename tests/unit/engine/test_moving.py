@@ -70,6 +70,14 @@ def test_a_killed_move_goes_on_where_the_old_one_had_stopped() -> None:
     assert acts(plan_move(spec(), serving)) == ["READY", "STOP", "REMOVE"]
     moved = Sight(here=None, there=Status.RUNNING, begun=True)
     assert acts(plan_move(spec(mounts=(CACHE,)), moved)) == ["READY", "FORGET cache"]
+    ended = Sight(here=None, there=Status.EXITED, begun=True)
+    assert acts(plan_move(spec(mounts=(CACHE,)), ended)) == ["START", "READY", "FORGET cache"]
+
+
+def test_the_only_one_there_is_and_one_that_may_have_served_are_never_undone() -> None:
+    for here, there in ((None, Status.RUNNING), (None, Status.EXITED), (Status.EXITED, Status.RUNNING)):
+        assert not plan_move(spec(), Sight(here=here, there=there, begun=True)).undone
+    assert plan_move(spec(), RUNS).undone
 
 
 @pytest.mark.parametrize(
@@ -114,8 +122,10 @@ def test_whatever_is_there_the_old_one_goes_only_after_the_new_one_is_ready(
     if here is Status.RUNNING:
         assert (Act.STOP in done) == bool(why_interrupted(wanted))
         assert [step.volume for step in move.steps if step.act is Act.COPY] == named_volumes(wanted)
+    if here is None:
+        assert not {Act.DISCARD, Act.COPY, Act.CREATE} & set(done)
     for at, act in enumerate(done):
-        if act is Act.START:
+        if act is Act.START and here:
             assert Act.CREATE in done[:at]
         if act is Act.COPY:  # nobody has the volume then
             before = [one for one in done[:at] if one in {Act.CREATE, Act.DISCARD}]
