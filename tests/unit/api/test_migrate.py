@@ -19,9 +19,10 @@ from tiffin.api.mover import Mover, Side
 from tiffin.engine.memory import MemoryEngine, Process
 from tiffin.engine.moving import Act
 from tiffin.engine.spec import Container, ContainerSpec, Mount, Port, Status
-from tiffin.errors import CommandError, ConflictError, NotFoundError, UnavailableError
+from tiffin.errors import CommandError, ConflictError, NotFoundError, UnavailableError, UnsupportedError
 from tiffin.oci.documents import LAYER_GZIP, Descriptor, ImageConfig, RootFS
 from tiffin.oci.image import Image
+from tiffin.oci.store import Store
 from tiffin.progress import Event, Noted, listening
 
 NAME = Options(name="iris")
@@ -202,6 +203,25 @@ def test_one_that_drains_serves_until_its_port_takes_no_more_connections() -> No
         assert began < last[-1] < ended + 0.1
     with mover.last_served(()) as last:
         assert last[-1] <= time.monotonic()
+
+
+class Picky(MemoryEngine):
+    """An engine that has no networks, and must not be given an image for nothing."""
+
+    def refuse(self, spec: ContainerSpec) -> None:
+        raise UnsupportedError(f"{spec.name} wants a network", "leave `--network` out")
+
+    def load(self, store: Store, image: Image) -> None:
+        raise AssertionError(store, image)
+
+
+def test_what_the_other_engine_cannot_do_is_refused_before_anything_moves(pair: Pair) -> None:
+    old = pair.start()
+    pair.there = Picky({"serve": serve})
+    with pytest.raises(UnsupportedError, match="iris wants a network"):
+        pair.move()
+    assert old.state().status is Status.RUNNING
+    assert pair.journals() == []
 
 
 def test_it_may_be_called_by_its_id(pair: Pair) -> None:
