@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from contract.engine_fixtures import Bench, RealBench
+from contract.engine_fixtures import REAL, Bench, ClientBench, RealBench
 from tiffin.engine.spec import HasVolumes, Mount
 from tiffin.errors import ConflictError, NotFoundError
 
@@ -63,6 +63,8 @@ class TestVolumes:
             volumes(bench).remove_volume("nothing")
         with pytest.raises(NotFoundError, match="no volume is called 'nothing'"):
             volumes(bench).export_volume("nothing", io.BytesIO(), OWNER)
+        with pytest.raises(NotFoundError, match="no volume is called '--force'"):
+            volumes(bench).remove_volume("--force")
 
     def test_what_one_container_writes_the_next_one_reads(self, real: RealBench) -> None:
         assert real.run("echo kept > /keep/cache/file", mounts=(cache(),))[0] == 0
@@ -112,3 +114,23 @@ class TestVolumes:
         with pytest.raises(Exception, match=r"no name to copy to|Not a directory"):
             volumes(embedded).import_volume("cache", entries, OWNER)
         assert volumes(embedded).volumes() == []
+
+
+class TestVolumesOfOthers:
+    @pytest.mark.parametrize("engine", REAL[1:])
+    def test_what_somebody_else_keeps_is_mounted_and_neither_listed_nor_deleted(
+        self, request: pytest.FixtureRequest, engine: str
+    ) -> None:
+        bench: ClientBench = request.getfixturevalue(engine)
+        ask = bench.engine._program.ask
+        ask(["volume", "create", "theirs"])
+        try:
+            mount = Mount(source="theirs", target="/theirs", volume=True)
+            assert bench.run("ls /theirs", mounts=(mount,)) == (0, [])
+            assert "theirs" not in bench.engine.volumes()
+            with pytest.raises(ConflictError, match="the volume 'theirs' is not tiffin's"):
+                bench.engine.remove_volume("theirs")
+            with pytest.raises(ConflictError, match="the volume 'theirs' is not tiffin's"):
+                bench.engine.import_volume("theirs", packed(), OWNER)
+        finally:
+            ask(["volume", "rm", "theirs"])

@@ -114,7 +114,9 @@ class ClientVolumes:
     def remove(self, name: str) -> None:
         """Delete a volume of tiffin's; raises ConflictError while a container has it."""
         labels = self._labels(name)
-        if labels is not None and LABEL not in labels:
+        if labels is None:
+            raise absent_volume(name)
+        if LABEL not in labels:
             raise ConflictError(
                 f"the volume {name!r} is not tiffin's", f"`{self._program.dialect.name} volume rm {name}`"
             )
@@ -125,13 +127,15 @@ class ClientVolumes:
     def _refusal(self, name: str, status: int, said: str) -> TiffinError:
         if _USED.search(said):
             return used_volume(name, (self._program.ask(users(name)).decode().split() or ["another"])[0])
-        return absent_volume(name) if _ABSENT.search(said) else self._program.refusal(remove(name), status, said)
+        return self._program.refusal(remove(name), status, said)
 
     def _is_there(self, name: str) -> bool:
         return self._labels(name) is not None
 
     def _labels(self, name: str) -> dict[str, str] | None:
-        """The labels of a volume, or None where it is absent."""
+        """The labels of a volume, or None where it is absent, as one is whose name would be an option."""
+        if name.startswith("-"):
+            return None
         done = self._program.attempt(inspect(name))
         if not done.status:
             return msgspec.json.decode(done.out, type=dict[str, str] | None) or {}

@@ -66,7 +66,7 @@ class Volumes:
         shutil.rmtree(gone, ignore_errors=True)
 
     def _there(self, name: str) -> Path:
-        if "/" in name or name.startswith(".") or not self.place(name).is_dir():
+        if name not in self.names():
             raise absent_volume(name)
         return self.place(name)
 
