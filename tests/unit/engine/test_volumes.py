@@ -11,7 +11,7 @@ import pytest
 
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.volumes import Volumes
-from tiffin.errors import CommandError, NotFoundError, UnsupportedError
+from tiffin.errors import CommandError, IntegrityError, NotFoundError, UnsupportedError
 
 BECOME = Machine.here().become
 
@@ -80,3 +80,17 @@ def test_what_cannot_be_moved_is_refused_by_name(volumes: Volumes) -> None:
     os.mkfifo(volumes.place("cache") / "pipe")
     with pytest.raises(UnsupportedError, match="pipe is neither a file nor a folder nor a link"):
         volumes.export("cache", io.BytesIO(), BECOME, (0, 0))
+
+
+@pytest.mark.parametrize("source", ["../../../../etc/passwd", "/etc/passwd", "host/passwd"])
+def test_a_hard_link_out_of_the_volume_is_refused(volumes: Volumes, source: str) -> None:
+    paper = io.BytesIO()
+    with tarfile.open(fileobj=paper, mode="w") as tar:
+        for name, kind, target in (("host", tarfile.SYMTYPE, "/etc"), ("twin", tarfile.LNKTYPE, source)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, target
+            tar.addfile(entry)
+    paper.seek(0)
+    with pytest.raises((IntegrityError, CommandError), match="no name to copy to|Not a directory"):
+        volumes.replace("cache", BECOME, paper)
+    assert volumes.names() == []

@@ -12,7 +12,7 @@ from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, kernel, mou
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.rootfs import Layers, inside, top
 from tiffin.engine.embedded.seccomp import program
-from tiffin.engine.embedded.stage import PROGRAM, STAGE
+from tiffin.engine.embedded.stage import STAGE
 from tiffin.engine.plan import hostname
 from tiffin.engine.refused import refused_mount, refused_program
 from tiffin.engine.spec import ContainerSpec, Mount, Network
@@ -84,7 +84,7 @@ def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
         "mounts": [],
         "folders": [],
         "files": {},
-        "program": f"{STAGE}/{PROGRAM}/{machine.bubblewrap.path}",
+        "program": f"{STAGE}/b/{machine.bubblewrap.path}",
         "arguments": [],
         "argv": [],
         "seccomp": program(machine.architecture).hex(),
@@ -92,7 +92,7 @@ def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
 
 
 def _binds(folders: list[Path], bubblewrap: Bubblewrap) -> list[tuple[str, str]]:
-    return [(bubblewrap.folder, PROGRAM), *((str(folder), str(number)) for number, folder in enumerate(folders))]
+    return [(bubblewrap.folder, "b"), *((str(folder), str(number)) for number, folder in enumerate(folders))]
 
 
 def refuse_what_is_not_done(spec: ContainerSpec) -> None:

@@ -17,9 +17,6 @@ STAGE = "/tmp"  # noqa: S108 - a mount of our own, seen by nobody else; bubblewr
 TOP = f"{STAGE}/top"
 """The topmost layer: mount points and the few files that are written for each container."""
 
-PROGRAM = "b"
-"""The short name of the folder that bubblewrap is in."""
-
 TYPE_CHECKING = False  # what `typing` calls the same; importing it would cost the keeper milliseconds
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -74,7 +71,7 @@ def build(launch: Launch, *, own_processes: bool) -> None:
     linux.mount("tmpfs", STAGE, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0755")
     for descriptor, name in opened:
         _bind(descriptor, f"{STAGE}/{name}")
-    linux.make_read_only(f"{STAGE}/{PROGRAM}")  # a container can come by it: see ADR 22
+    linux.make_read_only(f"{STAGE}/b")  # a container can come by bubblewrap, which is in it: see ADR 22
     _write_top(launch)
     if own_processes:  # bubblewrap finds its child by number in /proc, so /proc must count as it does
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)

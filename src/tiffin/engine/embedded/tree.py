@@ -33,7 +33,7 @@ def send(open_folder: OpenFolder, path: str, out: BinaryIO) -> None:
     try:
         folder = open_folder(path if is_content(path) else os.path.dirname(path.rstrip("/")) or ".")  # noqa: PTH120 - text
         with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-            add(tar, folder, "." if is_content(path) else name_of(path), ".")
+            _add(tar, folder, "." if is_content(path) else name_of(path), ".")
         os.close(folder)
     except (OSError, RecursionError) as error:
         raise _refused(path, error) from error
@@ -56,18 +56,6 @@ def receive(stream: BinaryIO, open_folder: OpenFolder, path: str, source: str) -
         raise _refused(path, error) from error
 
 
-def fill(stream: BinaryIO, folder: int) -> None:
-    """Take in a tar of what is in a folder, each path under its own name below an open one."""
-    try:
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            for member in tar:
-                path = member.name.removeprefix("./").rstrip("/")
-                if path not in {"", "."}:
-                    _place(tar, member, folder, path)
-    except (OSError, tarfile.TarError) as error:
-        raise _refused("the volume", error) from error
-
-
 def is_content(path: str) -> bool:
     """Say whether a path means what is in a folder, and not the folder: `folder/.`, or the root."""
     return not path.strip("/") or path.rpartition("/")[2] in {".", ".."}
@@ -88,8 +76,7 @@ def _destination(open_folder: OpenFolder, path: str, source: str, *, is_folder: 
     return open_folder(os.path.dirname(path.rstrip("/")) or "."), name_of(path)  # noqa: PTH120 - text
 
 
-def add(tar: tarfile.TarFile, folder: int, name: str, called: str) -> None:
-    """Write one name of an open folder, and all that is below it."""
+def _add(tar: tarfile.TarFile, folder: int, name: str, called: str) -> None:
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     info = tarfile.TarInfo(called)
     info.mode, info.mtime = stat.S_IMODE(found.st_mode) & _PERMISSIONS, int(found.st_mtime)
@@ -102,7 +89,7 @@ def add(tar: tarfile.TarFile, folder: int, name: str, called: str) -> None:
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         try:
             for child in sorted(os.listdir(inner)):  # noqa: PTH208 - of a descriptor
-                add(tar, inner, child, f"{called}/{child}")
+                _add(tar, inner, child, f"{called}/{child}")
         finally:
             os.close(inner)
     elif stat.S_ISREG(found.st_mode):
@@ -123,30 +110,10 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, path: str
         for parent in parents:
             flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             opened.append(os.open(parent, flags, dir_fd=opened[-1]))
-        if member.islnk():
-            _link(folder, member.linkname, opened[-1], name)
-        else:
-            _make(tar, member, opened[-1], name)
+        _make(tar, member, opened[-1], name)
     finally:
         for descriptor in opened[1:]:
             os.close(descriptor)
-
-
-def _link(root: int, source: str, folder: int, name: str) -> None:
-    """Make one more name of a file that came before."""
-    *parents, last = source.removeprefix("./").split("/")
-    if ".." in (*parents, last) or "" in (*parents, last):
-        raise Refused("integrity", f"{source!r} is no name to link to")
-    at = os.dup(root)
-    try:
-        for parent in parents:
-            below = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
-            os.close(at)
-            at = below
-        _clear(folder, name)
-        os.link(last, name, src_dir_fd=at, dst_dir_fd=folder, follow_symlinks=False)
-    finally:
-        os.close(at)
 
 
 def _make(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str) -> None:
@@ -164,8 +131,8 @@ def _make(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str)
     elif member.isreg() and (content := tar.extractfile(member)):
         with os.fdopen(_open(folder, name), "wb") as file:
             shutil.copyfileobj(content, file)
-            file.flush()
             os.fchmod(file.fileno(), member.mode & _PERMISSIONS)
+            file.flush()
             os.utime(file.fileno(), (member.mtime, member.mtime))
     else:
         raise Refused("unsupported", f"{name} is neither a file nor a folder nor a link")
@@ -202,3 +169,51 @@ def _refused(path: str, error: BaseException) -> Refused:
         errno.EPERM: ("denied", ""),
     }.get(number or 0, ("config", ""))
     return Refused(kind, f"{path}: {words}", hint)
+
+
+def send_all(tar: tarfile.TarFile, folder: int) -> None:
+    """Write all that is in an open folder; raises Refused for what cannot be sent."""
+    try:
+        _add(tar, folder, ".", ".")
+    except (OSError, RecursionError) as error:
+        raise _refused("the volume", error) from error
+
+
+def fill(stream: BinaryIO, folder: int) -> None:
+    """Take in a tar of what is in a folder, each path under its own name below an open one."""
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                path = member.name.removeprefix("./").rstrip("/")
+                if member.islnk():
+                    _place_twin(member, folder, path)
+                elif path not in {"", "."}:
+                    _place(tar, member, folder, path)
+    except (OSError, tarfile.TarError) as error:
+        raise _refused("the volume", error) from error
+
+
+def _place_twin(member: tarfile.TarInfo, folder: int, path: str) -> None:
+    """Make one more name of a file that came before."""
+    (there, called), (parent, name) = (_walk(folder, text) for text in (member.linkname, path))
+    try:
+        _clear(parent, name)
+        os.link(called, name, src_dir_fd=there, dst_dir_fd=parent, follow_symlinks=False)
+    finally:
+        os.close(there)
+        os.close(parent)
+
+
+def _walk(folder: int, path: str) -> tuple[int, str]:
+    """Open the folder that a path below an open one lies in, through no link, and return it with the last name."""
+    *parents, name = path.removeprefix("./").split("/")
+    if ".." in (*parents, name) or "" in (*parents, name):
+        raise Refused("integrity", f"{path!r} is no name to copy to")
+    at = os.dup(folder)
+    for parent in parents:
+        try:
+            below = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        finally:
+            os.close(at)
+        at = below
+    return at, name

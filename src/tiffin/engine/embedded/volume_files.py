@@ -55,5 +55,5 @@ def main() -> None:
 def _send(folder: int, owner: tuple[int, int]) -> None:
     with _Owned.open(fileobj=sys.stdout.buffer, mode="w|", format=tarfile.PAX_FORMAT) as tar:
         tar.owner = owner
-        tree.add(tar, folder, ".", ".")
+        tree.send_all(tar, folder)
     sys.stdout.buffer.flush()
