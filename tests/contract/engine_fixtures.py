@@ -28,9 +28,9 @@ from tiffin.oci.platform import Platform
 from tiffin.store.memory import MemoryStore
 
 DEADLINE = 20.0
+"""Seconds that anything here may take before a test gives up."""
 GLIBCS_OWN = 0b11 << 31
 """Signals 32 and 33, in a mask of /proc: nobody can set them, and whoever started the tests may ignore them."""
-"""Seconds that anything here may take before a test gives up."""
 IMAGE = Digest.of(b"an image")
 FILES = {"etc/passwd": "root:x:0:0::/:/bin/sh\n", "app/readme": "made\n"}
 BUSYBOX = ["sh", "cat", "echo", "id", "ls", "sleep", "pwd", "touch", "grep", "kill", "hostname", "stat", "true", "wc"]

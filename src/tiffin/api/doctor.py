@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from tiffin.api.home import Home
-from tiffin.engine.embedded import doctor
-from tiffin.engine.embedded.doctor import Finding, Level
+from tiffin.engine.clients import doctor as clients
+from tiffin.engine.embedded import doctor as embedded
+from tiffin.engine.findings import Finding, warning, well
 from tiffin.engine.gpu_sight import gpu_sight
 from tiffin.engine.gpus import Sight, kind_of, lacking
 from tiffin.errors import TiffinError
 
 
 def findings() -> list[Finding]:
-    """Look at what containers need of this machine."""
-    return [*doctor.findings(Home.of().data), gpus(gpu_sight())]
+    """Look at what containers need of this machine: the embedded engine, GPUs, then docker and podman."""
+    return [*embedded.findings(Home.of().data), gpus(gpu_sight()), *clients.findings()]
 
 
 def gpus(sight: Sight) -> Finding:
@@ -21,11 +22,11 @@ def gpus(sight: Sight) -> Finding:
         error = lacking(sight)
         kind = kind_of(sight.known)
     except TiffinError as several:
-        return Finding(level=Level.WARN, subject="GPUs", message=several.message, hint=several.hint or "")
+        return warning("GPUs", several.message, several.hint or "")
+    if error and not sight.driver and not sight.known.broken:
+        return well("GPUs", "none that containers could have")
     if error:
-        if not sight.driver and not sight.known.broken:
-            return Finding(level=Level.OK, subject="GPUs", message="none that containers could have")
-        return Finding(level=Level.WARN, subject="GPUs", message=error.message, hint=error.hint or "")
+        return warning("GPUs", error.message, error.hint or "")
     names = ", ".join(sight.known.names(kind))
     driver = f" (driver {sight.driver})" if sight.driver else ""
-    return Finding(level=Level.OK, subject="GPUs", message=f"{kind}: {names}{driver}")
+    return well("GPUs", f"{kind}: {names}{driver}")

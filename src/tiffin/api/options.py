@@ -106,11 +106,17 @@ def parse_port(text: str) -> Port:
 
 
 def parse_mount(text: str) -> Mount:
-    """Read `SOURCE:TARGET[:ro|rw]`; a mount is read-only unless `rw` is said."""
+    """Read `SOURCE:TARGET[:ro|rw]`: a source without a slash is a volume's name, as in docker.
+
+    A path is mounted read-only unless `rw` is said, a volume can be written unless `ro` is.
+    """
     parts = text.split(":")
     if len(parts) not in {2, 3} or not all(parts) or parts[2:] not in ([], ["ro"], ["rw"]):
-        raise ConfigError(f"not a mount: {text!r}", "write it as `/data:/data` or `/data:/data:rw`")
-    return Mount(source=str(Path(parts[0]).absolute()), target=parts[1], read_only=parts[2:] != ["rw"])
+        raise ConfigError(f"not a mount: {text!r}", "write it as `./data:/data`, `./data:/data:rw` or `cache:/cache`")
+    source, target, *mode = parts
+    if "/" in source or source.startswith("."):
+        return Mount(source=str(Path(source).absolute()), target=target, read_only=mode != ["rw"])
+    return Mount(source=source, target=target, read_only=mode == ["ro"], volume=True)
 
 
 def parse_variable(text: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -102,10 +102,10 @@ def wait_ready(container: Container) -> str:
     if port is None:
         return container.spec.name
     with step("start", container.spec.name):
-        while not (port.socket == HTTP and _is_ready(port)):
+        while not (port.socket == HTTP and is_ready(port)):
             state = container.state()
             if state.status is not Status.RUNNING:
-                raise _failed(container)
+                raise failed(container)
             if port.socket != HTTP:
                 break
             time.sleep(POLL_SECONDS)
@@ -171,7 +171,8 @@ def _free_name(image_name: str, engine: Engine) -> str:
     return next(name for n in itertools.count(1) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
 
 
-def _is_ready(port: Port) -> bool:
+def is_ready(port: Port) -> bool:
+    """Ask whether the server behind a port says that it is ready (Open Inference Protocol, "Server Ready")."""
     import http.client  # while the container starts, and not before
 
     connection = http.client.HTTPConnection(port.host, port.host_port, timeout=5)
@@ -184,7 +185,8 @@ def _is_ready(port: Port) -> bool:
         connection.close()
 
 
-def _failed(container: Container) -> CommandError:
+def failed(container: Container) -> CommandError:
+    """A container ended before it was ready: its last lines."""
     lines = "".join(f"\n    {line.text}" for line in list(container.logs())[-_TAIL:])
     name = container.spec.name
     return CommandError(f"{name} {described(container.state())} before it was ready{lines}", f"`tiffin logs {name}`")

@@ -31,6 +31,7 @@ COMMANDS = {
     "login": "say who you are to a registry",
     "logout": "forget who you are to a registry",
     "logs": "show what a container wrote",
+    "migrate": "move a container that runs to another engine",
     "predict": "ask a running container for predictions",
     "prune": "delete what nobody needs any more",
     "ps": "list containers",
@@ -50,6 +51,7 @@ COMMANDS = {
     "tag": "give an image here one more name",
     "tags": "list the tags of a repository",
     "verify": "verify the signatures of an image",
+    "volume": "list and remove volumes",
     "wait": "wait for containers to end",
 }
 """Every command and what it does; its module is imported when it is asked for, so that start-up stays short."""

@@ -22,7 +22,7 @@ from tiffin.cli.program import WithProgram
 @click.option(
     "-p", "--publish", multiple=True, help="[ADDRESS:]PORT[:CONTAINER-PORT] to listen on; PORT 0 chooses one."
 )
-@click.option("-v", "--volume", multiple=True, help="SOURCE:TARGET[:rw] to mount; read-only unless rw is said.")
+@click.option("-v", "--volume", multiple=True, help="PATH:TARGET[:rw] to mount, or a volume: NAME:TARGET[:ro].")
 @click.option("--tmpfs", multiple=True, help="A folder of the container to keep in memory, writable.")
 @click.option("-e", "--env", multiple=True, help="NAME=VALUE, or NAME to pass on yours.")
 @click.option("--env-file", multiple=True, help="A file of NAME=VALUE lines.")

@@ -10,15 +10,29 @@ import itertools
 import os
 import queue
 import secrets
+import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_not_started
-from tiffin.engine.spec import KILLED, NOT_FOUND, Command, ContainerSpec, LogLine, Port, State, Status, Streams, Usage
+from tiffin.engine.refused import absent_volume, does_not_run, runs_already, still_runs, used_volume, was_not_started
+from tiffin.engine.spec import (
+    KILLED,
+    NOT_FOUND,
+    Command,
+    ContainerSpec,
+    LogLine,
+    Port,
+    State,
+    Status,
+    Streams,
+    Usage,
+    named_volumes,
+)
 from tiffin.errors import ConflictError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.image import Image
@@ -54,6 +68,7 @@ class MemoryEngine:
         self._programs = dict(programs)
         self._layers: set[Digest] = set()
         self._containers: dict[str, MemoryContainer] = {}
+        self._volumes: dict[str, bytes] = {}
         self._lock = threading.RLock()
         self._pids = itertools.count(1)
 
@@ -78,7 +93,29 @@ class MemoryEngine:
                 raise ConflictError(f"a container called {spec.name!r} exists already", "choose another name")
             made = MemoryContainer(self, spec, self._programs[spec.argv[0]])
             self._containers[made.id] = made
+            self._volumes = dict.fromkeys(named_volumes(spec), tarfile.NUL * tarfile.RECORDSIZE) | self._volumes
             return made
+
+    def volumes(self) -> Sequence[str]:
+        """The volumes by name: tars, which no program reads."""
+        return sorted(self._volumes)
+
+    def export_volume(self, name: str, out: BinaryIO, owner: tuple[int, int]) -> None:  # noqa: ARG002 - kept as it came
+        """Write the tar that a volume is."""
+        if name not in self._volumes:
+            raise absent_volume(name)
+        out.write(self._volumes[name])
+
+    def import_volume(self, name: str, source: BinaryIO, owner: tuple[int, int]) -> None:  # noqa: ARG002 - see above
+        """Keep a tar as a volume."""
+        self._volumes[name] = source.read()
+
+    def remove_volume(self, name: str) -> None:
+        """Forget a volume that no container has."""
+        if users := [user for user in self.list() if name in named_volumes(user.spec)]:
+            raise used_volume(name, users[0].spec.name)
+        if self._volumes.pop(name, None) is None:
+            raise absent_volume(name)
 
     def find(self, name: str) -> MemoryContainer:
         """Find a container by its name or ID; raises NotFoundError."""

@@ -21,6 +21,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for in an image that says nothing, as in docker."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,127}")
 _VARIABLE = re.compile(r"[^=\0]+")
 _HIGHEST_PORT = 65535
 _LEAST_MEMORY = 6 << 20
@@ -189,6 +190,8 @@ def _mount(mount: Mount) -> Mount:
     target = absolute("mount target", mount.target)
     if target == "/":
         raise ConfigError("a mount over `/` would hide the image", "choose a folder below it")
+    if mount.volume and not _VOLUME.fullmatch(mount.source):
+        raise ConfigError(f"not a volume's name: {mount.source!r}", "a name has letters, digits and . _ -, two or more")
     return msgspec.structs.replace(mount, target=target)
 
 

@@ -72,3 +72,15 @@ def refused_secret(secret: Secret, error: OSError) -> TiffinError:
         f"{secret.source} of the secret {secret.name} cannot be read: {error.strerror}",
         "have it belong to whoever starts the container",
     )
+
+
+def absent_volume(name: str) -> TiffinError:
+    """No volume has the name."""
+    return NotFoundError(f"no volume is called {name!r}", "`tiffin volume ls` lists them")
+
+
+def used_volume(name: str, container: str) -> TiffinError:
+    """A container would lose it."""
+    return ConflictError(
+        f"the volume {name!r} belongs to the container {container!r}", f"remove that first: `tiffin rm -f {container}`"
+    )

@@ -25,11 +25,12 @@ NOT_FOUND, NOT_RUNNABLE = 127, 126
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
-    """A file or folder of the host that the container sees at `target`."""
+    """A file or folder of the host that the container sees at `target`, or a volume, whose name is then its source."""
 
     source: str
     target: str
     read_only: bool = True
+    volume: bool = False
 
 
 class Port(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +125,11 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...] = ()
     remove: bool = False
     devices: tuple[str, ...] = ()
+
+
+def named_volumes(spec: ContainerSpec) -> list[str]:
+    """The volumes of a container by name, each once."""
+    return sorted({mount.source for mount in spec.mounts if mount.volume})
 
 
 class Status(Enum):
@@ -343,4 +349,41 @@ class Surveys(Protocol):
 
     def survey(self) -> Sequence[tuple[Container, State]]:
         """Every container and what it is doing, oldest first."""
+        ...
+
+
+@runtime_checkable
+class HasVolumes(Protocol):
+    """An engine that keeps volumes: folders by name, made for the first container that mounts one, kept until removed.
+
+    A volume moves as a tar of what is in it, names relative to it. All methods raise NotFoundError for a volume that
+    is not there, but `import_volume`, which makes it.
+    """
+
+    def volumes(self) -> Sequence[str]:
+        """The names of the volumes that were made for containers, sorted."""
+        ...
+
+    def export_volume(self, name: str, out: BinaryIO, owner: tuple[int, int]) -> None:
+        """Write what is in it; an engine whose volumes have one owner for all files calls that one `owner`."""
+        ...
+
+    def import_volume(self, name: str, source: BinaryIO, owner: tuple[int, int]) -> None:
+        """Let it have what the stream has and nothing else, the folder itself being `owner`'s.
+
+        Raises ConflictError where a container has it that would not notice.
+        """
+        ...
+
+    def remove_volume(self, name: str) -> None:
+        """Forget it and what is in it; raises ConflictError while a container has it."""
+        ...
+
+
+@runtime_checkable
+class Refuses(Protocol):
+    """An engine that can say before an image is there what it cannot do."""
+
+    def refuse(self, spec: ContainerSpec) -> None:
+        """Raise what `create` would raise for this container, as far as it shows in the spec alone."""
         ...

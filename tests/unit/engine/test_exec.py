@@ -187,6 +187,7 @@ def test_the_container_cannot_look_into_what_joins_it(bench: EmbeddedBench) -> N
     for _ in range(10):
         executed(container, "/bin/busybox", "sleep", "0.05")
     seen = {line.text.split()[1] for line in container.logs() if line.text.startswith("exe")}
+    seen -= {"/memfd:tiffin"}  # the last hop, of which there is nothing to see (ADR 22)
     container.remove(force=True)
     assert "/bin/busybox" in seen
     assert {Path(path).name.rstrip("0123456789.") for path in seen} == {"python", "busybox"}

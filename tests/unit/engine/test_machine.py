@@ -14,9 +14,9 @@ import pytest
 from contract.engine_fixtures import EmbeddedBench
 from tiffin.engine.embedded import doctor
 from tiffin.engine.embedded.denied import denied, explain
-from tiffin.engine.embedded.doctor import Level
 from tiffin.engine.embedded.machine import Machine, find_bubblewrap, masked, user_to_become
 from tiffin.engine.embedded.tool import tool_argv
+from tiffin.engine.findings import Level
 
 
 def files(**found: str) -> Callable[[str], str]:
@@ -162,3 +162,13 @@ def test_cgroups_are_told_apart(kinds: list[str], write: bool, level: Level, wor
 )
 def test_subordinate_ids_need_both_a_line_and_a_program(subuid: str, program: bool, level: Level) -> None:  # noqa: FBT001
     assert doctor.subordinate_ids("ada", subuid, program=program).level is level
+
+
+def test_a_network_of_its_own_needs_a_program() -> None:
+    assert doctor.outbound(("slirp4netns",)).level is Level.OK
+    assert doctor.outbound(()).hint == "`sudo apt-get install passt`"
+
+
+def test_a_machine_without_programs_in_memory_has_no_exec() -> None:
+    assert [doctor.programs_in_memory(setting) for setting in ("", "0\n", "1\n")] == [[], [], []]
+    assert doctor.programs_in_memory("2\n")[0].level is Level.WARN

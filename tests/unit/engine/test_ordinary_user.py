@@ -15,7 +15,8 @@ TESTS = Path(__file__).parents[2]
 AGAIN = [
     "contract/test_engine.py",
     "contract/test_engine_limits.py",
-    *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy")),
+    "contract/test_engine_volumes.py",
+    *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy", "hostile_programs")),
 ]
 
 

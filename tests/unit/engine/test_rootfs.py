@@ -93,3 +93,18 @@ def test_what_a_layer_takes_away_is_not_seen_with_all_that_was_in_it(tmp_path: P
     seen = Layers([low, middle, high])
     assert [seen.text(f"/{name}/file") for name in ("gone", "hidden", "replaced", "kept")] == ["", "", "low", "low"]
     assert seen.find("/gone") is None
+
+
+def test_a_link_under_a_folder_of_a_layer_above_leads_nowhere(tmp_path: Path) -> None:
+    lowest, low, high, host = (tmp_path / name for name in ("lowest", "low", "high", "host"))
+    (lowest / "data").mkdir(parents=True)
+    (lowest / "data/file").write_text("hidden by the link above it")
+    low.mkdir()
+    (low / "data").symlink_to(host)
+    (high / "data").mkdir(parents=True)
+    host.mkdir()
+    (host / "secret").write_text("the host's")
+    stack = Layers([lowest, low, high])
+    assert stack.find("/data") == high / "data"
+    assert stack.find("/data/secret") is None
+    assert stack.find("/data/file") is None

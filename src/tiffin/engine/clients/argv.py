@@ -79,9 +79,11 @@ def environment(spec: ContainerSpec) -> dict[str, str]:
 
 def mount_text(mount: Mount) -> str:
     """A mount as `--mount` reads it: a line of CSV, so that any path can be said."""
-    fields = ["type=bind", f"source={mount.source}", f"target={mount.target}"]
+    kind = "volume" if mount.volume else "bind"
+    fields = [f"type={kind}", f"source={mount.source}", f"target={mount.target}"]
+    read_only = "ro" if mount.volume else "readonly"  # podman knows only the one for volumes
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([*fields, *(["readonly"] if mount.read_only else [])])
+    csv.writer(line, lineterminator="").writerow([*fields, *([read_only] if mount.read_only else [])])
     return line.getvalue()
 
 

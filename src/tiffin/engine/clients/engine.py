@@ -18,6 +18,7 @@ from tiffin.engine.clients.dialect import Dialect
 from tiffin.engine.clients.program import Program
 from tiffin.engine.clients.seeing import obstacles
 from tiffin.engine.clients.variables import hidden
+from tiffin.engine.clients.volumes import ClientVolumes
 from tiffin.engine.data import refuse
 from tiffin.engine.devices import find_devices
 from tiffin.engine.spec import ContainerSpec, Obstacle, State
@@ -48,6 +49,7 @@ class ClientEngine:
         """`copies` is the folder for copies of secrets, where a program has none of its own."""
         self._save, self._copies = save, copies
         self._program = Program(dialect, command, environment)
+        self._volumes = ClientVolumes(self._program)
 
     @property
     def name(self) -> str:
@@ -83,6 +85,7 @@ class ClientEngine:
             ),
         ):
             command = argv.create(self._program.dialect, with_devices, options, handed, devices)
+            new = self._volumes.make(spec)
             done = self._program.attempt(command, extra)
             if done.status:
                 raise refusals.made(spec, done.said) or self._program.refusal(command, done.status, done.said)
@@ -90,6 +93,8 @@ class ClientEngine:
         if refusal := refusals.discarded(spec, self.name, done.said):
             made.remove()
             raise refusal
+        for name in new:
+            self._volumes.give(name, spec.user)
         return made
 
     def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
@@ -119,6 +124,26 @@ class ClientEngine:
     def list(self) -> list[ClientContainer]:
         """Every container that tiffin made, oldest first."""
         return [self._container(container) for container in self._all()]
+
+    def refuse(self, spec: ContainerSpec) -> None:
+        """Refuse what cannot be said to the program."""
+        argv.create(self._program.dialect, spec)
+
+    def volumes(self) -> Sequence[str]:
+        """The volumes that tiffin made by name (see `HasVolumes`)."""
+        return self._volumes.names()
+
+    def export_volume(self, name: str, out: BinaryIO, owner: tuple[int, int]) -> None:  # noqa: ARG002 - each has its own
+        """Write what is in a volume; every file keeps its owner."""
+        self._volumes.export(name, out)
+
+    def import_volume(self, name: str, source: BinaryIO, owner: tuple[int, int]) -> None:
+        """Replace a volume; raises ConflictError while a container has it, whether that runs or not."""
+        self._volumes.replace(name, source, owner)
+
+    def remove_volume(self, name: str) -> None:
+        """Delete a volume that no container has."""
+        self._volumes.remove(name)
 
     def survey(self) -> Sequence[tuple[ClientContainer, State]]:
         """Every container and what it is doing, for two calls of the program."""

@@ -10,14 +10,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
-
-import msgspec
 
 from tiffin.engine.embedded.denied import explain, forbidding, text
 from tiffin.engine.embedded.machine import Machine, find_bubblewrap, user_to_become
 from tiffin.engine.embedded.tool import tool_argv
+from tiffin.engine.findings import Finding, Level, warning, well
 from tiffin.errors import TiffinError
 
 OLDEST_KERNEL = (5, 11)
@@ -26,23 +24,6 @@ _SPACE = 5 << 30
 """Bytes below which a data folder is worth a warning: an image with torch unpacks to about as much."""
 _PROBE = "/probe"
 _PROBE_SECONDS = 20
-
-
-class Level(Enum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing about this machine; `hint` is what to do where it is not well."""
-
-    level: Level
-    subject: str
-    message: str
-    hint: str = ""
 
 
 def findings(data: Path) -> list[Finding]:
@@ -54,6 +35,8 @@ def findings(data: Path) -> list[Finding]:
         cgroups(text("/proc/self/mountinfo"), text("/proc/self/cgroup"), writable),
         user(os.geteuid(), text("/proc/self/uid_map")),
         subordinate_ids(_username(), text("/etc/subuid"), program=bool(shutil.which("newuidmap"))),
+        outbound(tuple(name for name in ("pasta", "slirp4netns") if shutil.which(name))),
+        *programs_in_memory(text("/proc/sys/vm/memfd_noexec")),
         space(data),
     ]
     return found if any(finding.level is Level.FAIL for finding in found) else [*found, probe()]
@@ -149,6 +132,25 @@ def subordinate_ids(name: str, subuid: str, *, program: bool) -> Finding:
         message=f"{missing}: images that need several users cannot run (Tiffin's own need one)",
         hint=f"`sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 {name}`",
     )
+
+
+def outbound(programs: tuple[str, ...]) -> Finding:
+    """Whether a container can reach the outside from a network of its own."""
+    if programs:
+        return well("outbound network", f"{programs[0]} can give a container one of its own: `--network user`")
+    return warning(
+        "outbound network",
+        "neither pasta nor slirp4netns is there: `--network user` cannot be had (`none` and `host` can)",
+        "`sudo apt-get install passt`",
+    )
+
+
+def programs_in_memory(setting: str) -> list[Finding]:
+    """What `exec` needs: a program in sealed memory, so that a container comes by none of the host's (ADR 22)."""
+    if setting.strip() != "2":
+        return []
+    message = "vm.memfd_noexec is 2: `tiffin exec` cannot run programs"
+    return [warning("programs in memory", message, "`sudo sysctl -w vm.memfd_noexec=1`")]
 
 
 def space(data: Path) -> Finding:

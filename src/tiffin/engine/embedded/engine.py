@@ -6,6 +6,9 @@ import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
 
 from tiffin.engine.data import refuse
 from tiffin.engine.devices import find_devices
@@ -13,30 +16,40 @@ from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.container import EmbeddedContainer
 from tiffin.engine.embedded.devices import refuse_groups
 from tiffin.engine.embedded.folder import Folders, absent
-from tiffin.engine.embedded.launch import launch
+from tiffin.engine.embedded.launch import launch, refuse_what_is_not_done
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpack, Unpacked
+from tiffin.engine.embedded.volumes import Volumes
 from tiffin.engine.looking import data_obstacles, root_or_self
-from tiffin.engine.spec import ContainerSpec, Obstacle
+from tiffin.engine.refused import used_volume
+from tiffin.engine.spec import ContainerSpec, Mount, Obstacle, Status, named_volumes
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 
 
 class EmbeddedEngine:
-    """Runs containers of a data folder, `unpacked/` and `containers/` in it; several processes may do so at once."""
+    """Runs containers of a data folder: `unpacked/`, `containers/`, `volumes/` in it; several processes may at once."""
 
     def __init__(self, data: Path, unpack: Unpack) -> None:
         self._unpacked = Unpacked(data / "unpacked", unpack)
         self._folders = Folders(data / "containers")
+        self._volumes = Volumes(data / "volumes")
 
     def load(self, store: Store, image: Image) -> None:
         """Unpack the layers that are not unpacked yet."""
         self._unpacked.add(store, dict(zip(image.config.rootfs.diff_ids, image.manifest.layers, strict=True)))
 
+    def refuse(self, spec: ContainerSpec) -> None:
+        """Refuse what no container of this engine can have."""
+        refuse_what_is_not_done(spec)
+
     def create(self, spec: ContainerSpec) -> EmbeddedContainer:
-        """Make a container of loaded layers; what could not run is refused here already."""
+        """Make a container of loaded layers, and its volumes; what could not run is refused here already."""
         self._decide(spec)
-        return self._container(self._folders.make(spec, Machine.here().become))
+        become = Machine.here().become
+        for name in named_volumes(spec):
+            self._volumes.make(name, become)
+        return self._container(self._folders.make(spec, become))
 
     def find(self, name: str) -> EmbeddedContainer:
         """Find a container by its name or ID; raises NotFoundError."""
@@ -53,6 +66,30 @@ class EmbeddedEngine:
                 found.append(self._container(path))
         return found
 
+    def volumes(self) -> Sequence[str]:
+        """The volumes by name (see `HasVolumes`)."""
+        return self._volumes.names()
+
+    def export_volume(self, name: str, out: BinaryIO, owner: tuple[int, int]) -> None:
+        """Write what is in a volume, whose files are all the container's user's."""
+        self._volumes.export(name, out, Machine.here().become, owner)
+
+    def import_volume(self, name: str, source: BinaryIO, owner: tuple[int, int]) -> None:  # noqa: ARG002 - there is one
+        """Replace what is in a volume; raises ConflictError while a container that has it runs."""
+        if users := [user for user in self._users(name) if user.state().status is Status.RUNNING]:
+            raise used_volume(name, users[0].spec.name)
+        self._volumes.replace(name, Machine.here().become, source)
+
+    def remove_volume(self, name: str) -> None:
+        """Delete a volume that no container has."""
+        if users := self._users(name):
+            raise used_volume(name, users[0].spec.name)
+        self._volumes.remove(name)
+
+    def _users(self, name: str) -> Sequence[EmbeddedContainer]:
+        """The containers that have a volume."""
+        return [container for container in self.list() if name in named_volumes(container.spec)]
+
     def _container(self, path: Path) -> EmbeddedContainer:
         return EmbeddedContainer(self._folders, path, self._decide)
 
@@ -63,8 +100,17 @@ class EmbeddedEngine:
         devices = find_devices(spec.devices)
         refuse_groups(devices, os.getgroups(), root=machine.become is not None)
         refuse(data_obstacles(spec, root_or_self(machine.become)))
-        return launch(spec, self._unpacked.folders(distinct), machine, devices)
+        return launch(self._placed(spec), self._unpacked.folders(distinct), machine, devices)
 
     def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
         """Say what would keep it from starting here (see `Foresees`)."""
         return data_obstacles(spec, root_or_self(Machine.here().become))
+
+    def _placed(self, spec: ContainerSpec) -> ContainerSpec:
+        """Say of each volume where it lies."""
+        mounts = (_placed(mount, self._volumes) if mount.volume else mount for mount in spec.mounts)
+        return msgspec.structs.replace(spec, mounts=tuple(mounts))
+
+
+def _placed(mount: Mount, volumes: Volumes) -> Mount:
+    return msgspec.structs.replace(mount, source=str(volumes.place(mount.source)))

@@ -14,11 +14,12 @@ import os
 import resource
 import signal
 import socket
+import stat
 import struct
 import sys
 import termios
 
-from tiffin.engine.embedded import linux, stage
+from tiffin.engine.embedded import hop, linux, stage
 
 NOT_ENTERED, NOT_RUNNABLE, NOT_FOUND = 125, 126, 127
 """Exit codes as docker gives them."""
@@ -150,8 +151,9 @@ def _become_program(plan: Plan, lifeline: int, limits: list[tuple[int, int, int]
     os.closerange(3 if plan["begun"] is None else 4, _descriptors())
     os.chdir(plan["cwd"])  # with nothing of the host open, to which a link might lead
     os.umask(0o022)
+    last = hop.sealed()
     linux.filter_calls(bytes.fromhex(plan["seccomp"]))
-    _execute(plan)
+    _execute(last, plan)
 
 
 def _take_terminal(channel: socket.socket, size: tuple[int, int]) -> None:
@@ -174,20 +176,27 @@ def _limit(limits: list[tuple[int, int, int]]) -> None:
         resource.setrlimit(kind, (lower[0], lower[1]))
 
 
-def _execute(plan: Plan) -> NoReturn:
-    """Look the program up as a shell would, and become it."""
+def _execute(last: int, plan: Plan) -> NoReturn:
+    """Look the program up as a shell would, and become it by way of the `last` program that is ours (see `hop`)."""
     argv, env = plan["argv"], plan["env"]
     folders = [""] if "/" in argv[0] else [f"{folder or '.'}/" for folder in env.get("PATH", "").split(":")]
     refusal: OSError | None = None
     for folder in folders:
         try:
-            os.execve(folder + argv[0], argv, env)  # noqa: S606 - see `stage`
+            _check_program(folder + argv[0])
+            os.execve(last, [folder + argv[0], *argv], env)  # noqa: S606 - see `stage`
         except OSError as error:
             if error.errno not in {errno.ENOENT, errno.ENOTDIR}:
                 refusal = error
     if refusal:
         _fail(plan, NOT_RUNNABLE, f"cannot run {argv[0]}: {refusal.strerror}")
     _fail(plan, NOT_FOUND, f"{argv[0]}: not found")
+
+
+def _check_program(path: str) -> None:
+    """Raise what execve would, as far as the file itself says."""
+    if not stat.S_ISREG(os.stat(path).st_mode) or not os.access(path, os.X_OK):  # noqa: PTH116 - see `stage`
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def _descriptors() -> int:

@@ -54,14 +54,14 @@ def paper(plan: Mapping[str, object]) -> Iterator[int]:
 
 def launch(spec: ContainerSpec, folders: list[Path], machine: Machine, devices: Devices = _NO_DEVICES) -> stage.Launch:
     """Decide how a container of these unpacked layers is built; raises ConfigError, NotFoundError, UnsupportedError."""
-    _refuse_what_is_not_done(spec)
+    refuse_what_is_not_done(spec)
     layers = Layers(folders)
     resolved = _resolved(with_devices(spec, devices), layers)
     # A program may also come from a mount; then only running it can tell.
     if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
         raise refused_program(spec)
     etc = layers.resolve("/etc")
-    mounted = {mount.target: Path(mount.source).is_dir() for mount in resolved.mounts}
+    mounted = {mount.target: mount.volume or Path(mount.source).is_dir() for mount in resolved.mounts}
     files = _names(spec, machine, etc) | {target: "" for target, folder in mounted.items() if not folder}
     files |= cache_in(devices, layers)
     links = links_in(devices, layers, [*files, *mounted])
@@ -138,7 +138,8 @@ def _binds(folders: list[Path], bubblewrap: Bubblewrap) -> list[tuple[str, str]]
     return [(bubblewrap.folder, "b"), *((str(folder), str(number)) for number, folder in enumerate(folders))]
 
 
-def _refuse_what_is_not_done(spec: ContainerSpec) -> None:
+def refuse_what_is_not_done(spec: ContainerSpec) -> None:
+    """Refuse what no container of the embedded engine can have."""
     if not spec.read_only:
         raise UnsupportedError("the embedded engine has no writable root yet", "mount a folder: `-v ./data:/data:rw`")
     unnamed = [port for port in spec.ports if not port.socket]
@@ -165,7 +166,7 @@ def _resolved(spec: ContainerSpec, layers: Layers) -> ContainerSpec:
 
 def _mount(mount: Mount, layers: Layers) -> Mount:
     source = Path(mount.source).absolute()
-    if not source.exists():
+    if not source.exists() and not mount.volume:  # a volume is made with the container
         raise refused_mount(mount, str(source))
     target = inside(layers, "mount target", mount.target)
     return msgspec.structs.replace(mount, source=str(source), target=target)

@@ -10,8 +10,9 @@ CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC = 2, 4, 8
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_SLAVE = 4096, 16384, 1 << 19
+_MS_RELATIME, _MS_STRICTATIME, _ST_RELATIME = 1 << 21, 1 << 24, 4096
 NS_GET_USERNS = 0xB701
 """The ioctl that gives the user namespace to which a namespace belongs (ioctl_ns(2))."""
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
@@ -53,6 +54,15 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str
     """Mount a file system, or a folder or file on another one (mount(2))."""
     texts = (ctypes.c_char_p(os.fsencode(text) if text else None) for text in (source, target, kind))
     _checked(_libc.mount(*texts, ctypes.c_ulong(flags), ctypes.c_char_p(os.fsencode(options) or None)), target)
+
+
+def make_read_only(path: str) -> None:
+    """Let nothing below a mount of ours be written through it; what else its mount forbids stays so."""
+    flags = os.statvfs(path).f_flag
+    relatime, times = flags & _ST_RELATIME, flags & (os.ST_NOATIME | os.ST_NODIRATIME)
+    kept = flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC) | times | (_MS_RELATIME if relatime else 0)
+    strict = 0 if relatime or flags & os.ST_NOATIME else _MS_STRICTATIME
+    mount("none", path, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | kept | strict)
 
 
 def die_with_parent(number: int) -> None:

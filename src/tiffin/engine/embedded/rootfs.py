@@ -58,12 +58,23 @@ class Layers:
 
     def _look(self, path: str) -> Path | None:
         for folder in self._folders:
+            if _leads_away(folder, path):
+                return None
             there = Path(f"{folder}{path}")
             if os.path.lexists(there):
                 return None if _whiteout(there) else there
             if _hides(folder, path):
                 return None
         return None
+
+
+def _leads_away(folder: Path, path: str) -> bool:
+    """Say whether a layer has a link or a file where the layers above it have a folder: it would be followed here."""
+    for parent in map(str, reversed(PurePosixPath(path).parents)):
+        there = Path(f"{folder}{parent}")
+        if there.is_symlink() or not there.is_dir():
+            return os.path.lexists(there)
+    return False
 
 
 def _hides(folder: Path, path: str) -> bool:

@@ -79,6 +79,7 @@ def build(launch: Launch, *, own_processes: bool) -> None:
     linux.mount("tmpfs", STAGE, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=0755")
     for descriptor, name in opened:
         _bind(descriptor, f"{STAGE}/{name}")
+    linux.make_read_only(f"{STAGE}/b")  # a container can come by bubblewrap, which is in it: see ADR 22
     _write_top(launch)
     if own_processes:  # bubblewrap finds its child by number in /proc, so /proc must count as it does
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)

@@ -184,6 +184,8 @@ def _make(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: int, name: str)
         with os.fdopen(_open(folder, name), "wb") as file:
             shutil.copyfileobj(content, file)
             os.fchmod(file.fileno(), member.mode & _PERMISSIONS)
+            file.flush()
+            os.utime(file.fileno(), (member.mtime, member.mtime))
     else:
         raise Refused("unsupported", f"{name} is neither a file nor a folder nor a link")
 
@@ -219,3 +221,51 @@ def _refused(path: str, error: BaseException) -> Refused:
         errno.EPERM: ("denied", ""),
     }.get(number or 0, ("config", ""))
     return Refused(kind, f"{path}: {words}", hint)
+
+
+def send_all(tar: tarfile.TarFile, folder: int) -> None:
+    """Write all that is in an open folder; raises Refused for what cannot be sent."""
+    try:
+        _add(tar, folder, ".", ".")
+    except (OSError, RecursionError) as error:
+        raise _refused("the volume", error) from error
+
+
+def fill(stream: BinaryIO, folder: int) -> None:
+    """Take in a tar of what is in a folder, each path under its own name below an open one."""
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            for member in tar:
+                path = member.name.removeprefix("./").rstrip("/")
+                if member.islnk():
+                    _place_twin(member, folder, path)
+                elif path not in {"", "."}:
+                    _place(tar, member, folder, path)
+    except (OSError, tarfile.TarError) as error:
+        raise _refused("the volume", error) from error
+
+
+def _place_twin(member: tarfile.TarInfo, folder: int, path: str) -> None:
+    """Make one more name of a file that came before."""
+    (there, called), (parent, name) = (_walk(folder, text) for text in (member.linkname, path))
+    try:
+        _clear(parent, name)
+        os.link(called, name, src_dir_fd=there, dst_dir_fd=parent, follow_symlinks=False)
+    finally:
+        os.close(there)
+        os.close(parent)
+
+
+def _walk(folder: int, path: str) -> tuple[int, str]:
+    """Open the folder that a path below an open one lies in, through no link, and return it with the last name."""
+    *parents, name = path.removeprefix("./").split("/")
+    if ".." in (*parents, name) or "" in (*parents, name):
+        raise Refused("integrity", f"{path!r} is no name to copy to")
+    at = os.dup(folder)
+    for parent in parents:
+        try:
+            below = os.open(parent, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        finally:
+            os.close(at)
+        at = below
+    return at, name
