@@ -506,3 +506,10 @@ class TestWhatOnlyTheEmbeddedEngineDoes:
         container.start()
         ready(container, 2)
         container.stop(0)
+
+    @pytest.mark.parametrize("limits", [Limits(memory=6 * MEBIBYTE), Limits(processes=1), Limits(cpus=0.01)])
+    def test_the_least_that_may_be_asked_for_is_enough_for_a_small_program(
+        self, embedded: EmbeddedBench, limits: Limits
+    ) -> None:
+        container = embedded.engine.create(embedded.spec("aa", "", argv=("/bin/echo", "fine"), limits=limits))
+        assert finished(container)[:2] == (0, ["fine"])

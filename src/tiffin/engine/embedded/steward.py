@@ -46,9 +46,9 @@ class Steward:
 
 def _serve(channel: socket.socket, origin: Origin, groups: list[str], removed: tuple[str, str] | None) -> NoReturn:
     """Serve until the keeper has ended, then clear up and end too."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends with the keeper, which ends the container first
-    _close_all_but({0, 1, 2, channel.fileno(), *(descriptor for descriptor, _ in origin.secrets)})
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends with the keeper, which ends the container first
+        _close_all_but({0, 1, 2, channel.fileno(), *(descriptor for descriptor, _ in origin.secrets)})
         while handed := socket.recv_fds(channel, _MESSAGE, _DESCRIPTORS)[1]:
             child = origin.fork(handed, linux.CLONE_PARENT)
             for descriptor in handed:
