@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal as signals
@@ -12,13 +13,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
 from tiffin.engine import screen
-from tiffin.engine.embedded import copying, keeper, stage
 from tiffin.engine.embedded import exec as exec_
+from tiffin.engine.embedded import keeper, stage
 from tiffin.engine.embedded.attach import Attachment
 from tiffin.engine.embedded.audience import MESSAGE
 from tiffin.engine.embedded.denied import denied
@@ -30,6 +31,9 @@ from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.keys import parse_keys
 from tiffin.engine.spec import KILLED, Command, ContainerSpec, LogLine, State, Status, Streams, Usage
 from tiffin.errors import CommandError, ConfigError, ConflictError, DeniedError, TiffinError, UnavailableError
+
+if TYPE_CHECKING:
+    from tiffin.engine.embedded.copying import Files
 
 _PATIENCE = 5.0
 """Seconds that a keeper gets beyond the container's own, before it is killed and takes the container with it."""
@@ -45,7 +49,13 @@ class _Entry(msgspec.Struct, frozen=True):
     time: str
 
 
-_STATES, _ENTRIES = msgspec.json.Decoder(State), msgspec.json.Decoder(_Entry)
+@functools.cache
+def _states() -> msgspec.json.Decoder[State]:
+    """Made when the first is read, which no start waits for."""
+    return msgspec.json.Decoder(State)
+
+
+_ENTRIES = msgspec.json.Decoder(_Entry)
 
 
 class EmbeddedContainer:
@@ -195,27 +205,31 @@ class EmbeddedContainer:
 
     def copy_out(self, path: str, target: str) -> None:
         """Copy to this machine (see `CanCopy`)."""
-        with self._process() as (_, process):
-            copying.copy_out(process, self._owner(), path, target)
+        with self._files() as files:
+            files.copy_out(path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
-        with self._process() as (_, process):
-            copying.copy_in(process, self._owner(), source, path)
+        with self._files() as files:
+            files.copy_in(source, path)
 
     def tar_out(self, path: str, out: BinaryIO) -> None:
         """Write a tar of what it has (see `CanCopy`)."""
-        with self._process() as (_, process):
-            copying.tar_out(process, self._owner(), path, out)
+        with self._files() as files:
+            files.tar_out(path, out)
 
     def tar_in(self, stream: BinaryIO, path: str) -> None:
         """Take a tar in (see `CanCopy`)."""
-        with self._process() as (_, process):
-            copying.tar_in(process, self._owner(), stream, path)
+        with self._files() as files:
+            files.tar_in(stream, path)
 
-    def _owner(self) -> copying.Owner:
+    @contextlib.contextmanager
+    def _files(self) -> Iterator[Files]:
+        from tiffin.engine.embedded.copying import Files  # noqa: PLC0415 - tarfile would delay every first byte
+
         user = Machine.here().become
-        return copying.Owner(name=self.spec.name, become=None if user is None else (user, user))
+        with self._process() as (_, process):
+            yield Files(process, self.spec.name, None if user is None else (user, user))
 
     def usage(self) -> Usage:
         """Add up what its processes use."""
@@ -277,7 +291,7 @@ class EmbeddedContainer:
         """The state as the keeper wrote it last; what a crash of the machine left half-written says nothing."""
         try:
             with _open(self._run / keeper.STATE) as stream:
-                return _STATES.decode(stream.read())
+                return _states().decode(stream.read())
         except (FileNotFoundError, msgspec.MsgspecError):
             return State()
 
