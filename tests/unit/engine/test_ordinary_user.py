@@ -13,7 +13,7 @@ import pytest
 USER = 23456
 TESTS = Path(__file__).parents[2]
 AGAIN = [
-    "contract/test_engine.py",
+    *(f"contract/test_engine{name}.py" for name in ("", "_interactive", "_programs")),
     *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy")),
 ]
 
