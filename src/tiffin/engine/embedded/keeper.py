@@ -264,6 +264,7 @@ class Keeper:
             self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
         # Whoever hears of the end may start it again at once; the control socket stays, soon it is the next keeper's.
         fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
+        self._control.close()  # before the connections, so that whoever hears of the end finds nobody here any more
         if not self._started:
             raise self._failure()
 
