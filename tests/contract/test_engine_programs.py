@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from contract.engine_fixtures import DEADLINE, REAL, ClientBench, RealBench, executed, ready, until
+from tiffin.api.logs import Part, lines
 from tiffin.engine.clients.local import process_of
 from tiffin.engine.spec import CanCopy, CanExec, CanMeasure, Command, Container, Streams
 from tiffin.errors import ConfigError, ConflictError, DeniedError, IntegrityError, NotFoundError, UnsupportedError
@@ -137,6 +138,18 @@ def watch(seen: list[str], over: threading.Event) -> None:
                 continue
             if HIDDEN in text:
                 seen.append(text)
+
+
+def test_a_part_of_a_log_is_shown(real: RealBench) -> None:
+    container = real.engine.create(real.spec("aa", "echo one; busybox usleep 20000; echo two; echo three"))
+    container.start()
+    container.wait()
+    written = list(container.logs())
+    since = Part.of(since=written[1].time, tail="all")
+    assert [line.text for line in lines(container, since)] == ["two", "three"]
+    assert [line.text for line in lines(container, Part.of(since="", tail="1"))] == ["three"]
+    assert [line.text for line in lines(container, Part.of(since="1h", tail="2"), follow=True)] == ["two", "three"]
+    assert list(lines(container, Part.of(since="2999-01-01", tail="all"))) == []
 
 
 def test_all_of_its_processes_are_measured(real: RealBench) -> None:

@@ -267,6 +267,7 @@ class Keeper:
         self._control.close()  # before the connections, so that whoever hears of the end finds nobody here any more
         if not self._started:
             raise self._failure()
+        self._audience.serve()
 
     def _failure(self) -> stage.Refused:
         """Why the container never ran: the stage's own refusal, or bubblewrap's words."""
