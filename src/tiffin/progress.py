@@ -123,7 +123,7 @@ def parallel(work: Callable[[T], R], items: Iterable[T], *, workers: int | None 
     todo = list(items)
     if len(todo) <= 1:
         return [work(item) for item in todo]
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - brings logging: what starts alone starts sooner
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most starts of the command need no threads
 
     with ThreadPoolExecutor(min(len(todo), workers or os.cpu_count() or 2)) as pool:
         futures = [pool.submit(contextvars.copy_context().run, work, item) for item in todo]

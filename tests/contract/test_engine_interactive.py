@@ -32,6 +32,13 @@ class TestAttaching:
             talk.see(b"over\n")
             assert talk.end() == 0
 
+    def test_a_terminal_types_into_what_has_none(self, real: RealBench) -> None:
+        container = real.engine.create(real.spec("aa", "read line; echo got $line; test -t 0; exit $?", stdin=True))
+        with terminal(container) as talk:
+            talk.type(b"words\r")
+            talk.see(b"got words")
+            assert talk.end() == 1
+
     def test_what_has_no_input_reads_nothing_whatever_is_typed(self, real: RealBench) -> None:
         container = real.engine.create(real.spec("aa", "cat; echo over"))
         with pipes(container) as talk:
@@ -162,6 +169,39 @@ class TestTerminals:
 
 
 class TestWhatOnlyTheEmbeddedEngineDoes:
+    def test_a_terminal_is_its_first_process_own_and_nothing_else_is_handed_in(self, embedded: EmbeddedBench) -> None:
+        script = "ls /proc/self/fd | wc -l; busybox tty; cat /proc/self/status | grep -E 'CapEff|NoNewPrivs|Seccomp:'"
+        container = embedded.engine.create(embedded.spec("aa", script, stdin=True, tty=True))
+        with terminal(container) as talk:
+            talk.see(b"Seccomp:")
+            assert talk.end() == 0
+        seen = " ".join(line.text for line in container.logs()).split()
+        shown = ["4", "/dev/console", "CapEff:", "0000000000000000", "NoNewPrivs:", "1", "Seccomp:", "2"]
+        assert seen == shown  # 0, 1, 2, and the one that `ls` has open
+
+    def test_a_slow_reader_gets_all_of_it_also_after_the_end(self, embedded: EmbeddedBench) -> None:
+        container = embedded.engine.create(embedded.spec("aa", "busybox head -c 900000 /dev/zero; echo over >&2"))
+        with pipes(container) as talk:
+            until(lambda: container.state().status is Status.EXITED)
+            talk.see_bytes(900_005)
+            assert talk.end() == 0
+
+    def test_one_who_reads_nothing_holds_the_program_back(self, embedded: EmbeddedBench) -> None:
+        script = "read line; busybox head -c 9000000 /dev/zero; echo over >&2; read line"
+        container = embedded.engine.create(embedded.spec("aa", script, stdin=True))
+        container.start()
+        with pipes(container, runs=False) as idle, pipes(container, runs=False) as other:
+            other.type(b"go\n")
+            other.see_bytes(1_000_000)
+            assert b"over" not in other.seen
+            for step in range(1, 91):
+                for talk in (idle, other):
+                    talk.see_bytes(100_000 * step)
+            other.see_bytes(9_000_005)
+            idle.see_bytes(9_000_005)
+            other.type(b"end\n")
+            assert other.end() == 0
+
     def test_input_goes_on_when_one_who_only_attached_has_no_more(self, embedded: EmbeddedBench) -> None:
         container = embedded.engine.create(
             embedded.spec("aa", "read line; echo first $line; read line; echo then $line", stdin=True)

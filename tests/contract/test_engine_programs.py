@@ -9,13 +9,16 @@ import stat
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import DEADLINE, RealBench, executed, ready, until
+from contract.engine_fixtures import DEADLINE, REAL, ClientBench, RealBench, executed, ready, until
+from tiffin.api.logs import Part, lines
+from tiffin.engine.clients.local import process_of
 from tiffin.engine.spec import CanCopy, CanExec, CanMeasure, Command, Container, Streams
-from tiffin.errors import ConfigError, ConflictError, DeniedError, IntegrityError, NotFoundError
+from tiffin.errors import ConfigError, ConflictError, DeniedError, IntegrityError, NotFoundError, UnsupportedError
 
 HIDDEN = "a-value-that-nobody-else-reads"
 
@@ -135,6 +138,18 @@ def watch(seen: list[str], over: threading.Event) -> None:
                 continue
             if HIDDEN in text:
                 seen.append(text)
+
+
+def test_a_part_of_a_log_is_shown(real: RealBench) -> None:
+    container = real.engine.create(real.spec("aa", "echo one; busybox usleep 20000; echo two; echo three"))
+    container.start()
+    container.wait()
+    written = list(container.logs())
+    since = Part.of(since=written[1].time, tail="all")
+    assert [line.text for line in lines(container, since)] == ["two", "three"]
+    assert [line.text for line in lines(container, Part.of(since="", tail="1"))] == ["three"]
+    assert [line.text for line in lines(container, Part.of(since="1h", tail="2"), follow=True)] == ["two", "three"]
+    assert list(lines(container, Part.of(since="2999-01-01", tail="all"))) == []
 
 
 def test_all_of_its_processes_are_measured(real: RealBench) -> None:
@@ -258,6 +273,36 @@ def made_tar(files: dict[str, bytes], links: dict[str, str] | None = None) -> io
             tar.addfile(entry)
     archive.seek(0)
     return archive
+
+
+@pytest.mark.parametrize("engine", REAL[1:])
+def test_what_runs_elsewhere_is_copied_by_the_program_itself(
+    request: pytest.FixtureRequest, engine: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tiffin.engine.clients.container.process_of", lambda *_: nullcontext(None))
+    bench: ClientBench = request.getfixturevalue(engine)
+    container = bench.engine.create(bench.program("aa", "serve"))
+    container.start()
+    container.copy_out("/app/readme", str(here))
+    assert (here / "readme").read_text() == "made\n"
+    archive = io.BytesIO()
+    container.tar_out("/app", archive)
+    archive.seek(0)
+    with tarfile.open(fileobj=archive) as tar:
+        assert "app/readme" in tar.getnames()
+    with pytest.raises(NotFoundError, match="aa:/nosuch: No such file"):
+        container.copy_out("/nosuch", str(here))
+    with pytest.raises(DeniedError, match="Read-only file system"):
+        container.copy_in(str(here / "file"), "/app")
+    with pytest.raises(UnsupportedError, match="aa is not on this machine") as refusal:
+        container.usage()
+    assert "stats aa" in str(refusal.value.hint)
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), 0, 1 << 22])
+def test_a_number_of_another_machine_means_no_process_here(pid: int) -> None:
+    with process_of("0123456789abcdef", pid) as process:
+        assert process is None
 
 
 def test_it_ends_with_the_container(container: Container) -> None:

@@ -1,14 +1,27 @@
-"""Symbolic links inside a root that is not this machine's: followed as a chroot would, by their text alone."""
+"""What unpacked layers say of themselves: links, followed as a chroot would by their text alone, and opaque folders."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from tiffin.errors import ConfigError
 
 _MOST_LINKS = 40
 """As many symbolic links as the kernel follows."""
+
+
+OPAQUE, YES = "user.overlay.opaque", b"y"
+"""The attribute of a folder that hides what the layers below have in its place, and its value."""
+
+
+def is_opaque(folder: Path) -> bool:
+    """Say whether an unpacked folder hides what the layers below have in its place."""
+    try:
+        return os.getxattr(folder, OPAQUE, follow_symlinks=False) == YES
+    except OSError:
+        return False
 
 
 def follow(path: str, link_of: Callable[[str], str | None]) -> str:

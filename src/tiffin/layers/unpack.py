@@ -25,6 +25,7 @@ from isal import igzip_threaded, isal_zlib
 
 from tiffin.durable import FULL, full
 from tiffin.errors import ConflictError, IntegrityError, TiffinError, UnavailableError, UnsupportedError
+from tiffin.layers.links import OPAQUE, YES
 from tiffin.layers.members import DIRECTORY, FILE, HARD_LINK, SYMLINK, Member, Tar, shown
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import LAYER_ZSTD
@@ -38,8 +39,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
-_OPAQUE_ATTRIBUTE = "user.overlay.opaque"
-_YES = b"y"
 _TAKEN_AWAY = stat.S_IFCHR | 0o600
 _LONGEST_PATH = 4096
 _DEEPEST = 600
@@ -244,7 +243,7 @@ class _Folder:
         """Let a folder show nothing of the layers below."""
         folder = os.open(name, _FOLDER, dir_fd=self._parent)
         try:
-            os.setxattr(folder, _OPAQUE_ATTRIBUTE, _YES)
+            os.setxattr(folder, OPAQUE, YES)
         finally:
             os.close(folder)
 
@@ -285,14 +284,6 @@ class _Folder:
             shutil.rmtree(name, dir_fd=self._parent)  # descriptor-based, so it follows no link either
         else:
             os.unlink(name, dir_fd=self._parent)
-
-
-def is_opaque(folder: Path) -> bool:
-    """Say whether an unpacked folder hides what the layers below have in its place."""
-    try:
-        return os.getxattr(folder, _OPAQUE_ATTRIBUTE, follow_symlinks=False) == _YES
-    except OSError:
-        return False
 
 
 def _marks(found: os.stat_result) -> bool:

@@ -13,9 +13,7 @@ import pytest
 USER = 23456
 TESTS = Path(__file__).parents[2]
 AGAIN = [
-    "contract/test_engine.py",
-    "contract/test_engine_limits.py",
-    "contract/test_engine_volumes.py",
+    *(f"contract/test_engine{name}.py" for name in ("", "_interactive", "_limits", "_programs", "_volumes")),
     *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy", "hostile_programs")),
 ]
 

@@ -18,8 +18,7 @@ from tiffin.engine.clients.local import process_of
 from tiffin.engine.clients.program import Program
 from tiffin.engine.clients.seeing import obstacles
 from tiffin.engine.data import refuse
-from tiffin.engine.embedded import copying
-from tiffin.engine.embedded.owner import Owner
+from tiffin.engine.embedded.copying import Files
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.keys import parse_keys
 from tiffin.engine.plan import absolute, checked
@@ -154,7 +153,7 @@ class ClientContainer:
             if process is None:
                 self._copy([f"{self.id}:{path}", target])
             else:
-                copying.copy_out(process, self._owner(), path, target)
+                self._files(process).copy_out(path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
@@ -162,7 +161,7 @@ class ClientContainer:
             if process is None:
                 self._copy([source, f"{self.id}:{path}"])
             else:
-                copying.copy_in(process, self._owner(), source, path)
+                self._files(process).copy_in(source, path)
 
     def tar_out(self, path: str, out: BinaryIO) -> None:
         """Write a tar of what it has (see `CanCopy`)."""
@@ -170,7 +169,7 @@ class ClientContainer:
             if process is None:
                 self._program.drain(argv.copy([f"{self.id}:{path}", "-"]), lambda stream: copyfileobj(stream, out))
             else:
-                copying.tar_out(process, self._owner(), path, out)
+                self._files(process).tar_out(path, out)
 
     def tar_in(self, stream: BinaryIO, path: str) -> None:
         """Take a tar in (see `CanCopy`)."""
@@ -178,10 +177,10 @@ class ClientContainer:
             if process is None:
                 self._program.feed(argv.copy(["-", f"{self.id}:{path}"]), lambda out: copyfileobj(stream, out))
             else:
-                copying.tar_in(process, self._owner(), stream, path)
+                self._files(process).tar_in(stream, path)
 
-    def _owner(self) -> Owner:
-        return Owner(name=self.spec.name, become=self.spec.user if os.geteuid() == 0 else None)
+    def _files(self, process: int) -> Files:
+        return Files(process, self.spec.name, self.spec.user if os.geteuid() == 0 else None)
 
     def _copy(self, paths: list[str]) -> None:
         """Have the program copy, where we cannot see the container's files ourselves."""

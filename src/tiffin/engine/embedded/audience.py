@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 
 from tiffin.engine.embedded.terminal import Wires, read
@@ -68,16 +69,10 @@ class Audience:
         self._resume()
 
     def drain(self) -> None:
-        """Pass on what the program has left behind."""
+        """Pass on what is left, as far as they have room for it."""
         for stream, descriptor in self._wires.outputs.items():
             while data := read(descriptor, _CHUNK):
                 self._tell(stream, data)
-
-    def finish(self) -> None:
-        """Pass on what is left. Who reads slowly is served by a process of its own, for which nobody waits."""
-        self.drain()
-        if self._waiting and not os.fork():
-            self._serve()
 
     def _join(self, connection: socket.socket, descriptors: list[int]) -> None:
         given = self._wires.input
@@ -135,20 +130,27 @@ class Audience:
             self._forget(descriptor)
         os.close(descriptor)
 
-    def _serve(self) -> None:
-        """Keep nothing but the pipes, so that nobody takes this process for the keeper, and write until all is read."""
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - see `stage`
-            if int(name) not in self._waiting:
-                try:
-                    os.close(int(name))
-                except OSError:  # the one that was listed with
-                    continue
+    def serve(self) -> None:
+        """Stay for those who read slowly, if there are any: with nothing but their pipes, so that nobody else waits."""
+        if not self._waiting:
+            return
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        first = 0
+        for kept in (*sorted(self._waiting), os.sysconf("SC_OPEN_MAX")):
+            os.closerange(first, kept)
+            first = kept + 1
         for descriptor, waiting in self._waiting.items():
-            os.set_blocking(descriptor, True)
-            try:
-                while waiting:
-                    del waiting[: os.write(descriptor, waiting)]
-            except OSError:
-                pass
+            _write(descriptor, waiting)
             os.close(descriptor)
         os._exit(0)
+
+
+def _write(descriptor: int, data: bytearray) -> None:
+    """Write all of it, unless nobody reads it."""
+    os.set_blocking(descriptor, True)
+    try:
+        while data:
+            del data[: os.write(descriptor, data)]
+    except OSError:
+        return

@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -26,7 +26,6 @@ from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, absent, read_spec
 from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
-from tiffin.engine.embedded.owner import Owner
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
 from tiffin.engine.keys import parse_keys
@@ -41,6 +40,9 @@ from tiffin.errors import (
     UnavailableError,
     UnsupportedError,
 )
+
+if TYPE_CHECKING:
+    from tiffin.engine.embedded.copying import Files
 
 _PATIENCE = 5.0
 """Seconds that a keeper gets beyond the container's own, before it is killed and takes the container with it."""
@@ -58,6 +60,7 @@ class _Entry(msgspec.Struct, frozen=True):
     time: str
 
 
+# Made here, since threads that first met a type at once would crash msgspec 0.22.
 _STATES, _ENTRIES = msgspec.json.Decoder(State), msgspec.json.Decoder(_Entry)
 
 
@@ -214,35 +217,31 @@ class EmbeddedContainer:
 
     def copy_out(self, path: str, target: str) -> None:
         """Copy to this machine (see `CanCopy`)."""
-        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
-
-        with self._process() as (_, process):
-            copying.copy_out(process, self._owner(), path, target)
+        with self._files() as files:
+            files.copy_out(path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
-        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
-
-        with self._process() as (_, process):
-            copying.copy_in(process, self._owner(), source, path)
+        with self._files() as files:
+            files.copy_in(source, path)
 
     def tar_out(self, path: str, out: BinaryIO) -> None:
         """Write a tar of what it has (see `CanCopy`)."""
-        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
-
-        with self._process() as (_, process):
-            copying.tar_out(process, self._owner(), path, out)
+        with self._files() as files:
+            files.tar_out(path, out)
 
     def tar_in(self, stream: BinaryIO, path: str) -> None:
         """Take a tar in (see `CanCopy`)."""
-        from tiffin.engine.embedded import copying  # noqa: PLC0415 - archives are no part of a container's start
+        with self._files() as files:
+            files.tar_in(stream, path)
 
-        with self._process() as (_, process):
-            copying.tar_in(process, self._owner(), stream, path)
+    @contextlib.contextmanager
+    def _files(self) -> Iterator[Files]:
+        from tiffin.engine.embedded.copying import Files  # noqa: PLC0415 - tarfile would delay every first byte
 
-    def _owner(self) -> Owner:
         user = Machine.here().become
-        return Owner(name=self.spec.name, become=None if user is None else (user, user))
+        with self._process() as (_, process):
+            yield Files(process, self.spec.name, None if user is None else (user, user))
 
     def usage(self) -> Usage:
         """Add up what its processes use."""

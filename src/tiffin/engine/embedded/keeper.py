@@ -333,7 +333,7 @@ class Keeper:
     def _finish(self) -> None:
         """Say in the state how it ended; whoever waits hears of it when this process exits."""
         _close(self._plan["listeners"])
-        self._audience.finish()
+        self._audience.drain()
         self._end_lines()
         self._wires.close()
         code, reason = self._ended
@@ -341,6 +341,7 @@ class Keeper:
         self._control.close()  # before any connection: whoever hears of the end finds nobody here
         # Whoever hears of the end may start it again at once; the socket's name stays, soon it is the next keeper's.
         fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
+        self._audience.serve()
 
     def _write_state(self, status: str, **more: object) -> None:
         """Let the state appear whole; only an exit is worth waiting for the disk, a crash ends all the rest."""

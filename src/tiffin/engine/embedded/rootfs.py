@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from tiffin.errors import ConfigError
-from tiffin.layers.links import follow
-from tiffin.layers.unpack import is_opaque
+from tiffin.layers.links import follow, is_opaque
 
 _KERNEL = {"proc", "sys", "dev"}
 
