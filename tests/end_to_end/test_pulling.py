@@ -14,6 +14,7 @@ import pytest
 from end_to_end.disk import assert_full, small_disk
 from end_to_end.small import check_store, environment, left_over, tiffin
 from faulty_registry import Fault, FaultyRegistry, faulty_registry
+from programs.process import wait_until
 from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS
 from tiffin.oci.image import Image
 from tiffin.oci.platform import Platform
@@ -61,6 +62,21 @@ def test_a_disk_that_is_full_while_pulling_is_named_and_the_next_pull_goes_on(
         done = disk.tiffin("pull", name)
         assert done.returncode == 0, done.stderr
         assert check_store(disk.seen) == {name: image.descriptor.digest}
+
+
+def test_what_a_pull_that_was_killed_left_is_gone_after_the_next(
+    registry: FaultyRegistry, image: Image, tmp_path: Path
+) -> None:
+    name = f"{registry.host}/team/iris:1"
+    registry.faults[image.manifest.layers[0].digest] = [Fault(drip=0.01)]
+    pulling = subprocess.Popen([sys.executable, "-m", "tiffin", "pull", name], env=environment(tmp_path))
+    wait_until(lambda: list((tmp_path / "data" / "tmp").glob("blob-*")) != [], lambda: "a blob comes")
+    pulling.kill()
+    pulling.wait()
+    assert left_over(tmp_path) != []
+    tiffin(tmp_path, "pull", name)
+    assert left_over(tmp_path) == []
+    assert check_store(tmp_path) == {name: image.descriptor.digest}
 
 
 def test_pulls_of_one_image_at_once_all_end_in_it(registry: FaultyRegistry, image: Image, tmp_path: Path) -> None:

@@ -233,7 +233,7 @@ class LayoutStore:
         self._temporary.mkdir(exist_ok=True)
         marker = self.root / "oci-layout"
         if not marker.exists():
-            with renamed(marker) as file:
+            with renamed(marker, by_way_of=self._temporary) as file:
                 file.write(MARK)
         self._join()
 
@@ -258,7 +258,7 @@ class LayoutStore:
             yield names, unnamed
             manifests = [_named(name, descriptor) for name, descriptor in sorted(names.items())]
             manifests += [descriptor for _, descriptor in sorted(unnamed.items())]
-            with renamed(self.root / "index.json") as file:
+            with renamed(self.root / "index.json", by_way_of=self._temporary) as file:
                 file.write(encode(Index(manifests=manifests)))
 
 

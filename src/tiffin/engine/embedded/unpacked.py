@@ -65,13 +65,14 @@ class Unpacked:
     def drop(self, diff_id: Digest, used: float) -> bool:
         """Delete a layer unless somebody has come to rely on it since that time; says whether it is gone."""
         gone = self._path / f".gone-{os.urandom(8).hex()}"
-        try:
-            self._folder(diff_id).rename(gone)
+        with self._shared():  # so that nobody deletes it while it may have to go back
+            try:
+                self._folder(diff_id).rename(gone)
+            except FileNotFoundError:
+                return True
             if gone.stat().st_mtime > used:
                 gone.rename(self._folder(diff_id))
                 return False
-        except FileNotFoundError:
-            return True
         _delete(gone)
         return True
 
