@@ -22,6 +22,9 @@ from tiffin.cli.engine import engine_option
 )
 @click.option("-v", "--volume", multiple=True, help="SOURCE:TARGET[:rw] to mount; read-only unless rw is said.")
 @click.option("--tmpfs", multiple=True, help="A folder of the container to keep in memory, writable.")
+@click.option(
+    "--read-only/--writable", default=None, help="Whether it may write to its root; not in tiffin's own images."
+)
 @click.option("-e", "--env", multiple=True, help="NAME=VALUE, or NAME to pass on yours.")
 @click.option("--env-file", multiple=True, help="A file of NAME=VALUE lines.")
 @click.option("--secret", multiple=True, help="NAME=FILE; the container reads it at /run/secrets/NAME.")

@@ -1,8 +1,9 @@
 """A layer's blob to a folder, safely and fast: what an overlay of unpacked layers is stacked from.
 
 Nothing outside the folder can be reached: every parent is walked from the folder's own descriptor, one component at a
-time, and a link on the way is an error, never followed. Owners, setuid bits, extended attributes and times mean nothing
-in a container with one user and are dropped. Nothing is synced: the caller renames the finished folder into place.
+time, and a link on the way is an error, never followed. Everything belongs to the caller and may be read by all; what a
+layer says otherwise of owner and mode is kept in an attribute, for containers with several users. Setuid bits, other
+attributes and times are dropped. Nothing is synced: the caller renames the finished folder into place.
 
 What a layer takes away of those below (image-spec, layer.md, "Whiteouts") is marked as overlay marks it: a character
 device 0:0 in the place of a path, which anybody may make, and an attribute of a folder that hides what is below it.
@@ -40,6 +41,10 @@ _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
 _OPAQUE_ATTRIBUTE = "user.overlay.opaque"
 _YES = b"y"
+OWNER_ATTRIBUTE = "user.tiffin.owner"
+"""`uid:gid:mode`, the mode in octal, where a layer says other than root and 0755, or 0644 for what nobody executes."""
+_KEPT_BITS = {FILE: 0o777, DIRECTORY: 0o3777}
+"""Setuid and setgid bits of files would mean nothing inside, and on the host they could mean something."""
 _TAKEN_AWAY = stat.S_IFCHR | 0o600
 _LONGEST_PATH = 4096
 _DEEPEST = 600
@@ -214,19 +219,28 @@ class _Folder:
             for piece in tar.content():
                 _write(file, piece)
             os.fchmod(file, mode)  # whatever the umask
+            _keep_owner(file, member, mode)
         finally:
             os.close(file)
 
-    def _put_directory(self, _: Member, name: bytes, __: Tar) -> None:
+    def _put_directory(self, member: Member, name: bytes, _: Tar) -> None:
+        usual = (member.uid, member.gid, member.mode & _KEPT_BITS[DIRECTORY]) == (0, 0, 0o755)
         try:
             _make_folder(name, self._parent)
         except FileExistsError:
+            usual = False  # it may have been another's
             there = os.stat(name, dir_fd=self._parent, follow_symlinks=False)
             if not stat.S_ISDIR(there.st_mode):
                 self._remove(name)
                 _make_folder(name, self._parent)
                 if _marks(there):
                     self._hide(name)
+        if not usual:
+            folder = os.open(name, _FOLDER, dir_fd=self._parent)
+            try:
+                _keep_owner(folder, member, 0o755)
+            finally:
+                os.close(folder)
 
     def _take_away(self, whiteout: bytes) -> None:
         """Hide a path of the layers below, or all that is in this folder there; what this layer itself has stays."""
@@ -293,6 +307,20 @@ def is_opaque(folder: Path) -> bool:
         return os.getxattr(folder, _OPAQUE_ATTRIBUTE, follow_symlinks=False) == _YES
     except OSError:
         return False
+
+
+def _keep_owner(descriptor: int, member: Member, usual: int) -> None:
+    """Keep what the layer says of owner and mode; a file system without attributes loses it, and all is root's."""
+    mode = member.mode & _KEPT_BITS[member.kind]
+    if (member.uid, member.gid, mode) == (0, 0, usual):
+        if member.kind == DIRECTORY and OWNER_ATTRIBUTE in os.listxattr(descriptor):  # the later header wins
+            os.removexattr(descriptor, OWNER_ATTRIBUTE)
+        return
+    try:
+        os.setxattr(descriptor, OWNER_ATTRIBUTE, f"{member.uid}:{member.gid}:{mode:o}".encode())
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
 
 
 def _marks(found: os.stat_result) -> bool:

@@ -46,7 +46,7 @@ _STATES, _ENTRIES = msgspec.json.Decoder(State), msgspec.json.Decoder(_Entry)
 class EmbeddedContainer:
     """A container in a folder; every question is answered by the folder and the keeper, nothing is remembered here."""
 
-    def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec], stage.Launch]) -> None:
+    def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec, Path], stage.Launch]) -> None:
         self._folders, self._path, self._decide = folders, path, decide
         self._run = path / "run"
         self._lease = -1
@@ -57,7 +57,7 @@ class EmbeddedContainer:
         """Start it under a keeper of its own (see `Container.start`)."""
         if self.state().status is Status.RUNNING:
             raise ConflictError(f"{self.spec.name} runs already", f"stop it: `tiffin stop {self.spec.name}`")
-        launch = self._decide(self.spec)
+        launch = self._decide(self.spec, self._path / "root")
         lease, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.ExitStack() as opened:
             opened.enter_context(lease)
@@ -151,12 +151,12 @@ class EmbeddedContainer:
     def copy_out(self, path: str, target: str) -> None:
         """Copy to this machine (see `CanCopy`)."""
         with self._process() as (_, process):
-            copying.copy_out(process, self.spec.name, path, target)
+            copying.copy_out(process, self.spec, path, target)
 
     def copy_in(self, source: str, path: str) -> None:
         """Copy from this machine (see `CanCopy`)."""
         with self._process() as (_, process):
-            copying.copy_in(process, self.spec.name, source, path)
+            copying.copy_in(process, self.spec, source, path)
 
     def usage(self) -> Usage:
         """Add up what its processes use."""

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
 from tiffin.engine.embedded import transfer, tree
+from tiffin.engine.embedded.ids import identity
 from tiffin.engine.embedded.launch import python
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.stage import Refused
+from tiffin.engine.spec import ContainerSpec
 from tiffin.errors import (
     CommandError,
     ConfigError,
@@ -27,23 +29,33 @@ _KINDS = (CommandError, ConfigError, DeniedError, IntegrityError, NotFoundError,
 _ERRORS: dict[str, type[TiffinError]] = {kind.code: kind for kind in _KINDS}
 
 
-def copy_out(process: int, name: str, path: str, target: str) -> None:
+def copy_out(process: int, spec: ContainerSpec, path: str, target: str) -> None:
     """Copy from a container to this machine."""
-    _transfer(process, name, path, "", lambda stream: tree.receive(stream, _open_folder, target, path))
+    _transfer(process, spec, path, "", lambda stream: tree.receive(stream, _open_folder, target, path))
 
 
-def copy_in(process: int, name: str, source: str, path: str) -> None:
+def copy_in(process: int, spec: ContainerSpec, source: str, path: str) -> None:
     """Copy from this machine to a container."""
-    _transfer(process, name, path, source, lambda stream: tree.send(_open_folder, source, stream))
+    _transfer(process, spec, path, source, lambda stream: tree.send(_open_folder, source, stream))
 
 
 def _open_folder(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _transfer(process: int, name: str, path: str, source: str, work: Callable[[BinaryIO], None]) -> None:
+def _transfer(process: int, spec: ContainerSpec, path: str, source: str, work: Callable[[BinaryIO], None]) -> None:
     """Do our end of the copy while a process does the other; what that one refuses is the reason of both."""
-    plan: transfer.Plan = {"process": process, "become": Machine.here().become, "path": path, "source": source}
+    machine = Machine.here()
+    who = identity(spec, machine.become, machine.ids)
+    host = who.host or (None, None)
+    plan: transfer.Plan = {
+        "process": process,
+        "become": host[0],
+        "group": host[1],
+        "several": who.maps is not None,
+        "path": path,
+        "source": source,
+    }
     with tempfile.TemporaryFile() as words:
         helper = _spawn(plan, words, inward=bool(source))
         ours: tuple[str, str, str] | None = None
@@ -60,7 +72,7 @@ def _transfer(process: int, name: str, path: str, source: str, work: Callable[[B
         theirs = _said(words.read()) if helper.returncode else None
     if theirs and (ours is None or theirs[0] != tree.GONE):
         kind, message, hint = theirs
-        raise _ERRORS.get(kind, CommandError)(f"{name}:{message}", hint or None)
+        raise _ERRORS.get(kind, CommandError)(f"{spec.name}:{message}", hint or None)
     if ours:
         raise _ERRORS.get(ours[0], CommandError)(ours[1], ours[2] or None)
 

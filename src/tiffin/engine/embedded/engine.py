@@ -7,7 +7,8 @@ from pathlib import Path
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.container import EmbeddedContainer
 from tiffin.engine.embedded.folder import Folders
-from tiffin.engine.embedded.launch import launch
+from tiffin.engine.embedded.ids import identity, refuse_without_ids, several
+from tiffin.engine.embedded.launch import Stack, launch
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpack, Unpacked
 from tiffin.engine.spec import ContainerSpec
@@ -28,8 +29,11 @@ class EmbeddedEngine:
 
     def create(self, spec: ContainerSpec) -> EmbeddedContainer:
         """Make a container of loaded layers; what could not run is refused here already."""
-        self._decide(spec)
-        return self._container(self._folders.make(spec, Machine.here().become))
+        machine = Machine.here()
+        self._decide(spec, None)
+        who = identity(spec, machine.become, machine.ids)
+        root = machine.ids.seen(0, 0) if machine.ids and who.maps and who.host else None
+        return self._container(self._folders.make(spec, who.host, root))
 
     def find(self, name: str) -> EmbeddedContainer:
         """Find a container by its name or ID; raises NotFoundError."""
@@ -42,7 +46,11 @@ class EmbeddedEngine:
     def _container(self, path: Path) -> EmbeddedContainer:
         return EmbeddedContainer(self._folders, path, self._decide)
 
-    def _decide(self, spec: ContainerSpec) -> stage.Launch:
+    def _decide(self, spec: ContainerSpec, root: Path | None) -> stage.Launch:
         # A layer twice would be two lower folders of one overlay, which the kernel refuses; the upper one decides.
         distinct = list(dict.fromkeys(reversed(spec.layers)))[::-1]
-        return launch(spec, self._unpacked.folders(distinct), Machine.here())
+        machine = Machine.here()
+        refuse_without_ids(spec, machine.ids)
+        folders = self._unpacked.folders(distinct)
+        trees = self._unpacked.owned(distinct, machine.ids) if machine.ids and several(spec) else folders
+        return launch(spec, Stack(folders=folders, trees=trees, root=root), machine)

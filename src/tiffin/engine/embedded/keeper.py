@@ -27,6 +27,7 @@ import sys
 import time
 
 from tiffin.engine.embedded import linux, stage
+from tiffin.engine.embedded.beside import Beside
 from tiffin.engine.embedded.keeper_log import Log, now
 
 CONTROL, STATE, LOG = "control", "state.json", "log.json"
@@ -84,14 +85,15 @@ class Keeper:
         self._program = 0
         self._kill_at: float | None = None
         self._started = ""
-        self._exited = False
+        self._failed = self._exited = False
         self._attached = plan["attached"]
 
     def keep(self) -> None:
         """Start the container and stand by it until it has exited."""
         _own_folder(self._plan["folder"])
         self._spawn()
-        stage.become(self._plan["launch"]["become"])
+        launch = self._plan["launch"]
+        stage.become(launch["become"], launch["group"])
         self._open()
         while not self._exited:
             for descriptor, _ in self._poll.poll(self._patience()):
@@ -108,25 +110,32 @@ class Keeper:
         self._report, report = os.pipe()
         self._status, status = os.pipe()
         self._gate, gate = socket.socketpair()
-        self._gate.send(b"1")
         launch = self._plan["launch"]
+        self._beside = Beside(launch, self._plan["listeners"])
         if launch["become"] is not None:
             for descriptor in (out, err):  # so that a program may open /dev/stdout anew
-                os.fchown(descriptor, launch["become"], launch["become"])
+                os.fchown(descriptor, launch["become"], launch["group"] or launch["become"])
         try:
             if launch["become"] is None:
-                stage.enter_user_namespace()
+                stage.enter_user_namespace(launch["maps"])
             linux.unshare(linux.CLONE_NEWPID)
+            self._beside.give([out, err])
         except OSError as error:
             raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
         self._child = os.fork()
         if not self._child:
             self._gate.close()
-            options = {"--block-fd": gate.fileno(), "--json-status-fd": status}
-            _enter(launch, [_nowhere(), out, err], self._plan["listeners"], stage.Tail(options, gate.fileno()), report)
+            options = {"--block-fd": gate.fileno(), "--json-status-fd": status, **self._beside.options()}
+            handed = self._beside.handed
+            _enter(launch, [_nowhere(), out, err], handed, stage.Tail(options, gate.fileno()), report)
         for descriptor in (out, err, report, status):
             os.close(descriptor)
         gate.close()
+        self._beside.stand(lambda: _child_of(self._child))
+        try:
+            self._gate.send(b"1")
+        except BrokenPipeError:  # it has died already
+            self._failed = True
 
     def _open(self) -> None:
         """Begin to listen to everybody: the container, the starter, whoever connects, the machine that shuts down."""
@@ -171,7 +180,7 @@ class Keeper:
         """The gate moved: bubblewrap took its byte and is about to run the program, or it died before."""
         descriptor = self._gate.fileno()
         try:
-            ready = not self._gate.recv(1)
+            ready = not self._gate.recv(1) and not self._failed
         except ConnectionResetError:
             ready = False
         self._forget(descriptor)
@@ -232,6 +241,7 @@ class Keeper:
 
     def _reap(self) -> None:
         _, self._wait_status = os.waitpid(self._child, 0)
+        self._beside.end()
         self._exited = True
 
     def _finish(self) -> None:
@@ -281,7 +291,9 @@ def _enter(launch: stage.Launch, streams: list[int], handed: list[int], tail: st
     report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
     try:
         stage.build(launch, own_processes=True)
-        stage.become(launch["become"])
+        stage.become(launch["become"], launch["group"])
+        if launch["user"]:
+            stage.become(*launch["user"])
         stage.check_mounts(launch)
         stage.exec_bubblewrap(launch, streams, handed, tail)
     except stage.Refused as refusal:

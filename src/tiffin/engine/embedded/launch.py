@@ -8,9 +8,11 @@ from pathlib import Path
 import msgspec
 
 from tiffin.engine.embedded import stage
-from tiffin.engine.embedded.argv import ALONE, bubblewrap_arguments, kernel, mount_name, root
+from tiffin.engine.embedded.argv import ALONE, ROOT, UPPER, bubblewrap_arguments, kernel, mount_name, root
+from tiffin.engine.embedded.ids import Identity, Ids, identity
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
-from tiffin.engine.embedded.rootfs import Layers, inside, top
+from tiffin.engine.embedded.outside import outside, resolv_conf
+from tiffin.engine.embedded.rootfs import Layers, Top, inside, top
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.embedded.stage import STAGE
 from tiffin.engine.plan import hostname
@@ -27,15 +29,26 @@ _ANYBODY = ("--uid", str(CONTAINER_USER), "--gid", str(CONTAINER_USER), "--hostn
 _FOLDERS = ("/proc", "/dev", "/sys", "/tmp", "/etc")  # noqa: S108 - the container's own
 
 
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container's root is stacked of: `trees`, bottom first, and `root`, where it keeps what it writes.
+
+    `folders` are the same layers as `trees`, without owners: they can be looked at.
+    """
+
+    folders: list[Path]
+    trees: list[Path]
+    root: Path | None = None
+
+
 def python(module: str) -> list[str]:
     """The command that runs `main()` of a module of this package with a bare interpreter: no site, no environment."""
     return [sys.executable, "-I", "-S", "-c", _BOOT.format(sources=SOURCES, module=module)]
 
 
-def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.Launch:
+def launch(spec: ContainerSpec, stack: Stack, machine: Machine) -> stage.Launch:
     """Decide how a container of these unpacked layers is built; raises ConfigError, NotFoundError, UnsupportedError."""
-    _refuse_what_is_not_done(spec)
-    layers = Layers(folders)
+    _refuse_what_cannot_be(spec)
+    layers = Layers(stack.folders, stack.root / UPPER if stack.root else None)
     resolved = _resolved(spec, layers)
     # A program may also come from a mount; then only running it can tell.
     if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):
@@ -43,12 +56,19 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
     etc = layers.resolve("/etc")
     mounted = {mount.target: Path(mount.source).is_dir() for mount in resolved.mounts}
     files = _names(spec, machine, etc) | {target: "" for target, folder in mounted.items() if not folder}
-    places = [*_FOLDERS, resolved.cwd, *resolved.tmpfs, *(target for target, folder in mounted.items() if folder)]
+    places = [*_FOLDERS, *resolved.tmpfs, *(target for target, folder in mounted.items() if folder)]
+    if layers.sees(resolved.cwd):
+        places.append(resolved.cwd)
     above = top(layers, places, files)
+    who = identity(spec, machine.become, machine.ids)
     return {
-        **_stacked(folders, machine),
+        **_stacked(stack.trees, machine),
+        **_identified(who),
+        "relays": [0 if port.socket else port.container_port for port in spec.ports],
+        "outside": outside(spec, machine.outside),
         "binds": [
-            *_binds(folders, machine.bubblewrap),
+            *_binds(stack.trees, machine.bubblewrap),
+            *([(str(stack.root), ROOT)] if stack.root and not spec.read_only else []),
             *((mount.source, mount_name(number)) for number, mount in enumerate(resolved.mounts)),
         ],
         "mounts": [
@@ -56,7 +76,8 @@ def launch(spec: ContainerSpec, folders: list[Path], machine: Machine) -> stage.
         ],
         "folders": list(above.folders),
         "files": above.files,
-        "arguments": bubblewrap_arguments(resolved, machine.masked),
+        "owners": _owners(above, layers, machine.ids) if who.maps and machine.ids else [],
+        "arguments": bubblewrap_arguments(resolved, machine.masked, mapped=who.maps is not None),
         "argv": list(spec.argv),
     }
 
@@ -80,10 +101,16 @@ def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
     """What every launch has: the layers, the user, the filter."""
     return {
         "become": machine.become,
+        "group": None,
+        "user": None,
+        "maps": None,
+        "relays": [],
+        "outside": [],
         "binds": _binds(folders, machine.bubblewrap),
         "mounts": [],
         "folders": [],
         "files": {},
+        "owners": [],
         "program": f"{STAGE}/b/{machine.bubblewrap.path}",
         "arguments": [],
         "argv": [],
@@ -95,18 +122,25 @@ def _binds(folders: list[Path], bubblewrap: Bubblewrap) -> list[tuple[str, str]]
     return [(bubblewrap.folder, "b"), *((str(folder), str(number)) for number, folder in enumerate(folders))]
 
 
-def _refuse_what_is_not_done(spec: ContainerSpec) -> None:
-    if not spec.read_only:
-        raise UnsupportedError("the embedded engine has no writable root yet", "mount a folder: `-v ./data:/data:rw`")
+def _identified(who: Identity) -> stage.Launch:
+    """Who the container's processes are, where that is not said by the machine alone."""
+    host = who.host or (None, None)
+    user = list(who.inside) if who.inside and who.host is None else None
+    return {"become": host[0], "group": host[1], "user": user, "maps": who.maps}
+
+
+def _owners(above: Top, layers: Layers, ids: Ids) -> list[tuple[str, int, int, int]]:
+    """Give what lies in the top layer the owners that the image gives it there."""
+    folders = [(path, layers.owner(path)) for path in ("", *(path for path, _ in above.folders))]
+    files = [(path, (0, 0, 0o644)) for path in above.files]
+    return [(path, *ids.seen(uid, gid), mode) for path, (uid, gid, mode) in [*folders, *files]]
+
+
+def _refuse_what_cannot_be(spec: ContainerSpec) -> None:
     unnamed = [port for port in spec.ports if not port.socket]
     if unnamed and spec.network is Network.HOST:
         raise UnsupportedError(
             f"port {unnamed[0].container_port} is the host's own with `--network host`", "leave `-p` out"
-        )
-    if unnamed:
-        raise UnsupportedError(
-            f"{spec.image} does not inherit its sockets, so port {unnamed[0].container_port} cannot be published",
-            "use `--network host`, or an image with the label dev.tiffin.sockets",
         )
 
 
@@ -114,7 +148,7 @@ def _resolved(spec: ContainerSpec, layers: Layers) -> ContainerSpec:
     """Follow the image's links in every path, so that nothing is mounted through one."""
     return msgspec.structs.replace(
         spec,
-        cwd=inside(layers, "the working directory", spec.cwd),
+        cwd=inside(layers, "the working directory", spec.cwd) if layers.sees(spec.cwd) else spec.cwd,
         tmpfs=tuple(inside(layers, "tmpfs", path) for path in spec.tmpfs),
         mounts=tuple(_mount(mount, layers) for mount in spec.mounts),
     )
@@ -132,8 +166,13 @@ def _names(spec: ContainerSpec, machine: Machine, etc: str) -> dict[str, str]:
     """The three files that say who is who on the network."""
     shared = spec.network is Network.HOST
     own = hostname(spec.name)
+    names = {
+        Network.HOST: machine.resolv_conf,
+        Network.USER: resolv_conf(machine.resolv_conf, machine.outside),
+        Network.NONE: "# this container has no network\n",
+    }
     return {
         f"{etc}/hostname": f"{own}\n",
         f"{etc}/hosts": machine.hosts if shared else f"{_LOCALHOST}127.0.0.1 {own}\n",
-        f"{etc}/resolv.conf": machine.resolv_conf if shared else "# this container has no network\n",
+        f"{etc}/resolv.conf": names[spec.network],
     }

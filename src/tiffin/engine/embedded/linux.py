@@ -13,6 +13,7 @@ MS_BIND, MS_REC, MS_SLAVE = 4096, 16384, 1 << 19
 NS_GET_USERNS = 0xB701
 """The ioctl that gives the user namespace to which a namespace belongs (ioctl_ns(2))."""
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
+_PR_CAPBSET_READ = 23
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
@@ -60,14 +61,22 @@ def hide() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def drop_capabilities() -> None:
-    """Have no capability and no way to any: the sets, the ambient and the bounding set (capabilities(7))."""
+def bound_capabilities(kept: int = 0) -> None:
+    """Have no way to a capability but to those of a mask: the bounding set (capabilities(7)); needs CAP_SETPCAP."""
     number = 0
-    while _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) == 0:  # fails after the last there is
+    while _libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0) >= 0:  # fails after the last there is
+        if not kept >> number & 1:
+            _prctl(_PR_CAPBSET_DROP, number)
         number += 1
+
+
+def drop_capabilities(kept: int = 0) -> None:
+    """Have no capability but those of a mask: the other sets."""
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
-    _checked(_libc.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())), "capset")
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    _checked(_libc.capset(ctypes.byref(header), ctypes.byref(sets)), "capset")
 
 
 def no_new_privileges() -> None:

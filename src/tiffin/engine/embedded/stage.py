@@ -21,18 +21,29 @@ TYPE_CHECKING = False  # what `typing` calls the same; importing it would cost t
 if TYPE_CHECKING:
     from typing import TypedDict
 
+    from tiffin.engine.embedded import mapping
+
     class Launch(TypedDict):
         """What is to be built and run; `launch` writes it, as JSON, and nobody else.
 
         `binds` are sources and short names; `mounts` are short name, source and whether it must be writable; `folders`
-        and `files` make up the top layer; `program` is bubblewrap's path there, `arguments` its NUL-separated own.
+        and `files` make up the top layer, `owners` are uid, gid and mode of what is in it; `program` is bubblewrap's
+        path there, `arguments` its NUL-separated own. As root all processes `become` that user and `group`; of several
+        ids there are `maps`, and the program is the `user` of them. `relays` are ports of the container by listener,
+        0 for one that is handed in; `outside` is the command that connects the container's network to the host's.
         """
 
         become: int | None
+        group: int | None
+        user: list[int] | None
+        maps: mapping.Maps | None
+        relays: list[int]
+        outside: list[str]
         binds: list[tuple[str, str]]
         mounts: list[tuple[str, str, bool]]
         folders: list[tuple[str, int]]
         files: dict[str, str]
+        owners: list[tuple[str, int, int, int]]
         program: str
         arguments: list[str]
         argv: list[str]
@@ -47,19 +58,25 @@ class Refused(Exception):  # noqa: N818 - it is reported by name, as JSON, to wh
         self.kind, self.hint = kind, hint
 
 
-def enter_user_namespace() -> None:
-    """As an ordinary user: become somebody who may mount, in a user namespace where ids are what they were."""
+def enter_user_namespace(maps: mapping.Maps | None = None) -> None:
+    """As an ordinary user: become somebody who may mount, in a namespace where ids are what they were, or mapped."""
+    if maps:
+        from tiffin.engine.embedded import mapping  # noqa: PLC0415 - only containers with several users need it
+
+        mapping.enter(maps)
+        return
     uid, gid = os.geteuid(), os.getegid()
     linux.unshare(linux.CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         _write(f"/proc/self/{name}", text)
 
 
-def become(user: int | None) -> None:
-    """As root: become an unprivileged user without groups, for good."""
+def become(user: int | None, group: int | None = None) -> None:
+    """As root: become an unprivileged user without groups, for good; its group has its number, unless it is said."""
     if user is not None:
+        group = user if group is None else group
         os.setgroups([])
-        os.setresgid(user, user, user)
+        os.setresgid(group, group, group)
         os.setresuid(user, user, user)
 
 
@@ -135,6 +152,9 @@ def _write_top(launch: Launch) -> None:
         os.mkdir(TOP + path, mode)  # noqa: PTH102 - see above
     for path, text in launch["files"].items():
         _write(TOP + path, text, os.O_CREAT | os.O_EXCL)
+    for path, uid, gid, mode in launch["owners"]:
+        os.chown(TOP + path, uid, gid)
+        os.chmod(TOP + path, mode)  # noqa: PTH101 - see above
 
 
 def _write(path: str, text: str, flags: int = 0) -> None:

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Plan(TypedDict):
-        """What `copying` says; `process` is a descriptor of /proc/PID, `source` empty where files are only read."""
+        """What `copying` says; `process` is a descriptor of /proc/PID, `source` empty where files are only read.
+
+        `several` says that the container has several users: its files are then read and written as its root.
+        """
 
         process: int
         become: int | None
+        group: int | None
+        several: bool
         path: str
         source: str
 
@@ -30,7 +35,10 @@ def main() -> None:
     with open(int(sys.argv[1]), "rb") as paper:  # noqa: PTH123 - a descriptor
         plan: Plan = json.load(paper)
     root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=plan["process"])
-    stage.become(plan["become"])
+    stage.become(plan["become"], plan["group"])
+    if plan["several"]:
+        linux.setns(os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=plan["process"]))
+        stage.become(0)
     os.umask(0)
     try:
         if plan["source"]:

@@ -1,15 +1,19 @@
-"""Unpacked layers: `unpacked/<diff ID>/`, each whole or absent, made once whoever asks and however many ask at once."""
+"""Unpacked layers: `unpacked/<diff ID>/`, each whole or absent, made once whoever asks and however many ask at once.
+
+Beside it `unpacked/<diff ID>.<ids>/` is the same with owners, for containers with several users (docs/adr/0018).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from tiffin.engine.embedded.ids import Ids
+from tiffin.engine.embedded.trees import discard, make_owned
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor
@@ -41,6 +45,26 @@ class Unpacked:
                 raise NotFoundError(f"layer {diff_id} is not unpacked", "build or pull the image again")
         return found
 
+    def owned(self, diff_ids: Sequence[Digest], ids: Ids) -> list[Path]:
+        """Where these layers lie with their owners, made now where they do not; raises as `folders` does."""
+        plain = self.folders(diff_ids)
+        found = [folder.with_name(f"{folder.name}.{ids.key}") for folder in plain]
+        missing = [pair for pair in zip(plain, found, strict=True) if not pair[1].is_dir()]
+        if missing:
+            with self._shared():
+                parallel(lambda pair: self._own(*pair, ids), missing)
+        return found
+
+    def _own(self, plain: Path, folder: Path, ids: Ids) -> None:
+        new = self._path / f".new-{os.urandom(8).hex()}"
+        new.mkdir()
+        try:
+            with step("own", plain.name[:12]):
+                make_owned(plain, new, ids)
+            self._place(new, folder)
+        finally:
+            discard(new)
+
     def _folder(self, diff_id: Digest) -> Path:
         return self._path / diff_id.hex
 
@@ -53,7 +77,7 @@ class Unpacked:
             new.chmod(0o755)
             self._place(new, self._folder(diff_id))
         finally:
-            shutil.rmtree(new, ignore_errors=True)
+            discard(new)
 
     def _place(self, new: Path, folder: Path) -> None:
         """Let a whole folder appear; one that somebody else was faster with is the same."""
@@ -72,7 +96,7 @@ class Unpacked:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 for left in self._path.glob(".new-*"):
-                    shutil.rmtree(left, ignore_errors=True)
+                    discard(left)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             yield
         finally:
