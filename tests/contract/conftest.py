@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import ClientBench
+from contract.engine_fixtures import Bench, ClientBench, EmbeddedBench, MemoryBench, RealBench
 from programs.docker import dockerd
 from programs.network import own_network
 from programs.storage import storage
@@ -40,6 +41,38 @@ def docker(docker_bench: ClientBench) -> Iterator[ClientBench]:
 def podman(podman_bench: ClientBench) -> Iterator[ClientBench]:
     yield podman_bench
     podman_bench.clear()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> EmbeddedBench:
+    return EmbeddedBench(tmp_path / "data")
+
+
+REAL = [
+    "embedded",
+    pytest.param("docker", marks=pytest.mark.program("dockerd", "busybox")),
+    pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
+]
+
+
+@pytest.fixture(params=REAL)
+def real(request: pytest.FixtureRequest) -> RealBench:
+    found: RealBench = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["memory", *REAL])
+def bench(request: pytest.FixtureRequest) -> Bench:
+    if request.param == "memory":
+        return MemoryBench()
+    found: Bench = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(params=["memory", "embedded"])
+def able(request: pytest.FixtureRequest) -> Bench:
+    """An engine that can do more with a container than run it."""
+    return MemoryBench() if request.param == "memory" else request.getfixturevalue("embedded")
 
 
 def _need_root() -> None:

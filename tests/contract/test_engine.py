@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from contract.conftest import REAL
 from contract.engine_fixtures import (
     GLIBCS_OWN,
     Bench,
     ClientBench,
     EmbeddedBench,
-    MemoryBench,
     RealBench,
     executed,
     python_argv,
@@ -30,38 +30,6 @@ from tiffin.errors import ConfigError, ConflictError, NotFoundError, Unsupported
 from tiffin.oci.digest import Digest
 from tiffin.store.memory import MemoryStore
 from tiffin.store.save import save
-
-
-@pytest.fixture
-def embedded(tmp_path: Path) -> EmbeddedBench:
-    return EmbeddedBench(tmp_path / "data")
-
-
-REAL = [
-    "embedded",
-    pytest.param("docker", marks=pytest.mark.program("dockerd", "busybox")),
-    pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
-]
-
-
-@pytest.fixture(params=REAL)
-def real(request: pytest.FixtureRequest) -> RealBench:
-    found: RealBench = request.getfixturevalue(request.param)
-    return found
-
-
-@pytest.fixture(params=["memory", *REAL])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    if request.param == "memory":
-        return MemoryBench()
-    found: Bench = request.getfixturevalue(request.param)
-    return found
-
-
-@pytest.fixture(params=["memory", "embedded"])
-def able(request: pytest.FixtureRequest) -> Bench:
-    """An engine that can do more with a container than run it."""
-    return MemoryBench() if request.param == "memory" else request.getfixturevalue("embedded")
 
 
 class TestEngine:

@@ -14,19 +14,23 @@ from types import FrameType
 
 import msgspec
 
+from tiffin.api.accounts import accounts_for
 from tiffin.api.containers import HTTP, described, engine_of, http_port, stop, url
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.options import Options
+from tiffin.engine.listening import listens
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
-from tiffin.engine.spec import Container, Engine, Port, Status
+from tiffin.engine.spec import Container, ContainerSpec, Engine, Port, Status
 from tiffin.errors import CommandError, NotFoundError, TiffinError
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
-from tiffin.progress import parallel, step
+from tiffin.progress import note, parallel, step
 
 POLL_SECONDS = 0.01
+PATIENCE = 60.0
+"""Seconds after which a container that does not listen where it was published is left to itself."""
 _TAIL = 40
 """Lines of a log that an error quotes."""
 
@@ -35,7 +39,7 @@ def plan_text(options: Options) -> str:
     """Return what would run as JSON."""
     home = Home.of()
     name, image = _image(options.what, home)
-    return encode(container_spec(name, image, _run_options(options, name, image, engine_of(home)))).decode()
+    return encode(_spec(name, image, options, engine_of(home), home)).decode()
 
 
 def run_detached(options: Options) -> str:
@@ -71,27 +75,37 @@ def restart(names: Sequence[str], seconds: float | None = None) -> None:
 
 
 def wait_ready(container: Container) -> str:
-    """Wait until the container answers that it is ready; raises CommandError with its last lines when it ends first."""
+    """Wait until the container answers that it is ready; raises CommandError with its last lines when it ends first.
+
+    One of an image that binds its own port is ready when somebody listens there.
+    """
     state = container.state()
     port = http_port(state.ports)
     if port is None:
         return container.spec.name
+    due = time.monotonic() + PATIENCE
     with step("start", container.spec.name):
-        while not (port.socket == HTTP and _is_ready(port)):
+        while not _answers(port, state.pid):
             state = container.state()
             if state.status is not Status.RUNNING:
                 raise _failed(container)
-            if port.socket != HTTP:
+            if port.socket != HTTP and time.monotonic() > due:
+                note(f"{container.spec.name} runs, and does not listen on port {port.container_port} yet")
                 break
             time.sleep(POLL_SECONDS)
     return url(port)
+
+
+def _answers(port: Port, pid: int) -> bool:
+    """Say whether a container's port is of use: ready as its protocol has it, or listened on where it has none."""
+    return _is_ready(port) if port.socket == HTTP else bool(port.socket) or listens(pid, port.container_port)
 
 
 def _start(options: Options, *, attached: bool) -> Container:
     home = Home.of()
     engine = engine_of(home)
     name, image = _image(options.what, home)
-    spec = container_spec(name, image, _run_options(options, name, image, engine))
+    spec = _spec(name, image, options, engine, home)
     with step("load", name):
         engine.load(home.store, image)
     container = engine.create(spec)
@@ -101,6 +115,11 @@ def _start(options: Options, *, attached: bool) -> Container:
         container.remove(force=True)
         raise
     return container
+
+
+def _spec(name: str, image: Image, options: Options, engine: Engine, home: Home) -> ContainerSpec:
+    accounts = accounts_for(options.run.user or image.config.config.user, image, home.store)
+    return container_spec(name, image, _run_options(options, name, image, engine), accounts)
 
 
 def _image(what: str, home: Home) -> tuple[str, Image]:

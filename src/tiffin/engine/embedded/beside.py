@@ -51,6 +51,10 @@ class Beside:
         """Wait until bubblewrap's child is there, give it its ids, and start what stands beside it."""
         if not self._needed:
             return
+        if self._relayed:  # now: whom we become may not read what is ours
+            from tiffin.engine.embedded import forward  # noqa: PLC0415 - few containers need it
+
+            self._forward = forward
         os.close(self._info[1])
         os.close(self._block[0])
         try:
@@ -82,8 +86,10 @@ class Beside:
             os.close(self._info[0])  # not before: bubblewrap may write more than was read
 
     def _start(self, work: Callable[[], None]) -> None:
-        """Fork a process that dies with the keeper, and wait until it says that it is ready, or ends."""
-        keeper = os.getpid()
+        """Fork a process, and wait until it says that it is ready, or ends.
+
+        It is in the process namespace whose first process is bubblewrap, and so ends with the container at the latest.
+        """
         self._ready, said = os.pipe()
         process = os.fork()
         if process:
@@ -96,24 +102,20 @@ class Beside:
             self._said = said
             launch = self._launch
             stage.become(launch["become"], launch["group"])
-            linux.die_with_parent(signal.SIGKILL)
-            if os.getppid() == keeper:
-                work()
+            work()
         finally:
             os._exit(1)
 
     def _relay(self, process: int) -> None:
         """Become the relay: listening outside, connecting inside."""
-        from tiffin.engine.embedded import forward
-
         _keep_only([self._said, *(listener for listener, _ in self._relayed)])
         network = enter_network(process)
-        forward.allow_low_ports()
+        self._forward.allow_low_ports()
         linux.bound_capabilities()
         linux.drop_capabilities()
         os.close(network)
         os.close(self._said)
-        forward.relay(self._relayed)
+        self._forward.relay(self._relayed)
 
     def _connect(self, process: int) -> None:
         """Become the program that connects the container's network with the outside."""
