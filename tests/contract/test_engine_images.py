@@ -6,7 +6,6 @@ import os
 import socket
 import struct
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.listening import listens
 from tiffin.engine.plan import CAPABILITY_MASK
 from tiffin.engine.spec import CanCopy, Container, Mount, Network, Port, Status
-from tiffin.errors import NotFoundError, UnsupportedError
+from tiffin.errors import UnsupportedError
 
 FOREIGN: dict[str, Any] = {"read_only": False, "several_ids": True, "user": (0, 0)}
 """What `container_spec` says of an image that is not tiffin's and runs as root."""
@@ -118,7 +117,9 @@ class TestSeveralUsers:
         assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
     def test_another_user_has_none(self, real: RealBench) -> None:
-        _, lines = real.run("grep -E 'CapPrm|CapEff|CapAmb' /proc/self/status; id -u; id -g", **(FOREIGN | {"user": (7, 8)}))
+        _, lines = real.run(
+            "grep -E 'CapPrm|CapEff|CapAmb' /proc/self/status; id -u; id -g", **(FOREIGN | {"user": (7, 8)})
+        )
         assert [line.split()[-1] for line in lines] == ["0" * 16, "0" * 16, "0" * 16, "7", "8"]
 
     def test_root_becomes_another_and_never_root_again(self, real: RealBench) -> None:
@@ -137,7 +138,7 @@ class TestSeveralUsers:
         pid = container.state().pid
         status = Path(f"/proc/{pid}/status").read_text()
         outside = {line.split()[1] for line in status.splitlines() if line.startswith(("Uid", "Gid"))}
-        assert "0" not in outside or os.geteuid() == 0 and outside.isdisjoint({"0"})
+        assert "0" not in outside or (os.geteuid() == 0 and outside.isdisjoint({"0"}))
         executed(container, "sh", "-c", "busybox touch /x; busybox chown 33 /x")
         container.remove(force=True)
 

@@ -15,22 +15,36 @@ TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PROC_NET = "/proc/{}/ns/net"
+    Work = Callable[[int, int], None]
+    """What an attendant does for a process, and the descriptor that it closes or writes to when it is at work."""
+
+_LONGEST = 32
 
 
 class Beside:
     """One run of a container, seen from beside it."""
 
     def __init__(self, launch: stage.Launch, listeners: list[int]) -> None:
-        """Sort the listening sockets: those that are handed in, and those that are relayed."""
+        """Sort the listening sockets, handed in or relayed, and fork what will be needed while it is root or you."""
         pairs = list(zip(listeners, launch["relays"], strict=True))
-        self._launch = launch
-        self._relayed = [(listener, port) for listener, port in pairs if port]
+        relayed = [(listener, port) for listener, port in pairs if port]
         self.handed = [listener for listener, port in pairs if not port]
-        self._needed = bool(launch["maps"] or self._relayed or launch["outside"])
+        self._launch = launch
+        self._attendants: list[Attendant] = []
+        if relayed:
+            from tiffin.engine.embedded import forward  # noqa: PLC0415 - few containers need it, and later may be denied
+
+            self._attend(
+                lambda process, said: forward.serve(process, relayed, said), [listener for listener, _ in relayed]
+            )
+        if launch["outside"]:
+            self._attend(lambda process, said: connect(process, launch["outside"], said), [])
+        self._needed = bool(launch["maps"] or self._attendants)
         if self._needed:
             self._info, self._block = os.pipe(), os.pipe()
-        self._processes: list[int] = []
+
+    def _attend(self, work: Work, kept: list[int]) -> None:
+        self._attendants.append(Attendant(self._launch, work, kept))
 
     def give(self, descriptors: list[int]) -> None:
         """Let the container's user open its streams anew, where it is another than the keeper's."""
@@ -51,90 +65,72 @@ class Beside:
         """Wait until bubblewrap's child is there, give it its ids, and start what stands beside it."""
         if not self._needed:
             return
-        if self._relayed:  # now: whom we become may not read what is ours
-            from tiffin.engine.embedded import forward  # noqa: PLC0415 - few containers need it
-
-            self._forward = forward
         os.close(self._info[1])
         os.close(self._block[0])
-        try:
-            if os.read(self._info[0], 1):
-                self._see_to(child())
-        finally:
-            os.close(self._block[1])
-
-    def _see_to(self, process: int) -> None:
-        if not process:  # it has just died
-            return
-        maps = self._launch["maps"]
-        if maps:
-            mapping.write(process, maps)
-        if self._relayed:
-            self._start(lambda: self._relay(process))
-        if self._launch["outside"]:
-            self._start(lambda: self._connect(process))
-        if maps:
+        process = child() if os.read(self._info[0], 1) else 0
+        if process:  # else it has just died
+            if maps := self._launch["maps"]:
+                mapping.write(process, maps)
+            for attendant in self._attendants:
+                attendant.begin(process)
             os.write(self._block[1], b"1")
+        os.close(self._block[1])
 
     def end(self) -> None:
         """End what stands beside a container that has ended."""
-        for process in self._processes:
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-        self._processes.clear()
+        for attendant in self._attendants:
+            attendant.end()
+        self._attendants.clear()
         if self._needed:
             os.close(self._info[0])  # not before: bubblewrap may write more than was read
+            self._needed = False
 
-    def _start(self, work: Callable[[], None]) -> None:
-        """Fork a process, and wait until it says that it is ready, or ends.
 
-        It is in the process namespace whose first process is bubblewrap, and so ends with the container at the latest.
-        """
-        self._ready, said = os.pipe()
-        process = os.fork()
-        if process:
-            os.close(said)
-            os.read(self._ready, 1)
-            os.close(self._ready)
-            self._processes.append(process)
+class Attendant:
+    """A process beside a container: forked outside its process namespace, and told later which it is."""
+
+    def __init__(self, launch: stage.Launch, work: Work, kept: list[int]) -> None:
+        """Fork it; it has nothing open but the descriptors that it keeps."""
+        keeper = os.getpid()
+        told, self._tell = os.pipe()
+        self._said, self._say = os.pipe()
+        self._process = os.fork()
+        if self._process:
+            os.close(told)
+            os.close(self._say)
             return
         try:
-            self._said = said
-            launch = self._launch
+            _keep_only([told, self._say, *kept])
+            process = int(os.read(told, _LONGEST) or b"0")
             stage.become(launch["become"], launch["group"])
-            work()
+            linux.die_with_parent(signal.SIGKILL)
+            if process and os.getppid() == keeper:
+                work(process, self._say)
         finally:
             os._exit(1)
 
-    def _relay(self, process: int) -> None:
-        """Become the relay: listening outside, connecting inside."""
-        _keep_only([self._said, *(listener for listener, _ in self._relayed)])
-        network = enter_network(process)
-        self._forward.allow_low_ports()
-        linux.bound_capabilities()
-        linux.drop_capabilities()
-        os.close(network)
+    def begin(self, process: int) -> None:
+        """Tell it which process is the container's, and wait until it is at work, or has ended."""
+        os.write(self._tell, str(process).encode())
+        os.read(self._said, 1)
+
+    def end(self) -> None:
+        """End it."""
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        os.close(self._tell)
         os.close(self._said)
-        self._forward.relay(self._relayed)
-
-    def _connect(self, process: int) -> None:
-        """Become the program that connects the container's network with the outside."""
-        network = os.open(_PROC_NET.format(process), os.O_RDONLY)
-        owner = fcntl.ioctl(network, linux.NS_GET_USERNS)
-        _keep_only([self._said, network, owner])
-        for descriptor in (self._said, network, owner):
-            os.set_inheritable(descriptor, True)
-        places = {"NETWORK": f"/proc/self/fd/{network}", "OWNER": f"/proc/self/fd/{owner}", "READY": str(self._said)}
-        command = [places.get(word, word) for word in self._launch["outside"]]
-        os.execve(command[0], command, {"PATH": mapping.PATH})  # noqa: S606 - the keeper imports no subprocess
 
 
-def enter_network(process: int) -> int:
-    """Enter the network of a process and the user namespace that owns it; returns the network's descriptor."""
-    network = os.open(_PROC_NET.format(process), os.O_RDONLY | os.O_CLOEXEC)
-    linux.setns(fcntl.ioctl(network, linux.NS_GET_USERNS))
-    linux.setns(network)
-    return network
+def connect(process: int, command: list[str], said: int) -> None:
+    """Become the program that connects the container's network with the outside."""
+    network = linux.open_network(process)
+    owner = fcntl.ioctl(network, linux.NS_GET_USERNS)
+    for descriptor in (said, network, owner):
+        os.set_inheritable(descriptor, True)
+    places = {"NETWORK": f"/proc/self/fd/{network}", "OWNER": f"/proc/self/fd/{owner}", "READY": str(said)}
+    filled = [places.get(word, word) for word in command]
+    os.execve(filled[0], filled, {"PATH": mapping.PATH})  # noqa: S606 - the keeper imports no subprocess
 
 
 def _keep_only(kept: list[int]) -> None:

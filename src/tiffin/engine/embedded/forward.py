@@ -9,12 +9,15 @@ waits for it a moment, then it is reset.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import resource
 import select
 import socket
 import struct
 import time
+
+from tiffin.engine.embedded import linux
 
 _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _CHUNK = 1 << 16
@@ -24,6 +27,19 @@ _BATCH = 64
 """Connections that are accepted at once."""
 _LOW_PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 _RESET = struct.pack("ii", 1, 0)
+
+
+def serve(process: int, listeners: list[tuple[int, int]], said: int) -> None:
+    """Enter the network of a process and be its relay, without any right there; does not return."""
+    network = linux.open_network(process)
+    for namespace in (fcntl.ioctl(network, linux.NS_GET_USERNS), network):
+        linux.setns(namespace)
+        os.close(namespace)
+    allow_low_ports()
+    linux.bound_capabilities()
+    linux.drop_capabilities()
+    os.close(said)
+    relay(listeners)
 
 
 def relay(listeners: list[tuple[int, int]]) -> None:

@@ -47,6 +47,11 @@ def setns(descriptor: int) -> None:
     _checked(_libc.setns(descriptor, 0), "setns")
 
 
+def open_network(process: int) -> int:
+    """Open the network of a process."""
+    return os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def open_inside(root: int, path: str) -> int:
     """Open a folder by a path that no link leads out of `root` (openat2(2), RESOLVE_IN_ROOT)."""
     how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)

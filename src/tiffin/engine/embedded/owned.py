@@ -80,7 +80,7 @@ class Tree:
         elif stat.S_ISCHR(found.st_mode):  # overlay's mark of what is taken away
             os.mknod(target, found.st_mode, found.st_rdev)
         elif first := self._links.get(found.st_ino):
-            os.link(first, target)  # noqa: PTH200 - see `stage`
+            os.link(first, target)
         else:
             _copy_file(entry.path, target, found.st_size)
             self._own(entry.path, target)
