@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -213,11 +214,8 @@ class TestPortsThatTheImageBinds:
         container = embedded.engine.create(embedded.spec("aa", "sleep 600", ports=ports, **FOREIGN))
         container.start()
         where = ("127.0.0.1", container.state().ports[0].host_port)
-        with socket.create_connection(where, timeout=20) as client:
-            try:
-                assert client.recv(1) == b""
-            except ConnectionResetError:
-                pass
+        with socket.create_connection(where, timeout=20) as client, contextlib.suppress(ConnectionResetError):
+            assert client.recv(1) == b""
         assert container.state().status is Status.RUNNING
         container.remove(force=True)
         with pytest.raises(ConnectionRefusedError):

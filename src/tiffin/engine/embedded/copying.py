@@ -45,17 +45,7 @@ def _open_folder(path: str) -> int:
 
 def _transfer(process: int, spec: ContainerSpec, path: str, source: str, work: Callable[[BinaryIO], None]) -> None:
     """Do our end of the copy while a process does the other; what that one refuses is the reason of both."""
-    machine = Machine.here()
-    who = identity(spec, machine.become, machine.ids)
-    host = who.host or (None, None)
-    plan: transfer.Plan = {
-        "process": process,
-        "become": host[0],
-        "group": host[1],
-        "several": who.maps is not None,
-        "path": path,
-        "source": source,
-    }
+    plan = _plan(process, spec, path, source)
     with tempfile.TemporaryFile() as words:
         helper = _spawn(plan, words, inward=bool(source))
         ours: tuple[str, str, str] | None = None
@@ -75,6 +65,20 @@ def _transfer(process: int, spec: ContainerSpec, path: str, source: str, work: C
         raise _ERRORS.get(kind, CommandError)(f"{spec.name}:{message}", hint or None)
     if ours:
         raise _ERRORS.get(ours[0], CommandError)(ours[1], ours[2] or None)
+
+
+def _plan(process: int, spec: ContainerSpec, path: str, source: str) -> transfer.Plan:
+    machine = Machine.here()
+    who = identity(spec, machine.become, machine.ids)
+    host = who.host or (None, None)
+    return {
+        "process": process,
+        "become": host[0],
+        "group": host[1],
+        "several": who.maps is not None,
+        "path": path,
+        "source": source,
+    }
 
 
 def _spawn(plan: transfer.Plan, words: IO[bytes], *, inward: bool) -> subprocess.Popen[bytes]:

@@ -193,25 +193,20 @@ class Pair:
 
     def turn(self, descriptor: int, events: int) -> None:
         """Do what became possible at one end."""
-        if self.closed or self._inner is None:
+        inner = self._inner
+        if self.closed or inner is None:
             return
-        if not self._connected:
-            if self._inner.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                self._later()
-                return
-            self._connected = True
-        here, there = self._outer, self._inner
-        if descriptor == there.stream.fileno():
-            here, there = there, here
+        if not self._connected and inner.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._later()
+            return
+        self._connected = True
+        ends = (inner, self._outer) if descriptor == inner.stream.fileno() else (self._outer, inner)
         try:
-            if events & ~select.EPOLLOUT and not there.pending and not here.ended:
-                _read(here, there)
-            for end, other in ((here, there), (there, here)):
-                _write(end, over=other.ended)
+            _carry(*ends, readable=bool(events & ~select.EPOLLOUT))
         except OSError:
             self._close(abort=True)
             return
-        if here.shut and there.shut:
+        if inner.shut and self._outer.shut:
             self._close(abort=False)
         else:
             self._expect()
@@ -252,6 +247,14 @@ class Pair:
             self._watch(end, 0)
             self.gone.append(end.stream.fileno())
             end.stream.close()
+
+
+def _carry(here: End, there: End, *, readable: bool) -> None:
+    """Read at one end, if there is something and room for it, and write to both what can be written."""
+    if readable and not there.pending and not here.ended:
+        _read(here, there)
+    for end, other in ((here, there), (there, here)):
+        _write(end, over=other.ended)
 
 
 def _read(here: End, there: End) -> None:

@@ -82,7 +82,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 def identity(spec: ContainerSpec, become: int | None, ids: Ids | None) -> Identity:
     """Decide who a container's processes are, given whom ours become otherwise and the ids there are."""
     if not several(spec) or ids is None:
-        return Identity(host=None if become is None else (become, become))
+        return one_user(become)
     if max(spec.user) >= ids.count:
         raise ConfigError(
             f"{spec.image} runs as user {spec.user[0]}:{spec.user[1]}, and a container has the users below {ids.count}",
@@ -90,6 +90,11 @@ def identity(spec: ContainerSpec, become: int | None, ids: Ids | None) -> Identi
         )
     host = None if ids.me else ids.seen(*spec.user)
     return Identity(host=host, inside=spec.user, maps=ids.maps())
+
+
+def one_user(become: int | None) -> Identity:
+    """Who the processes of a container with one user are."""
+    return Identity(host=None if become is None else (become, become))
 
 
 def several(spec: ContainerSpec) -> bool:

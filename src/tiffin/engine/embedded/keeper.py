@@ -115,13 +115,8 @@ class Keeper:
         if launch["become"] is not None:
             for descriptor in (out, err):  # so that a program may open /dev/stdout anew
                 os.fchown(descriptor, launch["become"], launch["group"] or launch["become"])
-        try:
-            if launch["become"] is None:
-                stage.enter_user_namespace(launch["maps"])
-            linux.unshare(linux.CLONE_NEWPID)
-            self._beside.give([out, err])
-        except OSError as error:
-            raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
+        _leave(launch)
+        self._beside.give([out, err])
         self._child = os.fork()
         if not self._child:
             self._gate.close()
@@ -132,10 +127,7 @@ class Keeper:
             os.close(descriptor)
         gate.close()
         self._beside.stand(lambda: _child_of(self._child))
-        try:
-            self._gate.send(b"1")
-        except BrokenPipeError:  # it has died already
-            self._failed = True
+        self._failed = not _pushed(self._gate)
 
     def _open(self) -> None:
         """Begin to listen to everybody: the container, the starter, whoever connects, the machine that shuts down."""
@@ -284,6 +276,24 @@ class Keeper:
             os.fsync(descriptor)
         os.close(descriptor)
         os.rename(f".{STATE}", STATE)  # noqa: PTH104 - see `stage`
+
+
+def _leave(launch: stage.Launch) -> None:
+    """Leave the namespaces of whoever started us, as far as it is needed."""
+    try:
+        if launch["become"] is None:
+            stage.enter_user_namespace(launch["maps"])
+        linux.unshare(linux.CLONE_NEWPID)
+    except OSError as error:
+        raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
+
+
+def _pushed(gate: socket.socket) -> bool:
+    """Let bubblewrap go on; say whether it was there still."""
+    try:
+        return bool(gate.send(b"1"))
+    except BrokenPipeError:
+        return False
 
 
 def _enter(launch: stage.Launch, streams: list[int], handed: list[int], tail: stage.Tail, report: int) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.argv import ALONE, ROOT, UPPER, bubblewrap_arguments, kernel, mount_name, root
-from tiffin.engine.embedded.ids import Identity, Ids, identity
+from tiffin.engine.embedded.ids import Identity, Ids, identity, one_user
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.outside import outside, resolv_conf
 from tiffin.engine.embedded.rootfs import Layers, Top, inside, top
@@ -62,8 +62,7 @@ def launch(spec: ContainerSpec, stack: Stack, machine: Machine) -> stage.Launch:
     above = top(layers, places, files)
     who = identity(spec, machine.become, machine.ids)
     return {
-        **_stacked(stack.trees, machine),
-        **_identified(who),
+        **_stacked(stack.trees, machine, who),
         "relays": [0 if port.socket else port.container_port for port in spec.ports],
         "outside": outside(spec, machine.outside),
         "binds": [
@@ -87,7 +86,7 @@ def tool(folders: list[Path], argv: list[str], env: dict[str, str], machine: Mac
     above = top(Layers(folders), _FOLDERS, {})
     settings = [text for key, value in env.items() for text in ("--setenv", key, value)]
     return {
-        **_stacked(folders, machine),
+        **_stacked(folders, machine, one_user(machine.become)),
         "folders": list(above.folders),
         "arguments": [
             *(*ALONE, "--unshare-net", *_ANYBODY, *root(len(folders)), *kernel(machine.masked)),
@@ -97,13 +96,14 @@ def tool(folders: list[Path], argv: list[str], env: dict[str, str], machine: Mac
     }
 
 
-def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
+def _stacked(folders: list[Path], machine: Machine, who: Identity) -> stage.Launch:
     """What every launch has: the layers, the user, the filter."""
+    host = who.host or (None, None)
     return {
-        "become": machine.become,
-        "group": None,
-        "user": None,
-        "maps": None,
+        "become": host[0],
+        "group": host[1],
+        "user": list(who.inside) if who.inside and who.host is None else None,
+        "maps": who.maps,
         "relays": [],
         "outside": [],
         "binds": _binds(folders, machine.bubblewrap),
@@ -120,13 +120,6 @@ def _stacked(folders: list[Path], machine: Machine) -> stage.Launch:
 
 def _binds(folders: list[Path], bubblewrap: Bubblewrap) -> list[tuple[str, str]]:
     return [(bubblewrap.folder, "b"), *((str(folder), str(number)) for number, folder in enumerate(folders))]
-
-
-def _identified(who: Identity) -> stage.Launch:
-    """Who the container's processes are, where that is not said by the machine alone."""
-    host = who.host or (None, None)
-    user = list(who.inside) if who.inside and who.host is None else None
-    return {"become": host[0], "group": host[1], "user": user, "maps": who.maps}
 
 
 def _owners(above: Top, layers: Layers, ids: Ids) -> list[tuple[str, int, int, int]]:

@@ -1,6 +1,7 @@
-"""The way from a container's network to the outside: pasta or slirp4netns, whichever is installed. Pure but for looking.
+"""The way from a container's network to the outside: pasta or slirp4netns, whichever is installed.
 
-Both speak for the container with the host's own sockets, as an ordinary user; neither lets it reach the host's loopback.
+Both speak for the container with the host's own sockets, as an ordinary user; neither lets it reach the host's own
+loopback.
 """
 
 from __future__ import annotations
