@@ -30,7 +30,7 @@ LEFT_OUT = frozenset(
 )
 """What only maintainer scripts, another init or a compiler of queries would need."""
 USELESS = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/lib/postgresql/15/lib/bitcode/")
-LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
+LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64", "var/run": "/run"}
 APPLETS = ("sh", "id", "mkdir", "chown", "chmod", "cat", "grep", "ls", "touch", "sleep", "rm", "echo")
 PASSWD = "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n"
 GROUP = "root:x:0:\nwww-data:x:33:\npostgres:x:999:\n"

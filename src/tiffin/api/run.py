@@ -85,7 +85,7 @@ def wait_ready(container: Container) -> str:
         return container.spec.name
     due = time.monotonic() + PATIENCE
     with step("start", container.spec.name):
-        while not _answers(port, state.pid):
+        while not (_answers(port, state.pid) and container.state().status is Status.RUNNING):
             state = container.state()
             if state.status is not Status.RUNNING:
                 raise _failed(container)
