@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import socket
 import struct
+import sys
+import tarfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,16 @@ from typing import Any
 import pytest
 
 from contract.engine_fixtures import EmbeddedBench, RealBench, executed, python_argv, python_mounts, ready, until
+from programs.process import run
 from tiffin.engine.embedded.machine import Machine
+from tiffin.engine.embedded.unpacked import Unpacked
 from tiffin.engine.listening import listens
 from tiffin.engine.plan import CAPABILITY_MASK
 from tiffin.engine.spec import CanCopy, Container, Mount, Network, Port, Status
 from tiffin.errors import UnsupportedError
+from tiffin.layers.unpack import unpack_layer
+from tiffin.oci.documents import LAYER, Descriptor
+from tiffin.store.memory import MemoryStore
 
 FOREIGN: dict[str, Any] = {"read_only": False, "several_ids": True, "user": (0, 0)}
 """What `container_spec` says of an image that is not tiffin's and runs as root."""
@@ -260,6 +268,126 @@ class TestPortsThatTheImageBinds:
     def test_with_the_hosts_network_the_port_is_the_hosts_own(self, embedded: EmbeddedBench) -> None:
         with pytest.raises(UnsupportedError, match="port 80 is the host's own"):
             self.serve(embedded, network=Network.HOST)
+
+
+OUTSIDE = """
+import socket, sys, threading
+from pathlib import Path
+from contract.engine_fixtures import EmbeddedBench
+from tiffin.engine.spec import Network
+def serve(listener):
+    while True:
+        connection, _ = listener.accept()
+        connection.sendall(b"outside\\n")
+        connection.close()
+for address in ("192.0.2.1", "127.0.0.1"):
+    listener = socket.create_server((address, 8000))
+    threading.Thread(target=serve, args=(listener,), daemon=True).start()
+bench = EmbeddedBench(Path(sys.argv[1]))
+script = "busybox nc -w 9 192.0.2.1 8000 < /dev/null; busybox nc -w 1 10.0.2.2 8000 < /dev/null; cat /proc/net/dev | wc -l"
+for user, foreign in ((65532, False), (0, True), (33, True)):
+    more = {"read_only": not foreign, "several_ids": foreign, "user": (user, user)}
+    print(bench.run(script, network=Network.USER, **more))
+"""
+"""Runs in a network of its own, where 192.0.2.1 is an address of the host."""
+
+
+@pytest.mark.program("slirp4netns", "busybox", "unshare")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_with_a_network_of_the_user_the_outside_is_reached_and_the_hosts_loopback_is_not(tmp_path: Path) -> None:
+    setup = (
+        "mount -t tmpfs none /dev/net && busybox mknod -m 666 /dev/net/tun c 10 200 && busybox ip link set lo up &&"
+        'busybox ip addr add 192.0.2.1/32 dev lo && exec "$0" "$@"'
+    )
+    tests = Path(__file__).parents[1]
+    tmp_path.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), *sys.path])}
+    argv = ["unshare", "--net", "--mount", "sh", "-c", setup, sys.executable, "-c", OUTSIDE, str(tmp_path)]
+    assert run(*argv, env=environment).splitlines() == ["(0, ['outside', '4'])"] * 3
+
+
+class TestOddImages:
+    """What is in a layer comes out as its maker meant it, owners and modes included."""
+
+    def engine(self, embedded: EmbeddedBench, *layers: bytes) -> EmbeddedBench:
+        """An engine that has unpacked these tars, with busybox below them."""
+        store = MemoryStore()
+        for data in layers:
+            blob = Descriptor.of(data, LAYER)
+            store.put(blob, io.BytesIO(data))
+            Unpacked(embedded.data / "unpacked", unpack_layer).add(store, {blob.digest: blob})
+            embedded.layers = (*embedded.layers, blob.digest)
+        return embedded
+
+    def test_owners_modes_and_links_are_as_the_layer_says(self, embedded: EmbeddedBench) -> None:
+        bench = self.engine(
+            embedded,
+            packed(
+                member("srv", tarfile.DIRTYPE, mode=0o2750, uid=33, gid=34),
+                member("srv/secret", mode=0o600, uid=33, gid=34, data=b"s"),
+                member("srv/again", tarfile.LNKTYPE, link="srv/secret"),
+                member("usr/su", mode=0o4755, data=b"s"),
+                member("huge", mode=0o644, uid=200000, gid=5),
+                member("var/tmp", tarfile.DIRTYPE, mode=0o1777),
+            ),
+        )
+        paths = "/srv /srv/secret /srv/again /usr/su /huge /var/tmp /bin/busybox /"
+        _, lines = bench.run(f"stat -c '%a %u:%g %h' {paths}", **FOREIGN)
+        files = [line.split() for line in lines]
+        assert [" ".join(found[:2]) for found in files] == [
+            "2750 33:34", "600 33:34", "600 33:34", "755 0:0", "644 65534:5", "1777 0:0", "755 0:0", "755 0:0",
+        ]  # fmt: skip
+        assert files[1][2] == files[2][2] == "2"
+        assert bench.run("cat /srv/secret || echo refused", **(FOREIGN | {"user": (35, 35)})) == (0, ["refused"])
+        assert bench.run("cat /srv/secret; echo", **(FOREIGN | {"user": (33, 33)})) == (0, ["s"])
+
+    def test_whiteouts_hide_and_what_comes_after_is_there(self, embedded: EmbeddedBench) -> None:
+        bench = self.engine(
+            embedded,
+            packed(member("a/old", data=b"o"), member("b/old", data=b"o"), member("c", tarfile.DIRTYPE, uid=7, gid=7)),
+            packed(
+                member("a/.wh..wh..opq"), member("a/new", data=b"n"), member("b/.wh.old"), member("c/x", uid=8, gid=8)
+            ),
+        )
+        assert bench.run("ls /a /b; stat -c %u /c /c/x; touch /a/old /b/old; ls /a /b", **FOREIGN) == (
+            0,
+            ["/a:", "new", "", "/b:", "7", "8", "/a:", "new", "old", "", "/b:", "old"],
+        )
+
+    def test_a_folder_keeps_its_owner_where_something_is_mounted_or_written_below_it(
+        self, embedded: EmbeddedBench, tmp_path: Path
+    ) -> None:
+        bench = self.engine(embedded, packed(member("own", tarfile.DIRTYPE, mode=0o700, uid=33, gid=33)))
+        tmp_path.chmod(0o755)
+        mounts = (Mount(source=str(tmp_path), target="/own/deep/data"),)
+        settings = FOREIGN | {"user": (33, 33), "cwd": "/own/work", "mounts": mounts}
+        assert bench.run("stat -c '%a %u' /own; pwd; touch /own/x && echo ok", **settings) == (
+            0,
+            ["700 33", "/own/work", "ok"],
+        )
+
+
+def member(  # noqa: PLR0913 - a tar's member has these
+    name: str,
+    kind: bytes = tarfile.REGTYPE,
+    *,
+    mode: int = 0o755,
+    uid: int = 0,
+    gid: int = 0,
+    data: bytes = b"",
+    link: str = "",
+) -> tuple[tarfile.TarInfo, bytes]:
+    found = tarfile.TarInfo(name)
+    found.type, found.mode, found.uid, found.gid, found.size, found.linkname = kind, mode, uid, gid, len(data), link
+    return found, data
+
+
+def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for found, data in members:
+            archive.addfile(found, io.BytesIO(data))
+    return out.getvalue()
 
 
 def read(client: socket.socket) -> bytes:

@@ -94,7 +94,9 @@ def test_nginx_serves_a_page_as_another_user_on_its_own_port(own: Path) -> None:
         response = connection.getresponse()
         assert (response.status, response.read()) == (200, b"a page of nginx\n")
         connection.close()
-    users = tiffin(own, "exec", "web", "sh", "-c", "cat /proc/[0-9]*/status | grep -E 'Name:.nginx|^Uid' | grep -A1 nginx")
+    users = tiffin(
+        own, "exec", "web", "sh", "-c", "cat /proc/[0-9]*/status | grep -E 'Name:.nginx|^Uid' | grep -A1 nginx"
+    )
     assert sorted(line.split()[1] for line in users.splitlines() if line.startswith("Uid")) == ["0", "33", "33"]
     wait_until(lambda: "GET / HTTP/1.1" in tiffin(own, "logs", "web"), lambda: "nginx logs what it serves")
     tiffin(own, "stop", "web")
@@ -105,7 +107,9 @@ def test_postgres_makes_its_database_and_keeps_it_over_a_restart(own: Path) -> N
     name = debian_image(own, "postgres", ["postgresql-15", "gosu"], POSTGRES_FILES, POSTGRES)
     address = where(tiffin(own, "run", "-d", "--name", "db", "-p", "0:5432", name))
     assert query(address, "create table t as select 6 * 7 as answer; select answer from t") == ["42"]
-    assert query(address, "select setting from pg_settings where name = 'data_directory'") == ["/var/lib/postgresql/data"]
+    assert query(address, "select setting from pg_settings where name = 'data_directory'") == [
+        "/var/lib/postgresql/data"
+    ]
     assert tiffin(own, "exec", "db", "sh", "-c", "id -u").strip() == "0"
     tiffin(own, "restart", "db")
     found = tiffin(own, "ps")

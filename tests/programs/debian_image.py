@@ -1,6 +1,6 @@
 """Images that are not tiffin's: programs of Debian's packages with a shell, an entry script and users of their own.
 
-The packages come through tiffin's own index of Debian, without what only their scripts would need; nothing is installed.
+The packages come through tiffin's own index of Debian, without what only their scripts would need.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from tiffin.packages.debian.pins import Wanted
 from tiffin.packages.debian.sources import find_mirrors
 from tiffin.store.layout import LayoutStore
 
-LEFT_OUT = frozenset(
-    "adduser cdebconf debconf debconf-2.0 dpkg gcc-12-base init-system-helpers install-info iproute2 libllvm14 locales "
-    "locales-all lsb-base nginx-common passwd perl perl-base postgresql-client-15 postgresql-client-common "
-    "postgresql-common sensible-utils ssl-cert systemd sysvinit-utils tzdata ucf".split()
-)
+LEFT_OUT = """
+    adduser cdebconf debconf debconf-2.0 dpkg gcc-12-base init-system-helpers install-info iproute2 libllvm14 locales
+    locales-all lsb-base nginx-common passwd perl perl-base postgresql-client-15 postgresql-client-common
+    postgresql-common sensible-utils ssl-cert systemd sysvinit-utils tzdata ucf
+"""
 """What only maintainer scripts, another init or a compiler of queries would need."""
 USELESS = ("usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/lib/postgresql/15/lib/bitcode/")
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64", "var/run": "/run"}
 APPLETS = ("sh", "id", "mkdir", "chown", "chmod", "cat", "grep", "ls", "touch", "sleep", "rm", "echo")
-PASSWD = "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n"
-GROUP = "root:x:0:\nwww-data:x:33:\npostgres:x:999:\n"
+USERS = (
+    "root:x:0:0::/root:/bin/sh\nwww-data:x:33:33::/var/www:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n"
+)
+GROUPS = "root:x:0:\nwww-data:x:33:\npostgres:x:999:\n"
 
 Owned = tuple[str | None, int, int]
 """A file's text, or None for a folder; its owner; its mode."""
@@ -44,8 +46,8 @@ def debian_image(home: Path, name: str, packages: Sequence[str], files: Mapping[
     store = LayoutStore(home / "data")
     below, below_id = _packages_layer(store, home, packages)
     whole = {
-        "etc/passwd": (PASSWD, 0, 0o644),
-        "etc/group": (GROUP, 0, 0o644),
+        "etc/passwd": (USERS, 0, 0o644),
+        "etc/group": (GROUPS, 0, 0o644),
         "root": (None, 0, 0o700),
         "tmp": (None, 0, 0o1777),
         **files,
@@ -72,7 +74,8 @@ def _packages_layer(store: LayoutStore, home: Path, packages: Sequence[str]) -> 
     debian = Debian(home / "cache" / "debian", lambda: find_mirrors(None, os.environ))
     wanted = Wanted(suite="bookworm", python="", architecture=Platform.here().architecture)
     universe = debian._universe(wanted)
-    found = close(universe, ("busybox-static", "libc6", *packages), lambda _, needed: needed not in LEFT_OUT)
+    left_out = set(LEFT_OUT.split())
+    found = close(universe, ("busybox-static", "libc6", *packages), lambda _, needed: needed not in left_out)
     with opened(debian.fetch_all(_pins(found))) as debs:
         entries = {entry.path: entry for deb in debs for entry in deb.entries if not entry.path.startswith(USELESS)}
         layer = write_layer(entries.values(), store)
@@ -95,5 +98,3 @@ def _packed(files: Mapping[str, Owned]) -> bytes:
             member.type, member.linkname = tarfile.SYMTYPE, target
             archive.addfile(member)
     return data.getvalue()
-
-

@@ -69,7 +69,7 @@ def _isolation(dialect: Dialect, spec: ContainerSpec) -> Iterator[str]:
     """What every container lacks: capabilities, ways to get more, a root to write to; others' images have a few."""
     yield from ("--user", f"{spec.user[0]}:{spec.user[1]}")
     yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-    if spec.several_ids:
+    if spec.several_ids and spec.user[0] == 0:  # podman would give them to any user
         yield from _flat(("--cap-add", name.removeprefix("CAP_")) for name in CAPABILITIES)
     yield from dialect.create
     if spec.read_only:

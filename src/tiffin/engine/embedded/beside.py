@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 
 from tiffin.engine.embedded import linux, mapping, stage
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Work = Callable[[int, int], None]
-    """What an attendant does for a process, and the descriptor that it closes or writes to when it is at work."""
+    """What an attendant does for a process, and the descriptor that it writes to when it is at work."""
 
 _LONGEST = 32
+_PAUSE = 0.001
 
 
 class Beside:
@@ -30,21 +32,17 @@ class Beside:
         relayed = [(listener, port) for listener, port in pairs if port]
         self.handed = [listener for listener, port in pairs if not port]
         self._launch = launch
-        self._attendants: list[Attendant] = []
+        self._early, self._late = list[Attendant](), list[Attendant]()
         if relayed:
             from tiffin.engine.embedded import forward  # noqa: PLC0415 - few containers need it, and later may be denied
 
-            self._attend(
-                lambda process, said: forward.serve(process, relayed, said), [listener for listener, _ in relayed]
-            )
-        if launch["outside"]:
-            self._attend(lambda process, said: connect(process, launch["outside"], said), [])
-        self._needed = bool(launch["maps"] or self._attendants)
+            kept = [listener for listener, _ in relayed]
+            self._early.append(Attendant(launch, lambda process, say: forward.serve(process, say, relayed), kept))
+        if command := launch["outside"]:
+            self._late.append(Attendant(launch, lambda process, say: connect(process, say, command), []))
+        self._needed = bool(launch["maps"] or self._early or self._late)
         if self._needed:
             self._info, self._block = os.pipe(), os.pipe()
-
-    def _attend(self, work: Work, kept: list[int]) -> None:
-        self._attendants.append(Attendant(self._launch, work, kept))
 
     def give(self, descriptors: list[int]) -> None:
         """Let the container's user open its streams anew, where it is another than the keeper's."""
@@ -62,7 +60,7 @@ class Beside:
         return {"--info-fd": self._info[1], **waiting}
 
     def stand(self, child: Callable[[], int]) -> None:
-        """Wait until bubblewrap's child is there, give it its ids, and start what stands beside it."""
+        """Wait until bubblewrap's child is there, give it its ids, and start what stands beside it; raises Refused."""
         if not self._needed:
             return
         os.close(self._info[1])
@@ -71,16 +69,19 @@ class Beside:
         if process:  # else it has just died
             if maps := self._launch["maps"]:
                 mapping.write(process, maps)
-            for attendant in self._attendants:
+            for attendant in self._early:
                 attendant.begin(process)
-            os.write(self._block[1], b"1")
+            if maps:
+                os.write(self._block[1], b"1")
+            for attendant in self._late:  # bubblewrap sets the loopback up, and wants to find it untouched
+                attendant.begin(process)
         os.close(self._block[1])
 
     def end(self) -> None:
         """End what stands beside a container that has ended."""
-        for attendant in self._attendants:
+        for attendant in (*self._early, *self._late):
             attendant.end()
-        self._attendants.clear()
+        self._early, self._late = [], []
         if self._needed:
             os.close(self._info[0])  # not before: bubblewrap may write more than was read
             self._needed = False
@@ -93,26 +94,29 @@ class Attendant:
         """Fork it; it has nothing open but the descriptors that it keeps."""
         keeper = os.getpid()
         told, self._tell = os.pipe()
-        self._said, self._say = os.pipe()
+        self._said, say = os.pipe()
         self._process = os.fork()
         if self._process:
             os.close(told)
-            os.close(self._say)
+            os.close(say)
             return
         try:
-            _keep_only([told, self._say, *kept])
+            _keep_only([told, say, *kept])
             process = int(os.read(told, _LONGEST) or b"0")
             stage.become(launch["become"], launch["group"])
             linux.die_with_parent(signal.SIGKILL)
             if process and os.getppid() == keeper:
-                work(process, self._say)
+                work(process, say)
         finally:
-            os._exit(1)
+            os._exit(1)  # whatever it was, it shows in what was not said
 
     def begin(self, process: int) -> None:
-        """Tell it which process is the container's, and wait until it is at work, or has ended."""
+        """Tell it which process is the container's, and wait until it is at work; raises Refused if it ends."""
         os.write(self._tell, str(process).encode())
-        os.read(self._said, 1)
+        if not os.read(self._said, 1):
+            raise stage.Refused(
+                "command", "its way to the network could not be made", "run it without `-p`, or try again"
+            )
 
     def end(self) -> None:
         """End it."""
@@ -122,8 +126,10 @@ class Attendant:
         os.close(self._said)
 
 
-def connect(process: int, command: list[str], said: int) -> None:
-    """Become the program that connects the container's network with the outside."""
+def connect(process: int, said: int, command: list[str]) -> None:
+    """Become the program that connects the container's network with the outside, once its loopback is up."""
+    while not _loopback(process):
+        time.sleep(_PAUSE)
     network = linux.open_network(process)
     owner = fcntl.ioctl(network, linux.NS_GET_USERNS)
     for descriptor in (said, network, owner):
@@ -131,6 +137,15 @@ def connect(process: int, command: list[str], said: int) -> None:
     places = {"NETWORK": f"/proc/self/fd/{network}", "OWNER": f"/proc/self/fd/{owner}", "READY": str(said)}
     filled = [places.get(word, word) for word in command]
     os.execve(filled[0], filled, {"PATH": mapping.PATH})  # noqa: S606 - the keeper imports no subprocess
+
+
+def _loopback(process: int) -> bool:
+    """Say whether the loopback of a process is up; one that has died is not worth waiting for."""
+    try:
+        with open(f"/proc/{process}/net/fib_trie") as stream:  # noqa: PTH123 - see `stage`
+            return "127.0.0.1" in stream.read()
+    except OSError:
+        return True
 
 
 def _keep_only(kept: list[int]) -> None:

@@ -29,7 +29,7 @@ _LOW_PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 _RESET = struct.pack("ii", 1, 0)
 
 
-def serve(process: int, listeners: list[tuple[int, int]], said: int) -> None:
+def serve(process: int, said: int, listeners: list[tuple[int, int]]) -> None:
     """Enter the network of a process and be its relay, without any right there; does not return."""
     network = linux.open_network(process)
     for namespace in (fcntl.ioctl(network, linux.NS_GET_USERNS), network):
@@ -38,6 +38,7 @@ def serve(process: int, listeners: list[tuple[int, int]], said: int) -> None:
     allow_low_ports()
     linux.bound_capabilities()
     linux.drop_capabilities()
+    os.write(said, b"1")
     os.close(said)
     relay(listeners)
 

@@ -161,7 +161,7 @@ def _names(spec: ContainerSpec, machine: Machine, etc: str) -> dict[str, str]:
     own = hostname(spec.name)
     names = {
         Network.HOST: machine.resolv_conf,
-        Network.USER: resolv_conf(machine.resolv_conf, machine.outside),
+        Network.USER: resolv_conf(machine.resolv_conf),
         Network.NONE: "# this container has no network\n",
     }
     return {

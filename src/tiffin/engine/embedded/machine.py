@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from tiffin.engine.embedded.ids import Ids, find
-from tiffin.engine.embedded.outside import find_outside
+from tiffin.engine.embedded.outside import Outside
 from tiffin.errors import UnsupportedError
 from tiffin.oci.platform import Platform
 
@@ -44,7 +44,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     resolv_conf: str = ""
     hosts: str = ""
     ids: Ids | None = None
-    outside: str = ""
+    outside: Outside = Outside()
 
     @classmethod
     def here(cls) -> Machine:
@@ -58,7 +58,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
             resolv_conf=_text("/etc/resolv.conf"),
             hosts=_text("/etc/hosts"),
             ids=find(os.geteuid(), os.getegid(), confined=os.geteuid() == 0 and become is None),
-            outside=find_outside(),
+            outside=Outside.here(),
         )
 
 

@@ -1,51 +1,60 @@
-"""The way from a container's network to the outside: pasta or slirp4netns, whichever is installed.
+"""The way from a container's network to the outside: slirp4netns, where it is installed.
 
-Both speak for the container with the host's own sockets, as an ordinary user; neither lets it reach the host's own
-loopback.
+It speaks for the container with the host's own sockets, as an ordinary user, and does not let it reach the loopback of
+the host. Decided here, run by `beside`.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+from pathlib import Path
 
-from tiffin.engine.embedded.mapping import PATH
+import msgspec
+
 from tiffin.engine.spec import ContainerSpec, Network
 from tiffin.errors import UnsupportedError
 
+TUN = "/dev/net/tun"
 _NAMESERVER = "10.0.2.3"
-"""What slirp4netns answers questions for names at, and what pasta is told to."""
+"""What slirp4netns answers questions for names at, as the host would (slirp4netns(1))."""
 _LOOPBACK = re.compile(r"^(\s*nameserver\s+)(?:127\.\S+|::1)", re.MULTILINE)
 
 
-def find_outside() -> str:
-    """Find the program, pasta if both are there; empty where neither is."""
-    return next(filter(None, (shutil.which(name, path=PATH) for name in ("pasta", "slirp4netns"))), "")
+class Outside(msgspec.Struct, frozen=True, kw_only=True):
+    """What this machine has: the program, empty where it is not installed, and whether anybody may make a tunnel."""
+
+    program: str = ""
+    tunnel: bool = False
+
+    @classmethod
+    def here(cls) -> Outside:
+        """Look at this machine."""
+        tunnel = Path(TUN)
+        return cls(
+            program=shutil.which("slirp4netns") or "",
+            tunnel=tunnel.exists() and tunnel.stat().st_mode & 0o6 == 0o6,  # noqa: PLR2004 - read and write, for others
+        )
 
 
-def outside(spec: ContainerSpec, program: str) -> list[str]:
+def outside(spec: ContainerSpec, machine: Outside) -> list[str]:
     """The command that connects a network, with OWNER, NETWORK and READY to be filled in; raises UnsupportedError."""
     if spec.network is not Network.USER:
         return []
-    if not program:
+    if not machine.program:
         raise UnsupportedError(
-            f"`--network user` of {spec.image} needs pasta or slirp4netns, and neither is installed",
-            "install one: `sudo apt-get install passt` or `sudo apt-get install slirp4netns`",
+            f"`--network user` of {spec.image} needs slirp4netns, which is not installed",
+            "install it: `sudo apt-get install slirp4netns`; or use `--network host`",
         )
-    return _pasta(program) if program.endswith("pasta") else _slirp(program)
+    if not machine.tunnel:
+        raise UnsupportedError(
+            f"`--network user` of {spec.image} needs {TUN}, which only root may use here",
+            f"allow it, as most distributions do: `sudo modprobe tun && sudo chmod 666 {TUN}`; or use `--network host`",
+        )
+    joining = ["--netns-type", "path", "--userns-path", "OWNER", "--ready-fd", "READY"]
+    return [machine.program, "--configure", "--mtu", "65520", "--disable-host-loopback", *joining, "NETWORK", "tap0"]
 
 
-def resolv_conf(text: str, program: str) -> str:
-    """The host's resolv.conf, with the program's own name server where the host's is on its loopback."""
-    return _LOOPBACK.sub(rf"\g<1>{_NAMESERVER}", text) if program else text
-
-
-def _slirp(program: str) -> list[str]:
-    joining = ["--netns-type=path", "--userns-path", "OWNER", "--ready-fd", "READY"]
-    return [program, "--configure", "--mtu=65520", "--disable-host-loopback", *joining, "NETWORK", "tap0"]
-
-
-def _pasta(program: str) -> list[str]:
-    quiet = ["--foreground", "--quiet", "--config-net", "--no-map-gw", "--dns-forward", _NAMESERVER]
-    closed = ["-t", "none", "-u", "none", "-T", "none", "-U", "none"]
-    return [program, *quiet, *closed, "--userns", "OWNER", "--netns", "NETWORK"]
+def resolv_conf(text: str) -> str:
+    """The host's resolv.conf, with slirp4netns in the place of a name server on the host's loopback."""
+    return _LOOPBACK.sub(rf"\g<1>{_NAMESERVER}", text)
