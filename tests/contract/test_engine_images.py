@@ -284,7 +284,9 @@ for address in ("192.0.2.1", "127.0.0.1"):
     listener = socket.create_server((address, 8000))
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
 bench = EmbeddedBench(Path(sys.argv[1]))
-script = "busybox nc -w 9 192.0.2.1 8000 < /dev/null; busybox nc -w 1 10.0.2.2 8000 < /dev/null; cat /proc/net/dev | wc -l"
+script = (
+    "for host in 192.0.2.1 10.0.2.2; do busybox nc -w 5 $host 8000 < /dev/null; done; cat /proc/net/dev | wc -l"
+)
 for user, foreign in ((65532, False), (0, True), (33, True)):
     more = {"read_only": not foreign, "several_ids": foreign, "user": (user, user)}
     print(bench.run(script, network=Network.USER, **more))

@@ -43,6 +43,8 @@ _OPAQUE_ATTRIBUTE = "user.overlay.opaque"
 _YES = b"y"
 OWNER_ATTRIBUTE = "user.tiffin.owner"
 """`uid:gid:mode`, the mode in octal, where a layer says other than root and 0755, or 0644 for what nobody executes."""
+FROM_BELOW = b"-"
+"""Its value for a folder of which a layer has only what is in it: the layers below say whose it is."""
 _KEPT_BITS = {FILE: 0o777, DIRECTORY: 0o3777}
 """Setuid and setgid bits of files would mean nothing inside, and on the host they could mean something."""
 _TAKEN_AWAY = stat.S_IFCHR | 0o600
@@ -310,14 +312,19 @@ def is_opaque(folder: Path) -> bool:
 
 
 def _keep_owner(descriptor: int, member: Member, usual: int) -> None:
-    """Keep what the layer says of owner and mode; a file system without attributes loses it, and all is root's."""
+    """Keep what the layer says of owner and mode, where it is not what everything has."""
     mode = member.mode & _KEPT_BITS[member.kind]
     if (member.uid, member.gid, mode) == (0, 0, usual):
         if member.kind == DIRECTORY and OWNER_ATTRIBUTE in os.listxattr(descriptor):  # the later header wins
             os.removexattr(descriptor, OWNER_ATTRIBUTE)
         return
+    _note(descriptor, f"{member.uid}:{member.gid}:{mode:o}".encode())
+
+
+def _note(descriptor: int, what: bytes) -> None:
+    """Set the attribute; a file system without attributes loses it, and all is root's."""
     try:
-        os.setxattr(descriptor, OWNER_ATTRIBUTE, f"{member.uid}:{member.gid}:{mode:o}".encode())
+        os.setxattr(descriptor, OWNER_ATTRIBUTE, what)
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
@@ -340,7 +347,9 @@ def _open_folder(name: bytes, parent: int, *, create: bool) -> int:
         if not create:
             raise
         _make_folder(name, parent)
-        return os.open(name, _FOLDER, dir_fd=parent)
+        folder = os.open(name, _FOLDER, dir_fd=parent)
+        _note(folder, FROM_BELOW)
+        return folder
 
 
 def _split(member: Member) -> tuple[bytes, bytes]:

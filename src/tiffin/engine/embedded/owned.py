@@ -15,6 +15,7 @@ from tiffin.engine.embedded import mapping, stage
 
 OWNER_ATTRIBUTE = "user.tiffin.owner"
 """What the unpacker notes, and how: `uid:gid:mode` (see `tiffin.layers.unpack`)."""
+_FROM_BELOW = b"-"
 _OPAQUE = "user.overlay.opaque"
 _SECRET = 0o700
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Plan(TypedDict):
-        """`copy` is a tree and where it is made anew, `uids` and `gids` what is added to its numbers; else `remove`."""
+        """`copy` is a tree and where it is made anew above those `below`, topmost first; `uids` and `gids` what is added to its numbers; else `remove`."""
 
         maps: mapping.Maps | None
         copy: tuple[str, str] | None
+        below: list[str]
         remove: str
         uids: int
         gids: int
@@ -60,6 +62,7 @@ class Tree:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._top = plan["copy"][1] if plan["copy"] else ""
         self._links: dict[int, str] = {}
 
     def copy(self, source: str, target: str) -> None:
@@ -67,7 +70,24 @@ class Tree:
         with os.scandir(source) as entries:
             for entry in entries:
                 self._copy(entry, f"{target}/{entry.name}")
-        self._own(source, target)
+        if not (from_below(source) and self._inherit(target)):
+            self._own(source, target)
+        _hide_as(source, target)
+
+    def _inherit(self, target: str) -> bool:
+        """Give a folder that only the layers below speak of the owner and mode that it has there."""
+        path = target.removeprefix(self._top)
+        for folder in self._plan["below"]:
+            try:
+                found = os.lstat(folder + path)
+            except OSError:
+                continue
+            if not stat.S_ISDIR(found.st_mode):
+                return False
+            os.chown(target, found.st_uid, found.st_gid)
+            os.chmod(target, stat.S_IMODE(found.st_mode))  # noqa: PTH101 - see `stage`
+            return True
+        return False
 
     def _copy(self, entry: os.DirEntry[str], target: str) -> None:
         found = entry.stat(follow_symlinks=False)
@@ -92,15 +112,19 @@ class Tree:
         uid, gid, mode = noted(source) or (0, 0, stat.S_IMODE(os.stat(source).st_mode))  # noqa: PTH116 - see `stage`
         os.chown(target, *self._seen(uid, gid))
         os.chmod(target, mode)  # noqa: PTH101 - see `stage`
-        try:
-            os.setxattr(target, _OPAQUE, os.getxattr(source, _OPAQUE))
-        except OSError:  # it hides nothing
-            return
 
     def _seen(self, uid: int, gid: int) -> tuple[int, int]:
         plan = self._plan
         uid, gid = (plan["nobody"] if number > plan["last"] else number for number in (uid, gid))
         return plan["uids"] + uid, plan["gids"] + gid
+
+
+def from_below(path: str) -> bool:
+    """Say whether a layer has a folder only for what is in it, and the layers below say whose it is."""
+    try:
+        return os.getxattr(path, OWNER_ATTRIBUTE, follow_symlinks=False) == _FROM_BELOW
+    except OSError:
+        return False
 
 
 def noted(path: str) -> tuple[int, int, int] | None:
@@ -110,6 +134,14 @@ def noted(path: str) -> tuple[int, int, int] | None:
         return int(uid), int(gid), int(mode, 8)
     except (OSError, ValueError):
         return None
+
+
+def _hide_as(source: str, target: str) -> None:
+    """Let a folder hide what is below it, if the layer's own does."""
+    try:
+        os.setxattr(target, _OPAQUE, os.getxattr(source, _OPAQUE))
+    except OSError:  # it hides nothing
+        return
 
 
 def _copy_file(source: str, target: str, size: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from tiffin.engine.embedded.owned import noted
+from tiffin.engine.embedded.owned import from_below, noted
 from tiffin.errors import ConfigError
 from tiffin.layers.links import follow
 from tiffin.layers.unpack import is_opaque
@@ -65,11 +65,12 @@ class Layers:
         return stat.S_IMODE(there.stat().st_mode) if there and there.is_dir() else 0o755
 
     def owner(self, path: str) -> tuple[int, int, int]:
-        """Whose a folder or file is, and its permissions, as its layer says; root's and 0755 where it is absent."""
-        there = self._topmost(path)
-        if there is None or (self._upper and there.is_relative_to(self._upper)):  # there its own are what counts
-            return 0, 0, 0o755
-        return noted(str(there)) or (0, 0, stat.S_IMODE(there.lstat().st_mode))
+        """Whose a folder is and its permissions, as the topmost layer that has it says; root's and 0755 if none has."""
+        for folder in self._folders:
+            there = f"{folder}{path}"
+            if folder != self._upper and Path(there).is_dir() and not from_below(there):
+                return noted(there) or (0, 0, stat.S_IMODE(Path(there).lstat().st_mode))
+        return 0, 0, 0o755
 
     def _link(self, path: str) -> str | None:
         there = self._topmost(path)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
 _FULL = "No space left"
 
 
-def make_owned(source: Path, target: Path, ids: Ids) -> None:
-    """Copy an unpacked layer into an empty folder, its owners as the layer has them; raises UnavailableError."""
+def make_owned(source: Path, target: Path, below: Sequence[Path], ids: Ids) -> None:
+    """Copy an unpacked layer into an empty folder, its owners as the layer has them; raises UnavailableError.
+
+    Whose a folder is that the layer itself says nothing of, the trees `below` tell, bottom first.
+    """
     first = (0, 0) if ids.me else (ids.uids[0], ids.gids[0])
     said = _run(
         {
             "maps": ids.maps() if ids.me else None,
             "copy": (str(source), str(target)),
+            "below": [str(folder) for folder in reversed(below)],
             "remove": "",
             "uids": first[0],
             "gids": first[1],
@@ -49,6 +54,7 @@ def discard(path: Path) -> None:
             {
                 "maps": ids.maps() if ids else None,
                 "copy": None,
+                "below": [],
                 "remove": str(path),
                 "uids": 0,
                 "gids": 0,

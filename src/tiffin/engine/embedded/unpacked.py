@@ -1,6 +1,7 @@
 """Unpacked layers: `unpacked/<diff ID>/`, each whole or absent, made once whoever asks and however many ask at once.
 
-Beside it `unpacked/<diff ID>.<ids>/` is the same with owners, for containers with several users (docs/adr/0018).
+Beside it `unpacked/<diff ID>.<ids>.<chain>/` is the same with owners, for containers with several users (docs/adr/0018);
+the chain stands for the layers below, which say whose a folder is that this one only puts something into.
 """
 
 from __future__ import annotations
@@ -20,8 +21,15 @@ from tiffin.oci.documents import Descriptor
 from tiffin.oci.store import Store
 from tiffin.progress import parallel, step
 
+_CHAIN = 16
 Unpack = Callable[[BinaryIO, str, Path, Digest], None]
 """Unpack a blob of a media type into an empty folder, checking that its diff ID is this one."""
+
+
+def owned_names(diff_ids: Sequence[Digest], ids: Ids) -> list[str]:
+    """What the trees of layers with owners are called: by all that decides them, those below included."""
+    chains = (Digest.of("\n".join(diff_ids[: at + 1]).encode()).hex[:_CHAIN] for at in range(len(diff_ids)))
+    return [f"{diff_id.hex}.{ids.key}.{chain}" for diff_id, chain in zip(diff_ids, chains, strict=True)]
 
 
 class Unpacked:
@@ -48,19 +56,20 @@ class Unpacked:
     def owned(self, diff_ids: Sequence[Digest], ids: Ids) -> list[Path]:
         """Where these layers lie with their owners, made now where they do not; raises as `folders` does."""
         plain = self.folders(diff_ids)
-        found = [folder.with_name(f"{folder.name}.{ids.key}") for folder in plain]
-        missing = [pair for pair in zip(plain, found, strict=True) if not pair[1].is_dir()]
-        if missing:
+        found = [folder.with_name(name) for folder, name in zip(plain, owned_names(diff_ids, ids), strict=True)]
+        if not all(folder.is_dir() for folder in found):
             with self._shared():
-                parallel(lambda pair: self._own(*pair, ids), missing)
+                for at, folder in enumerate(found):
+                    if not folder.is_dir():
+                        self._own(plain[at], folder, found[:at], ids)
         return found
 
-    def _own(self, plain: Path, folder: Path, ids: Ids) -> None:
+    def _own(self, plain: Path, folder: Path, below: Sequence[Path], ids: Ids) -> None:
         new = self._path / f".new-{os.urandom(8).hex()}"
         new.mkdir()
         try:
             with step("own", plain.name[:12]):
-                make_owned(plain, new, ids)
+                make_owned(plain, new, below, ids)
             self._place(new, folder)
         finally:
             discard(new)
