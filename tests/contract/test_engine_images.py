@@ -125,6 +125,30 @@ class TestSeveralUsers:
         assert {int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")} == {CAPABILITY_MASK}
         assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
 
+    @pytest.mark.parametrize("through", ["run", "exec"])
+    def test_it_is_confined_as_any_other(self, embedded: EmbeddedBench, through: str) -> None:
+        code = (
+            "import os\n"
+            "print(sorted(os.listdir('/proc/self/fd')), os.listdir('/sys'))\n"
+            "print([line.split(':')[0].strip() for line in open('/proc/net/dev')][2:])\n"
+            "for path in ('/proc/sys/kernel/core_pattern', '/dev/x', '/sys/x'):\n"
+            "    try: open(path, 'w')\n"
+            "    except OSError: print('refused')\n"
+            "print(len(open('/proc/keys').read()))\n"
+            "for act in (lambda: os.mknod('/x', 0o20666, 259), lambda: os.chroot('/')):\n"
+            "    try: act()\n"
+            "    except PermissionError: print('refused')\n"
+        )
+        expected = ["['0', '1', '2', '3'] ['devices']", "['lo']", *["refused"] * 3, "0", *["refused"] * 2]
+        if through == "run":
+            assert embedded.python(code, **FOREIGN) == (0, expected)
+            return
+        settings = FOREIGN | {"mounts": python_mounts()}
+        container = embedded.engine.create(embedded.program("a", "serve", **settings))
+        container.start()
+        assert executed(container, *python_argv(code))[1].splitlines() == expected
+        container.remove(force=True)
+
     def test_another_user_has_none(self, real: RealBench) -> None:
         _, lines = real.run(
             "grep -E 'CapPrm|CapEff|CapAmb' /proc/self/status; id -u; id -g", **(FOREIGN | {"user": (7, 8)})

@@ -128,3 +128,26 @@ def test_a_name_is_letters_digits_and_a_few_signs(name: str) -> None:
 def test_a_variable_that_no_environment_can_hold_is_refused(env: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="not an environment variable"):
         plan(env=env)
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "decided"),
+    [
+        ({"dev.tiffin.sockets": "http=8080"}, None, (True, False)),
+        ({"dev.tiffin.version": "1"}, None, (True, False)),
+        ({"dev.tiffin.version": "1"}, False, (False, False)),
+        ({}, None, (False, True)),
+        ({"maintainer": "x"}, True, (True, True)),
+    ],
+)
+def test_images_of_others_write_to_their_root_and_have_several_users(
+    labels: dict[str, str],
+    asked: bool | None,  # noqa: FBT001 - a table gives it
+    decided: tuple[bool, bool],
+) -> None:
+    spec = plan(RunConfig(cmd=["x"], labels=labels), read_only=asked)
+    assert (spec.read_only, spec.several_ids) == decided
+
+
+def test_a_label_that_a_user_gives_makes_no_image_tiffins() -> None:
+    assert plan(RunConfig(cmd=["x"]), labels={"dev.tiffin.version": "1"}).several_ids

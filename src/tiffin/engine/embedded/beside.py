@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import time
 
 from tiffin.engine.embedded import linux, mapping, stage
@@ -42,7 +43,7 @@ class Beside:
             self._late.append(Attendant(launch, lambda process, say: connect(process, say, command), []))
         self._needed = bool(launch["maps"] or self._early or self._late)
         if self._needed:
-            self._info, self._block = os.pipe(), os.pipe()
+            self._info = os.pipe()
 
     def give(self, descriptors: list[int]) -> None:
         """Let the container's user open its streams anew, where it is another than the keeper's."""
@@ -50,32 +51,40 @@ class Beside:
             for descriptor in descriptors:
                 os.fchown(descriptor, *user)
 
-    def options(self) -> dict[str, int]:
-        """What bubblewrap is told so that it waits; called in the process that becomes it."""
+    def options(self, gate: int) -> dict[str, int]:
+        """What bubblewrap is told so that it waits at the gate; called in the process that becomes it.
+
+        It waits there for the map, and closes the gate when it waits there again, for the program's start: any other
+        descriptor that it waits at for its map it would leave to the program.
+        """
         if not self._needed:
             return {}
         os.close(self._info[0])
-        os.close(self._block[1])
-        waiting = {"--userns-block-fd": self._block[0]} if self._launch["maps"] else {}
+        waiting = {"--userns-block-fd": gate} if self._launch["maps"] else {}
         return {"--info-fd": self._info[1], **waiting}
 
-    def stand(self, child: Callable[[], int]) -> None:
+    def stand(self, child: Callable[[], int], gate: socket.socket) -> None:
         """Wait until bubblewrap's child is there, give it its ids, and start what stands beside it; raises Refused."""
         if not self._needed:
             return
         os.close(self._info[1])
-        os.close(self._block[0])
         process = child() if os.read(self._info[0], 1) else 0
-        if process:  # else it has just died
-            if maps := self._launch["maps"]:
-                mapping.write(process, maps)
-            for attendant in self._early:
-                attendant.begin(process)
-            if maps:
-                os.write(self._block[1], b"1")
-            for attendant in self._late:  # bubblewrap sets the loopback up, and wants to find it untouched
-                attendant.begin(process)
-        os.close(self._block[1])
+        try:
+            if process:
+                self._see_to(process, gate)
+        except (BrokenPipeError, FileNotFoundError, ProcessLookupError):  # it has just died, and its exit says why
+            return
+
+    def _see_to(self, process: int, gate: socket.socket) -> None:
+        maps = self._launch["maps"]
+        if maps:
+            mapping.write(process, maps)
+        for attendant in self._early:
+            attendant.begin(process)
+        if maps:
+            gate.send(b"1")
+        for attendant in self._late:  # bubblewrap sets the loopback up, and wants to find it untouched
+            attendant.begin(process)
 
     def end(self) -> None:
         """End what stands beside a container that has ended."""

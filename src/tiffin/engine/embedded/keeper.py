@@ -120,13 +120,13 @@ class Keeper:
         self._child = os.fork()
         if not self._child:
             self._gate.close()
-            options = {"--block-fd": gate.fileno(), "--json-status-fd": status, **self._beside.options()}
+            options = {"--block-fd": gate.fileno(), "--json-status-fd": status, **self._beside.options(gate.fileno())}
             handed = self._beside.handed
             _enter(launch, [_nowhere(), out, err], handed, stage.Tail(options, gate.fileno()), report)
         for descriptor in (out, err, report, status):
             os.close(descriptor)
         gate.close()
-        self._beside.stand(lambda: _child_of(self._child))
+        self._beside.stand(lambda: _child_of(self._child), self._gate)
         self._failed = not _pushed(self._gate)
 
     def _open(self) -> None:

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     class Plan(TypedDict):
-        """`copy` is a tree and where it is made anew above those `below`, topmost first; `uids` and `gids` what is added to its numbers; else `remove`."""
+        """Copy or remove a tree.
+
+        `copy` is a tree and where it is made anew above those `below`, topmost first; `uids` and `gids` are added to
+        its numbers, and those after the `last` are `nobody`'s.
+        """
 
         maps: mapping.Maps | None
         copy: tuple[str, str] | None

@@ -120,10 +120,11 @@ def exec_bubblewrap(launch: Launch, streams: list[int], handed: list[int], tail:
     os.umask(0o022)
     own = {"--add-seccomp-fd": _in_memory(bytes.fromhex(launch["seccomp"]))} | tail.options
     first = len(streams) + len(handed)
-    numbered = [text for at, option in enumerate(own) for text in (option, str(first + at))]
+    distinct = list(dict.fromkeys(own.values()))
+    numbered = [text for option, given in own.items() for text in (option, str(first + distinct.index(given)))]
     arguments = _in_memory("".join(f"{text}\0" for text in (*launch["arguments"], *numbered)).encode())
-    _arrange([*streams, *handed, *own.values(), arguments])
-    command = [launch["program"], "--args", str(first + len(own)), "--", *launch["argv"]]
+    _arrange([*streams, *handed, *distinct, arguments])
+    command = [launch["program"], "--args", str(first + len(distinct)), "--", *launch["argv"]]
     os.execve(launch["program"], command, {"LC_ALL": "C"})  # noqa: S606 - the keeper imports no subprocess
 
 

@@ -1,7 +1,7 @@
 """Unpacked layers: `unpacked/<diff ID>/`, each whole or absent, made once whoever asks and however many ask at once.
 
-Beside it `unpacked/<diff ID>.<ids>.<chain>/` is the same with owners, for containers with several users (docs/adr/0018);
-the chain stands for the layers below, which say whose a folder is that this one only puts something into.
+Beside it `unpacked/<diff ID>.<ids>.<chain>/` is the same with owners, for containers with several users (see
+docs/adr/0018); the chain stands for the layers below, which say whose a folder is that this one only puts things into.
 """
 
 from __future__ import annotations
