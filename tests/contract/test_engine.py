@@ -26,7 +26,7 @@ from tiffin.engine.clients.argv import image_name
 from tiffin.engine.clients.dialect import DOCKER
 from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.spec import KILLED, CanMeasure, LogLine, Mount, Network, Port, Status
-from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
+from tiffin.errors import ConfigError, ConflictError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.store.memory import MemoryStore
 from tiffin.store.save import save
@@ -440,11 +440,6 @@ class TestWhatOnlyTheEmbeddedEngineDoes:
             container.start()
         assert "chmod" in str(refusal.value.hint)
         assert container.state().status is Status.CREATED
-
-    def test_an_image_that_binds_its_own_port_is_not_published_yet(self, embedded: EmbeddedBench) -> None:
-        with pytest.raises(UnsupportedError, match="does not inherit its sockets") as refusal:
-            embedded.engine.create(embedded.spec("aa", "true", ports=(Port(container_port=80),)))
-        assert "--network host" in str(refusal.value.hint)
 
     def test_listening_sockets_are_inherited_by_name(self, embedded: EmbeddedBench) -> None:
         script = "echo $LISTEN_FDS $LISTEN_FDNAMES; ls /proc/self/fd | wc -l; sleep 60"

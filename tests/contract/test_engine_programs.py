@@ -299,7 +299,7 @@ def test_what_runs_elsewhere_is_copied_by_the_program_itself(
     assert "stats aa" in str(refusal.value.hint)
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 0, 1 << 22])
+@pytest.mark.parametrize("pid", [os.getpid(), 0, 1 << 22], ids=["ours", "none", "beyond"])
 def test_a_number_of_another_machine_means_no_process_here(pid: int) -> None:
     with process_of("0123456789abcdef", pid) as process:
         assert process is None

@@ -38,6 +38,7 @@ class Typed(msgspec.Struct, frozen=True, kw_only=True):
     secret: Sequence[str] = ()
     label: Sequence[str] = ()
     tmpfs: Sequence[str] = ()
+    read_only: bool | None = None
     user: str = ""
     workdir: str = ""
     entrypoint: str | None = None
@@ -73,6 +74,7 @@ def run_options(typed: Typed) -> RunOptions:
         mounts=tuple(parse_mount(text) for text in typed.volume),
         publish=tuple(parse_port(text) for text in typed.publish),
         tmpfs=tuple(typed.tmpfs),
+        read_only=typed.read_only,
         network=Network(typed.network),
         stop_signal=typed.stop_signal,
         stop_seconds=typed.stop_timeout,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from tiffin.api.accounts import accounts_for
 from tiffin.api.containers import HTTP, described, engine_of, http_port, stop, url
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
@@ -18,15 +19,18 @@ from tiffin.api.needs import foreseen, with_gpus
 from tiffin.api.options import Options
 from tiffin.api.trust import require
 from tiffin.engine.data import refuse
+from tiffin.engine.listening import listens
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
-from tiffin.engine.spec import Container, Engine, Port, Status
+from tiffin.engine.spec import Container, ContainerSpec, Engine, Port, Status
 from tiffin.errors import CommandError, NotFoundError, TiffinError
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
-from tiffin.progress import parallel, step
+from tiffin.progress import note, parallel, step
 
 POLL_SECONDS = 0.01
+PATIENCE = 60.0
+"""Seconds after which a container that does not listen where it was published is left to itself."""
 _TAIL = 40
 """Lines of a log that an error quotes."""
 
@@ -36,7 +40,7 @@ def plan_text(options: Options) -> str:
     home = Home.of()
     name, image = _image(options.what, home)
     engine = engine_of(home)
-    spec = container_spec(name, image, _run_options(options, name, image, engine))
+    spec = _spec(name, image, options, engine, home)
     in_the_way = foreseen(engine, spec)
     plan = msgspec.json.decode(encode(spec), type=dict[str, object])
     return encode(plan | ({"refused": in_the_way} if in_the_way else {})).decode()
@@ -96,20 +100,30 @@ def restart(names: Sequence[str], seconds: float | None = None) -> None:
 
 
 def wait_ready(container: Container) -> str:
-    """Wait until the container answers that it is ready; raises CommandError with its last lines when it ends first."""
+    """Wait until the container answers that it is ready; raises CommandError with its last lines when it ends first.
+
+    One of an image that binds its own port is ready when somebody listens there.
+    """
     state = container.state()
     port = http_port(state.ports)
     if port is None:
         return container.spec.name
+    due = time.monotonic() + PATIENCE
     with step("start", container.spec.name):
-        while not (port.socket == HTTP and is_ready(port)):
+        while not (_answers(port, state.pid) and container.state().status is Status.RUNNING):
             state = container.state()
             if state.status is not Status.RUNNING:
                 raise failed(container)
-            if port.socket != HTTP:
+            if port.socket != HTTP and time.monotonic() > due:
+                note(f"{container.spec.name} runs, and does not listen on port {port.container_port} yet")
                 break
             time.sleep(POLL_SECONDS)
     return url(port)
+
+
+def _answers(port: Port, pid: int) -> bool:
+    """Say whether a container's port is of use: ready as its protocol has it, or listened on where it has none."""
+    return is_ready(port) if port.socket == HTTP else bool(port.socket) or listens(pid, port.container_port)
 
 
 def _create(options: Options, *, stays: bool) -> Container:
@@ -118,13 +132,18 @@ def _create(options: Options, *, stays: bool) -> Container:
     engine = engine_of(home)
     name, image = _image(options.what, home)
     require(home.store, image.descriptor, name, project=Path(options.what) if Path(options.what).is_dir() else None)
-    spec = container_spec(name, image, _run_options(options, name, image, engine))
+    spec = _spec(name, image, options, engine, home)
     if stays:
         spec = msgspec.structs.replace(spec, remove=False)
     refuse(foreseen(engine, spec))
     with step("load", name):
         engine.load(home.store, image)
     return engine.create(spec)
+
+
+def _spec(name: str, image: Image, options: Options, engine: Engine, home: Home) -> ContainerSpec:
+    accounts = accounts_for(options.run.user or image.config.config.user, image, home.store)
+    return container_spec(name, image, _run_options(options, name, image, engine), accounts)
 
 
 def _image(what: str, home: Home) -> tuple[str, Image]:

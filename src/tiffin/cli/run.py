@@ -24,6 +24,9 @@ from tiffin.cli.program import WithProgram
 )
 @click.option("-v", "--volume", multiple=True, help="PATH:TARGET[:rw] to mount, or a volume: NAME:TARGET[:ro].")
 @click.option("--tmpfs", multiple=True, help="A folder of the container to keep in memory, writable.")
+@click.option(
+    "--read-only/--writable", default=None, help="Whether it may write to its root; not in tiffin's own images."
+)
 @click.option("-e", "--env", multiple=True, help="NAME=VALUE, or NAME to pass on yours.")
 @click.option("--env-file", multiple=True, help="A file of NAME=VALUE lines.")
 @click.option("--secret", multiple=True, help="NAME=FILE; the container reads it at /run/secrets/NAME.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 import msgspec
@@ -17,6 +17,24 @@ from tiffin.oci.image import Image
 
 SOCKETS = "dev.tiffin.sockets"
 """The label that names the listening sockets an image can inherit: `http=8080,grpc=8081`."""
+VERSION = "dev.tiffin.version"
+"""The label that every image has that tiffin made."""
+CAPABILITIES = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_NET_BIND_SERVICE",
+)
+"""What root has in a container of an image that is not tiffin's: over its own files, users and ports, and nothing else.
+
+Of docker's own set AUDIT_WRITE, MKNOD, NET_RAW, SETFCAP, SETPCAP and SYS_CHROOT are left out (docs/adr/0018).
+"""
+CAPABILITY_MASK = 0x4FB
+"""The same as the kernel counts them (capability.h): bits 0, 1, 3 to 7, and 10."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for in an image that says nothing, as in docker."""
 
@@ -40,7 +58,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     mounts: tuple[Mount, ...] = ()
     publish: tuple[Port, ...] = ()
-    read_only: bool = True
+    read_only: bool | None = None
     tmpfs: tuple[str, ...] = ()
     network: Network = Network.NONE
     stop_signal: str = ""
@@ -85,7 +103,8 @@ def container_spec(name: str, image: Image, options: RunOptions, accounts: Accou
         mounts=writable_where_declared(mounts, declared_data(labels), _targets(options.insisted)),
         ports=tuple(_port(port, sockets) for port in options.publish),
         sockets=sockets,
-        read_only=options.read_only,
+        read_only=is_own(run.labels) if options.read_only is None else options.read_only,
+        several_ids=not is_own(run.labels),
         tmpfs=tuple(absolute("tmpfs", path) for path in options.tmpfs),
         network=options.network,
         stop_signal=parse_signal(options.stop_signal or run.stop_signal or "SIGTERM"),
@@ -118,6 +137,11 @@ def _restart(options: RunOptions) -> Restart:
             "leave one of them out",
         )
     return options.restart
+
+
+def is_own(labels: Mapping[str, str]) -> bool:
+    """Say whether an image is tiffin's: it then needs nothing but one user, a read-only root and inherited sockets."""
+    return SOCKETS in labels or VERSION in labels
 
 
 def hostname(name: str) -> str:

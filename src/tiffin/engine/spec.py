@@ -96,6 +96,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A container, before there is one: everything that decides how it runs.
 
     `layers` are diff IDs, bottom first; `user` is uid and gid; `sockets` is what the image listens on by name;
+    `several_ids` says that the image expects users beside that one, and its files to have owners;
     `tmpfs` are further writable places in memory (`/tmp` and `/dev/shm` always are). `stdin` keeps its standard input
     open for whoever attaches, `tty` gives it a terminal; else it reads nothing. `remove` forgets it when it ends.
     `devices` are whole names of CDI devices, such as `nvidia.com/gpu=0`; what comes with them is found at every start.
@@ -113,6 +114,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[Port, ...] = ()
     sockets: dict[str, int] = {}
     read_only: bool = True
+    several_ids: bool = False
     tmpfs: tuple[str, ...] = ()
     network: Network = Network.NONE
     stop_signal: str = "SIGTERM"

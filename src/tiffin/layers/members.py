@@ -33,6 +33,8 @@ BOMB_SIZE, BOMB_RATIO = 8 << 30, 100
 """A layer that unpacks to more than so many bytes and to more than so many times its blob is refused."""
 _BOMB = "raise the limit only if you trust its maker"
 _CHECKSUM = slice(148, 156)
+_IDS = slice(108, 124)
+_ROOTS = b"0000000\0" * 2
 _ZEROS = bytes(BLOCK)
 
 
@@ -44,6 +46,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mode: int
     size: int = 0
     link: bytes = b""
+    uid: int = 0
+    gid: int = 0
 
     @property
     def shown(self) -> str:
@@ -240,7 +244,16 @@ def _member(block: bytes, extended: dict[bytes, bytes]) -> Member:
     if size and kind != FILE:
         raise IntegrityError(f"{shown(path)}: a link or directory with {size} bytes of content")
     mode = _number(block[100:108], "mode")
-    return Member(path=path, kind=kind, mode=mode, size=size, link=link)
+    uid, gid = (0, 0) if block[_IDS] == _ROOTS else (_identity(block[108:116]), _identity(block[116:124]))
+    return Member(path=path, kind=kind, mode=mode, size=size, link=link, uid=uid, gid=gid)
+
+
+def _identity(field: bytes) -> int:
+    """Read an owner's number; one that cannot be read is root's, as nobody can have meant it."""
+    try:
+        return _number(field, "owner")
+    except IntegrityError:
+        return 0
 
 
 def _extended_size(extended: dict[bytes, bytes], size: int, path: bytes) -> int:

@@ -1,8 +1,9 @@
 """A layer's blob to a folder, safely and fast: what an overlay of unpacked layers is stacked from.
 
 Nothing outside the folder can be reached: every parent is walked from the folder's own descriptor, one component at a
-time, and a link on the way is an error, never followed. Owners, setuid bits, extended attributes and times mean nothing
-in a container with one user and are dropped. Nothing is synced: the caller renames the finished folder into place.
+time, and a link on the way is an error, never followed. Everything belongs to the caller and may be read by all; what a
+layer says otherwise of owner and mode is kept in an attribute, for containers with several users. Setuid bits, other
+attributes and times are dropped. Nothing is synced: the caller renames the finished folder into place.
 
 What a layer takes away of those below (image-spec, layer.md, "Whiteouts") is marked as overlay marks it: a character
 device 0:0 in the place of a path, which anybody may make, and an attribute of a folder that hides what is below it.
@@ -39,6 +40,12 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
+OWNER_ATTRIBUTE = "user.tiffin.owner"
+"""`uid:gid:mode`, the mode in octal, where a layer says other than root and 0755, or 0644 for what nobody executes."""
+FROM_BELOW = b"-"
+"""Its value for a folder of which a layer has only what is in it: the layers below say whose it is."""
+_KEPT_BITS = {FILE: 0o777, DIRECTORY: 0o3777}
+"""Setuid and setgid bits of files would mean nothing inside, and on the host they could mean something."""
 _TAKEN_AWAY = stat.S_IFCHR | 0o600
 _LONGEST_PATH = 4096
 _DEEPEST = 600
@@ -213,19 +220,28 @@ class _Folder:
             for piece in tar.content():
                 _write(file, piece)
             os.fchmod(file, mode)  # whatever the umask
+            _keep_owner(file, member, mode)
         finally:
             os.close(file)
 
-    def _put_directory(self, _: Member, name: bytes, __: Tar) -> None:
+    def _put_directory(self, member: Member, name: bytes, _: Tar) -> None:
+        usual = (member.uid, member.gid, member.mode & _KEPT_BITS[DIRECTORY]) == (0, 0, 0o755)
         try:
             _make_folder(name, self._parent)
         except FileExistsError:
+            usual = False  # it may have been another's
             there = os.stat(name, dir_fd=self._parent, follow_symlinks=False)
             if not stat.S_ISDIR(there.st_mode):
                 self._remove(name)
                 _make_folder(name, self._parent)
                 if _marks(there):
                     self._hide(name)
+        if not usual:
+            folder = os.open(name, _FOLDER, dir_fd=self._parent)
+            try:
+                _keep_owner(folder, member, 0o755)
+            finally:
+                os.close(folder)
 
     def _take_away(self, whiteout: bytes) -> None:
         """Hide a path of the layers below, or all that is in this folder there; what this layer itself has stays."""
@@ -286,6 +302,25 @@ class _Folder:
             os.unlink(name, dir_fd=self._parent)
 
 
+def _keep_owner(descriptor: int, member: Member, usual: int) -> None:
+    """Keep what the layer says of owner and mode, where it is not what everything has."""
+    mode = member.mode & _KEPT_BITS[member.kind]
+    if (member.uid, member.gid, mode) == (0, 0, usual):
+        if member.kind == DIRECTORY and OWNER_ATTRIBUTE in os.listxattr(descriptor):  # the later header wins
+            os.removexattr(descriptor, OWNER_ATTRIBUTE)
+        return
+    _note(descriptor, f"{member.uid}:{member.gid}:{mode:o}".encode())
+
+
+def _note(descriptor: int, what: bytes) -> None:
+    """Set the attribute; a file system without attributes loses it, and all is root's."""
+    try:
+        os.setxattr(descriptor, OWNER_ATTRIBUTE, what)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+
+
 def _marks(found: os.stat_result) -> bool:
     """Say whether this is overlay's mark of a path that a layer takes away."""
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
@@ -303,7 +338,9 @@ def _open_folder(name: bytes, parent: int, *, create: bool) -> int:
         if not create:
             raise
         _make_folder(name, parent)
-        return os.open(name, _FOLDER, dir_fd=parent)
+        folder = os.open(name, _FOLDER, dir_fd=parent)
+        _note(folder, FROM_BELOW)
+        return folder
 
 
 def _split(member: Member) -> tuple[bytes, bytes]:

@@ -146,3 +146,26 @@ def test_what_is_removed_at_its_end_is_not_started_again() -> None:
     assert plan(remove=True).remove
     with pytest.raises(ConfigError, match="--rm removes the container at its end, and --restart always"):
         plan(remove=True, restart=Restart(policy=RestartPolicy.ALWAYS))
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "decided"),
+    [
+        ({"dev.tiffin.sockets": "http=8080"}, None, (True, False)),
+        ({"dev.tiffin.version": "1"}, None, (True, False)),
+        ({"dev.tiffin.version": "1"}, False, (False, False)),
+        ({}, None, (False, True)),
+        ({"maintainer": "x"}, True, (True, True)),
+    ],
+)
+def test_images_of_others_write_to_their_root_and_have_several_users(
+    labels: dict[str, str],
+    asked: bool | None,  # noqa: FBT001 - a table gives it
+    decided: tuple[bool, bool],
+) -> None:
+    spec = plan(RunConfig(cmd=["x"], labels=labels), read_only=asked)
+    assert (spec.read_only, spec.several_ids) == decided
+
+
+def test_a_label_that_a_user_gives_makes_no_image_tiffins() -> None:
+    assert plan(RunConfig(cmd=["x"]), labels={"dev.tiffin.version": "1"}).several_ids

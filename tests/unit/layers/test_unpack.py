@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from corpus.tars import END, HOSTILE, LONG, extended, file, folder, hard_link, header, padded, record, symlink
 from tiffin.errors import ConflictError, FullError, IntegrityError, TiffinError, UnavailableError, UnsupportedError
 from tiffin.layers import unpack
-from tiffin.layers.unpack import is_opaque, unpack_layer
+from tiffin.layers.links import is_opaque
+from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER, LAYER_GZIP, LAYER_ZSTD
 

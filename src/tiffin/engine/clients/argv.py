@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from tiffin.engine.clients.dialect import Dialect
-from tiffin.engine.plan import hostname
+from tiffin.engine.plan import CAPABILITIES, hostname
 from tiffin.engine.spec import Command, ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
@@ -99,9 +99,11 @@ def whole(seconds: float) -> int:
 
 
 def _isolation(dialect: Dialect, spec: ContainerSpec) -> Iterator[str]:
-    """What every container lacks: capabilities, ways to get more, a root to write to."""
+    """What every container lacks: capabilities, ways to get more, a root to write to; others' images have a few."""
     yield from ("--user", f"{spec.user[0]}:{spec.user[1]}")
     yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+    if spec.several_ids and spec.user[0] == 0:  # podman would give them to any user
+        yield from _flat(("--cap-add", name.removeprefix("CAP_")) for name in CAPABILITIES)
     yield from dialect.create
     if spec.read_only:
         yield "--read-only"
@@ -115,7 +117,7 @@ def _network(spec: ContainerSpec) -> Iterator[str]:
         yield from ("--network", "host")
         return
     yield from ("--hostname", hostname(spec.name))
-    if not spec.ports:
+    if not spec.ports and spec.network is not Network.USER:
         yield from ("--network", "none", "--add-host", f"{hostname(spec.name)}:127.0.0.1")
     for port in spec.ports:
         yield from ("--publish", publish_text(port))

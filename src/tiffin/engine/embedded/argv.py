@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tiffin.engine.embedded.stage import STAGE, TOP
-from tiffin.engine.plan import hostname
+from tiffin.engine.plan import CAPABILITIES, hostname
 from tiffin.engine.spec import ContainerSpec, Mount, Network
 
 ALONE = (
@@ -21,24 +21,27 @@ ALONE = (
     "ALL",
 )
 """What every container has of its own, and what it never has."""
+ROOT = "r"
+UPPER, WORK = "upper", "work"
+"""The short name of the folder where a container keeps what it writes to its root, and overlay's two in it."""
 
 
 def bubblewrap_arguments(
-    spec: ContainerSpec, masked: Sequence[str], secrets: str = "", nodes: Sequence[str] = ()
+    spec: ContainerSpec, masked: Sequence[str], secrets: str = "", nodes: Sequence[str] = (), *, mapped: bool = False
 ) -> list[str]:
     """All of bubblewrap's options but descriptors; paths of the spec have been resolved, sources have short names.
 
     `masked` are the files and folders of /proc that this kernel has and no container should read; `secrets` is the
     folder in memory that its user's secrets go to, if it has any; `nodes` are the options that put further nodes into
-    /dev.
+    /dev. `mapped` says that somebody else writes the container's map of ids, and that bubblewrap is its user already.
     """
     return [
         # A terminal's session begins outside (see `terminal`); the terminal is the container's own, so no harm is done.
         *(word for word in ALONE if not (spec.tty and word == "--new-session")),
         *([] if spec.network is Network.HOST else ["--unshare-net"]),
-        *("--uid", str(spec.user[0]), "--gid", str(spec.user[1])),
+        *(_capabilities(spec) if mapped else ("--uid", str(spec.user[0]), "--gid", str(spec.user[1]))),
         *("--hostname", hostname(spec.name)),
-        *root(len(set(spec.layers))),
+        *root(len(set(spec.layers)), writable=not spec.read_only),
         *kernel(masked, nodes),
         *_tmpfs(("/tmp", *spec.tmpfs)),  # noqa: S108 - the container's own
         *_flat(bind(number, mount) for number, mount in enumerate(spec.mounts)),
@@ -48,10 +51,16 @@ def bubblewrap_arguments(
     ]
 
 
-def root(layers: int) -> list[str]:
-    """Stack this many layers, bottom first, and the top one over them, read-only."""
+def root(layers: int, *, writable: bool = False) -> list[str]:
+    """Stack this many layers, bottom first, and the top one over them, read-only unless what is written is kept."""
     sources = [*(f"{STAGE}/{number}" for number in range(layers)), TOP]
-    return [*_flat(("--overlay-src", source) for source in sources), "--ro-overlay", "/"]
+    kept = ("--overlay", f"{STAGE}/{ROOT}/{UPPER}", f"{STAGE}/{ROOT}/{WORK}") if writable else ("--ro-overlay",)
+    return [*_flat(("--overlay-src", source) for source in sources), *kept, "/"]
+
+
+def _capabilities(spec: ContainerSpec) -> list[str]:
+    """Give root the capabilities it has within the container, and anybody else none."""
+    return _flat(("--cap-add", name) for name in (CAPABILITIES if spec.user[0] == 0 else ()))
 
 
 def kernel(masked: Sequence[str], nodes: Sequence[str] = ()) -> list[str]:

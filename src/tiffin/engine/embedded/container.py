@@ -24,6 +24,7 @@ from tiffin.engine.embedded.attach import Attachment
 from tiffin.engine.embedded.audience import MESSAGE
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, absent, read_spec
+from tiffin.engine.embedded.ids import identity
 from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.ports import bound, listen
@@ -67,7 +68,7 @@ _STATES, _ENTRIES = msgspec.json.Decoder(State), msgspec.json.Decoder(_Entry)
 class EmbeddedContainer:
     """A container in a folder; every question is answered by the folder and the keeper, nothing is remembered here."""
 
-    def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec], stage.Launch]) -> None:
+    def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec, Path], stage.Launch]) -> None:
         self._folders, self._path, self._decide = folders, path, decide
         self._run = path / "run"
         self._lease: socket.socket | None = None
@@ -104,7 +105,7 @@ class EmbeddedContainer:
     def _start(self, *, attached: bool, awaited: bool = False, size: tuple[int, int] = screen.USUAL) -> None:
         if self.state().status is Status.RUNNING:
             raise runs_already(self.spec.name)
-        launch = self._decide(self.spec)
+        launch = self._decide(self.spec, self._path / "root")
         lease, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.ExitStack() as opened:
             opened.enter_context(lease)
@@ -239,9 +240,10 @@ class EmbeddedContainer:
     def _files(self) -> Iterator[Files]:
         from tiffin.engine.embedded.copying import Files  # noqa: PLC0415 - tarfile would delay every first byte
 
-        user = Machine.here().become
+        machine = Machine.here()
+        who = identity(self.spec, machine.become, machine.ids)
         with self._process() as (_, process):
-            yield Files(process, self.spec.name, None if user is None else (user, user))
+            yield Files(process, self.spec.name, who.host, several=who.maps is not None)
 
     def usage(self) -> Usage:
         """Add up what its processes use."""

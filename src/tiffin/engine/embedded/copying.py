@@ -32,10 +32,13 @@ Words = tuple[str, str, str]
 
 
 class Files:
-    """A container's files, given a descriptor of its /proc/PID; `become` is their user and group on this machine."""
+    """A container's files, given a descriptor of its /proc/PID; `become` is their user and group on this machine.
 
-    def __init__(self, process: int, name: str, become: tuple[int, int] | None) -> None:
-        self._process, self._name, self._become = process, name, become
+    Of a container with `several` users they are read and written as its root.
+    """
+
+    def __init__(self, process: int, name: str, become: tuple[int, int] | None, *, several: bool = False) -> None:
+        self._process, self._name, self._become, self._several = process, name, become, several
 
     def copy_out(self, path: str, target: str) -> None:
         """Copy from the container to this machine."""
@@ -58,6 +61,7 @@ class Files:
         plan: transfer.Plan = {
             "process": self._process,
             "become": self._become,
+            "several": self._several,
             "path": path,
             "source": source,
             "tar": tar,

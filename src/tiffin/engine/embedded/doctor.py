@@ -122,6 +122,8 @@ def user(euid: int, uid_map: str) -> Finding:
 
 def subordinate_ids(name: str, subuid: str, *, program: bool) -> Finding:
     """Whether images that need several users can have them."""
+    if name == "root":
+        return Finding(level=Level.OK, subject="subordinate ids", message="root gives containers a range of its own")
     given = any(line.startswith(f"{name}:") for line in subuid.splitlines())
     if given and program:
         return Finding(level=Level.OK, subject="subordinate ids", message=f"{name} has some in /etc/subuid")
@@ -130,7 +132,8 @@ def subordinate_ids(name: str, subuid: str, *, program: bool) -> Finding:
         level=Level.WARN,
         subject="subordinate ids",
         message=f"{missing}: images that need several users cannot run (Tiffin's own need one)",
-        hint=f"`sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 {name}`",
+        hint=f"`sudo apt-get install uidmap && sudo usermod --add-subuids 100000-165535 "
+        f"--add-subgids 100000-165535 {name}`",
     )
 
 

@@ -16,7 +16,8 @@ from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.container import EmbeddedContainer
 from tiffin.engine.embedded.devices import refuse_groups
 from tiffin.engine.embedded.folder import Folders, absent
-from tiffin.engine.embedded.launch import launch, refuse_what_is_not_done
+from tiffin.engine.embedded.ids import identity, one_user, refuse_without_ids, several
+from tiffin.engine.embedded.launch import Stack, launch, refuse_what_cannot_be
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpack, Unpacked
 from tiffin.engine.embedded.volumes import Volumes
@@ -41,15 +42,17 @@ class EmbeddedEngine:
 
     def refuse(self, spec: ContainerSpec) -> None:
         """Refuse what no container of this engine can have."""
-        refuse_what_is_not_done(spec)
+        refuse_what_cannot_be(spec)
 
     def create(self, spec: ContainerSpec) -> EmbeddedContainer:
         """Make a container of loaded layers, and its volumes; what could not run is refused here already."""
-        self._decide(spec)
-        become = Machine.here().become
+        machine = Machine.here()
+        self._decide(spec, None)
+        who = identity(spec, machine.become, machine.ids)
         for name in named_volumes(spec):
-            self._volumes.make(name, become)
-        return self._container(self._folders.make(spec, become))
+            self._volumes.make(name, who.host)
+        root = machine.ids.seen(0, 0) if machine.ids and who.maps and who.host else None
+        return self._container(self._folders.make(spec, who.host, root))
 
     def find(self, name: str) -> EmbeddedContainer:
         """Find a container by its name or ID; raises NotFoundError."""
@@ -78,7 +81,7 @@ class EmbeddedEngine:
         """Replace what is in a volume; raises ConflictError while a container that has it runs."""
         if users := [user for user in self._users(name) if user.state().status is Status.RUNNING]:
             raise used_volume(name, users[0].spec.name)
-        self._volumes.replace(name, Machine.here().become, source)
+        self._volumes.replace(name, one_user(Machine.here().become).host, source)
 
     def remove_volume(self, name: str) -> None:
         """Delete a volume that no container has."""
@@ -93,18 +96,23 @@ class EmbeddedEngine:
     def _container(self, path: Path) -> EmbeddedContainer:
         return EmbeddedContainer(self._folders, path, self._decide)
 
-    def _decide(self, spec: ContainerSpec) -> stage.Launch:
+    def _decide(self, spec: ContainerSpec, root: Path | None) -> stage.Launch:
         # A layer twice would be two lower folders of one overlay, which the kernel refuses; the upper one decides.
         distinct = list(dict.fromkeys(reversed(spec.layers)))[::-1]
         machine = Machine.here()
+        refuse_without_ids(spec, machine.ids)
         devices = find_devices(spec.devices)
         refuse_groups(devices, os.getgroups(), root=machine.become is not None)
-        refuse(data_obstacles(spec, root_or_self(machine.become)))
-        return launch(self._placed(spec), self._unpacked.folders(distinct), machine, devices)
+        refuse(self.obstacles(spec))
+        folders = self._unpacked.folders(distinct)
+        trees = self._unpacked.owned(distinct, machine.ids) if machine.ids and several(spec) else folders
+        return launch(self._placed(spec), Stack(folders=folders, trees=trees, root=root), machine, devices)
 
     def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
         """Say what would keep it from starting here (see `Foresees`)."""
-        return data_obstacles(spec, root_or_self(Machine.here().become))
+        machine = Machine.here()
+        host = identity(spec, machine.become, machine.ids).host
+        return data_obstacles(spec, root_or_self(host[0] if host else None))
 
     def _placed(self, spec: ContainerSpec) -> ContainerSpec:
         """Say of each volume where it lies."""

@@ -15,13 +15,16 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
+
 from tiffin.engine.devices import Devices, find_devices, with_devices
 from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
+from tiffin.engine.embedded.ids import Identity, identity, several
 from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.seccomp import program
-from tiffin.engine.plan import absolute, checked
+from tiffin.engine.plan import CAPABILITY_MASK, Accounts, absolute, checked, parse_user
 from tiffin.engine.relay import copy
 from tiffin.engine.screen import USUAL, raw, resizing, size
 from tiffin.engine.spec import Command, ContainerSpec, Streams
@@ -36,7 +39,7 @@ def check(spec: ContainerSpec, command: Command) -> None:
     if command.cwd:
         absolute("working directory", command.cwd)
     own = "{}:{}".format(*spec.user)
-    if command.user not in {"", own, own.partition(":")[0]}:
+    if command.user not in {"", own, own.partition(":")[0]} and not several(spec):
         raise UnsupportedError(
             f"{spec.name} has one user, {own}, and {command.user!r} is another", "leave `-u` out; it cannot be another"
         )
@@ -50,10 +53,11 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
         lifeline, ours = os.pipe()
         for descriptor in (lifeline, ours):
             opened.callback(os.close, descriptor)
-        pipes = _Pipes(opened, machine.become)
+        who = _who(spec, command, machine)
+        pipes = _Pipes(opened, who.host)
         handed = [process, lifeline, *([theirs.fileno()] if command.tty else [])]
         plan: join.Plan = {
-            **_decide(spec, command, machine),
+            **_decide(spec, command, machine, who),
             "pid": pid,
             "process": process,
             "lifeline": lifeline,
@@ -70,10 +74,11 @@ def run(pid: int, process: int, spec: ContainerSpec, command: Command, streams: 
 
 def leave(pid: int, process: int, spec: ContainerSpec, command: Command) -> int:
     """Run a program that is left to itself; return 0 when it has begun, else say why not and return the code."""
+    machine = Machine.here()
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", 0) as words:
         plan: join.Plan = {
-            **_decide(spec, command, Machine.here()),
+            **_decide(spec, command, machine, _who(spec, command, machine)),
             "pid": pid,
             "process": process,
             "lifeline": None,
@@ -90,14 +95,28 @@ def leave(pid: int, process: int, spec: ContainerSpec, command: Command) -> int:
     return int(code)
 
 
-def _decide(spec: ContainerSpec, command: Command, machine: Machine) -> join.Program:
+def _who(spec: ContainerSpec, command: Command, machine: Machine) -> Identity:
+    """Who the program is: the container's user, or another of those it has."""
+    who = identity(spec, machine.become, machine.ids)
+    if not command.user or who.inside is None:
+        return who
+    inside = parse_user(command.user, Accounts())
+    identity(msgspec.structs.replace(spec, user=inside), machine.become, machine.ids)
+    return msgspec.structs.replace(who, inside=inside)
+
+
+def _decide(spec: ContainerSpec, command: Command, machine: Machine, who: Identity) -> join.Program:
     """What is run and how it is confined: as the container is, but for what the command says."""
+    host = who.host or (None, None)
     own = {"TERM": "xterm"} if command.tty else {}
     devices = _devices(spec)
     inherited = {key: value for key, value in environment(with_devices(spec, devices)).items() if key not in _SOCKETS}
     return {
-        "become": machine.become,
+        "become": host[0],
+        "group": host[1],
         "groups": list(devices.groups),
+        "user": list(who.inside) if who.inside else None,
+        "capabilities": CAPABILITY_MASK if who.inside and who.inside[0] == 0 else 0,
         "argv": list(command.argv),
         "env": own | inherited | command.env,
         "cwd": command.cwd or spec.cwd,
@@ -122,14 +141,14 @@ def _devices(spec: ContainerSpec) -> Devices:
 class _Pipes(_Streams):
     """Three pipes to a program: our ends, and its own until they are handed over."""
 
-    def __init__(self, opened: contextlib.ExitStack, owner: int | None) -> None:
+    def __init__(self, opened: contextlib.ExitStack, owner: tuple[int, int] | None) -> None:
         self.stdin, self.to_program = os.pipe()
         self.from_stdout, self.stdout = os.pipe()
         self.from_stderr, self.stderr = os.pipe()
         self.theirs = [self.stdin, self.stdout, self.stderr]
         if owner is not None:
             for descriptor in self.theirs:  # so that a program may open /dev/stdout anew
-                os.fchown(descriptor, owner, owner)
+                os.fchown(descriptor, *owner)
         opened.callback(self.handed_over)
 
     def handed_over(self) -> None:

@@ -2,6 +2,7 @@
 
     <ID>/spec.json     what it was made of; never changes
     <ID>/run/          the keeper's, and the container user's where tiffin runs as root: state, log, control socket
+    <ID>/root/         what a container that may write to its root has written: `upper`, and overlay's own `work`
 
 A container is made under a lock that the kernel lifts when its holder dies. A name is a symbolic link; one whose folder
 is gone was left by a process that died in between, and means nothing; what it left half made is removed by the next.
@@ -11,17 +12,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 
 from tiffin.durable import room_in
+from tiffin.engine.embedded.argv import UPPER, WORK
 from tiffin.engine.embedded.forget import forget, locked
+from tiffin.engine.embedded.trees import discard
 from tiffin.engine.refused import refused_name
 from tiffin.engine.spec import ContainerSpec
 from tiffin.errors import NotFoundError
 from tiffin.oci.documents import decode, encode
 
 _ID_BYTES = 6
+Owner = tuple[int, int]
 
 
 class Folders:
@@ -31,12 +34,15 @@ class Folders:
         self._path = path
         self._names = path / "names"
 
-    def make(self, spec: ContainerSpec, owner: int | None) -> Path:
-        """Make a container's folder; raises ConflictError for a name that is taken."""
-        with room_in(self._path.parent):
-            return self._make(spec, owner)
+    def make(self, spec: ContainerSpec, owner: Owner | None, root: Owner | None = None) -> Path:
+        """Make a container's folder; raises ConflictError for a name that is taken.
 
-    def _make(self, spec: ContainerSpec, owner: int | None) -> Path:
+        Its processes are the `owner`'s, its files the `root`'s; None is whoever runs this.
+        """
+        with room_in(self._path.parent):
+            return self._make(spec, owner, root or owner)
+
+    def _make(self, spec: ContainerSpec, owner: Owner | None, root: Owner | None) -> Path:
         self._names.mkdir(parents=True, exist_ok=True)
         new = self._path / os.urandom(_ID_BYTES).hex()
         unnamed = new.with_name(f".new-{new.name}")
@@ -45,8 +51,9 @@ class Folders:
             self._claim(spec.name, new.name)
             (unnamed / "run").mkdir(mode=0o700, parents=True)
             (unnamed / "spec.json").write_bytes(encode(spec))
-            if owner is not None:
-                os.chown(unnamed / "run", owner, owner)
+            _give(unnamed / "run", owner)
+            if not spec.read_only:
+                _make_upper(unnamed / "root", root)
             unnamed.rename(new)
         return new
 
@@ -69,11 +76,12 @@ class Folders:
         """Forget a container, at once as others see it."""
         with contextlib.suppress(FileNotFoundError):  # somebody else was faster
             forget(str(path), read_spec(path).name)
+        discard(path.with_name(f".gone-{path.name}"))  # what other users of the container own
 
     def _sweep(self) -> None:
         """Delete what processes that died left: the lock is ours, so nobody makes one, and two may remove the same."""
         for left in self._path.glob(".*"):
-            shutil.rmtree(left, ignore_errors=True)
+            discard(left)
 
     def _claim(self, name: str, identity: str) -> None:
         link = self._names / name
@@ -86,6 +94,21 @@ class Folders:
 def absent(name: str) -> NotFoundError:
     """No container has this name, or none has it any more."""
     return NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
+
+
+def _make_upper(path: Path, owner: Owner | None) -> None:
+    """Make what overlay writes to, where no other user of the machine finds what a container made setuid."""
+    path.mkdir(mode=0o700)
+    for name in (UPPER, WORK):
+        (path / name).mkdir()
+        (path / name).chmod(0o755)
+        _give(path / name, owner)
+    _give(path, owner)
+
+
+def _give(path: Path, owner: Owner | None) -> None:
+    if owner is not None:
+        os.chown(path, *owner)
 
 
 def read_spec(path: Path) -> ContainerSpec:

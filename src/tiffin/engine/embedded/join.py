@@ -34,10 +34,13 @@ if TYPE_CHECKING:
     from typing import NoReturn, TypedDict
 
     class Program(TypedDict):
-        """What is run, and how it is confined."""
+        """What is run, and how it is confined; it is the `user` of several that the container has."""
 
         become: int | None
+        group: int | None
         groups: list[int]
+        user: list[int] | None
+        capabilities: int
         argv: list[str]
         env: dict[str, str]
         cwd: str
@@ -77,7 +80,7 @@ def _enter(plan: Plan) -> int:
     """Join every namespace and fork into the container; returns the child."""
     wanted = _namespaces(plan["process"])
     _share_limits(plan["process"])
-    stage.become(plan["become"], groups=plan["groups"])
+    stage.become(plan["become"], plan["group"], plan["groups"])
     limits = [(kind, *resource.prlimit(plan["pid"], kind)) for kind in _LIMITS]  # as its user: root may not ask
     linux.hide()
     for namespace in wanted:
@@ -141,7 +144,10 @@ def _become_program(plan: Plan, lifeline: int, limits: list[tuple[int, int, int]
     stage.heed_signals()
     _limit(limits)
     linux.no_new_privileges()
-    linux.drop_capabilities()
+    linux.bound_capabilities(plan["capabilities"])
+    if plan["user"]:
+        stage.become(plan["user"][0], plan["user"][1])
+    linux.drop_capabilities(plan["capabilities"])
     if plan["lifeline"] is not None:
         linux.die_with_parent(signal.SIGKILL)
         if stage.closed(lifeline):

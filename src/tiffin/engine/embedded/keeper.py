@@ -29,6 +29,7 @@ import time
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.again import NO, Restarts
 from tiffin.engine.embedded.audience import MESSAGE, Audience
+from tiffin.engine.embedded.beside import Beside
 from tiffin.engine.embedded.keeper_log import Log, now
 from tiffin.engine.embedded.limits import hold
 from tiffin.engine.embedded.loop import Loop, signalled
@@ -116,7 +117,8 @@ class Keeper:
         _own_folder(self._plan["folder"])
         self._prepare()
         self._begin()
-        stage.become(self._plan["launch"]["become"])
+        launch = self._plan["launch"]
+        stage.become(launch["become"], launch["group"])
         self._open()
         while not self._over or self._awaited:
             self._loop.turn()
@@ -124,10 +126,13 @@ class Keeper:
 
     def _prepare(self) -> None:
         """Do what is done once, whatever comes of it: find what holds the limits, keep what rights are needed later."""
-        plan, become = self._plan, self._plan["launch"]["become"]
+        plan, launch = self._plan, self._plan["launch"]
+        become, group = launch["become"], launch["group"]
         self._held = hold(plan["limits"], plan["id"])
-        self._wires = Wires(plan["terminal"], become, stdin=plan["stdin"])
-        self._origin = Origin(plan["launch"], plan["secrets"], self._held, has_terminal=self._wires.has_terminal)
+        owner = None if become is None else (become, become if group is None else group)
+        self._wires = Wires(plan["terminal"], owner, stdin=plan["stdin"])
+        self._beside = Beside(launch, plan["listeners"])
+        self._origin = Origin(launch, plan["secrets"], self._held, self._beside, has_terminal=self._wires.has_terminal)
         removed = (plan["path"], plan["name"]) if plan["remove"] else None
         again = plan["restart"][0] != NO and become is not None
         needed = again or removed or self._held.groups
@@ -135,16 +140,19 @@ class Keeper:
         self._fork_again = self._steward.fork if self._steward and again else self._origin.fork
         if become is None:
             try:
-                stage.enter_user_namespace()
+                stage.enter_user_namespace(launch["maps"])
             except OSError as error:
                 raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
+        self._beside.give(self._wires.theirs)
 
     def _begin(self) -> None:
         """Start the program, for the first time or again."""
         fork = self._fork_again if self._started else self._origin.fork
         run = Run()
-        run.child = fork([*self._wires.theirs, *run.handed, *self._plan["listeners"]])
+        run.child = fork([*self._wires.theirs, *run.handed, *self._beside.handed])
         run.handed_over()
+        self._beside.stand(lambda: _child_of(run.child), run.gate)
+        run.let_go_on()
         if self._plan["restart"][0] == NO:
             self._wires.handed_over()  # else the next run gets them too, and whoever is attached stays so
         self._run, self._program, self._ready = run, 0, False
@@ -180,7 +188,7 @@ class Keeper:
     def _pass(self, run: Run) -> None:
         """The gate moved: bubblewrap took its byte and is about to run the program, or it died before."""
         try:
-            ready = not run.gate.recv(1)
+            ready = not run.gate.recv(1) and not run.failed
         except ConnectionResetError:
             ready = False
         self._loop.forget(run.gate.fileno())
@@ -284,6 +292,7 @@ class Keeper:
         if self._loop.forget(run.gate.fileno()):
             self._pass(run)  # both were there at once
         _, self._wait_status = os.waitpid(run.child, 0)
+        self._beside.end()
         self._loop.forget(self._ending)
         if not self._awaited:
             self._audience.drain()

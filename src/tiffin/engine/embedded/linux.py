@@ -16,6 +16,7 @@ _MS_RELATIME, _MS_STRICTATIME, _ST_RELATIME = 1 << 21, 1 << 24, 4096
 NS_GET_USERNS = 0xB701
 """The ioctl that gives the user namespace to which a namespace belongs (ioctl_ns(2))."""
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
+_PR_CAPBSET_READ = 23
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
@@ -75,6 +76,11 @@ def setns(descriptor: int) -> None:
     _checked(_libc.setns(descriptor, 0), "setns")
 
 
+def open_network(process: int) -> int:
+    """Open the network of a process."""
+    return os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def open_inside(root: int, path: str) -> int:
     """Open a folder by a path that no link leads out of `root` (openat2(2), RESOLVE_IN_ROOT)."""
     how = (ctypes.c_uint64 * 3)(os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
@@ -89,14 +95,22 @@ def hide() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def drop_capabilities() -> None:
-    """Have no capability and no way to any: the sets, the ambient and the bounding set (capabilities(7))."""
+def bound_capabilities(kept: int = 0) -> None:
+    """Have no way to a capability but to those of a mask: the bounding set (capabilities(7)); needs CAP_SETPCAP."""
     number = 0
-    while _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(number), 0, 0, 0) == 0:  # fails after the last there is
+    while _libc.prctl(_PR_CAPBSET_READ, ctypes.c_ulong(number), 0, 0, 0) >= 0:  # fails after the last there is
+        if not kept >> number & 1:
+            _prctl(_PR_CAPBSET_DROP, number)
         number += 1
+
+
+def drop_capabilities(kept: int = 0) -> None:
+    """Have no capability but those of a mask: the other sets."""
     _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
-    _checked(_libc.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())), "capset")
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    sets = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    _checked(_libc.capset(ctypes.byref(header), ctypes.byref(sets)), "capset")
 
 
 def no_new_privileges() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from tiffin.engine.embedded.ids import Ids, find
+from tiffin.engine.embedded.outside import Outside
 from tiffin.errors import UnsupportedError
 from tiffin.oci.platform import Platform
 
@@ -41,17 +43,22 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     masked: tuple[str, ...] = ()
     resolv_conf: str = ""
     hosts: str = ""
+    ids: Ids | None = None
+    outside: Outside = Outside()
 
     @classmethod
     def here(cls) -> Machine:
         """Look at this machine."""
+        become = user_to_become(os.geteuid(), Path("/proc/self/uid_map").read_text())
         return cls(
             bubblewrap=find_bubblewrap(),
-            become=user_to_become(os.geteuid(), Path("/proc/self/uid_map").read_text()),
+            become=become,
             architecture=Platform.here().architecture,
             masked=masked(set(os.listdir("/proc"))),  # noqa: PTH208 - names, not paths
             resolv_conf=_text("/etc/resolv.conf"),
             hosts=_text("/etc/hosts"),
+            ids=find(os.geteuid(), os.getegid(), confined=os.geteuid() == 0 and become is None),
+            outside=Outside.here(),
         )
 
 

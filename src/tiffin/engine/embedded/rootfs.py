@@ -9,22 +9,39 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from tiffin.engine.embedded.owned import from_below, noted
 from tiffin.errors import ConfigError
 from tiffin.layers.links import follow, is_opaque
 
 _KERNEL = {"proc", "sys", "dev"}
 
 
-class Layers:
-    """Unpacked layers, bottom first, seen as one tree; nothing outside them is ever looked at."""
+class HiddenError(ConfigError):
+    """A path in what a container wrote that only its own users may look at."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = tuple(reversed(folders))
+
+class Layers:
+    """Unpacked layers, bottom first, seen as one tree; nothing outside them is ever looked at.
+
+    `upper` is what a container wrote above them.
+    """
+
+    def __init__(self, folders: Sequence[Path], upper: Path | None = None) -> None:
+        self._folders = (*([upper] if upper else []), *reversed(folders))
+        self._upper = upper
         self._known: dict[str, Path | None] = {}
 
     def resolve(self, path: str) -> str:
         """Follow every symbolic link of an absolute path, inside the tree; what is absent is kept as it is."""
         return follow(path, self._link)
+
+    def sees(self, path: str) -> bool:
+        """Say whether whoever runs this may look at a path, or at what is in its place."""
+        try:
+            self.resolve(path)
+        except HiddenError:
+            return False
+        return True
 
     def find(self, path: str) -> Path | None:
         """Where on the host the file or folder lies that the path means, or None."""
@@ -38,12 +55,21 @@ class Layers:
     def program(self, name: str, path: str, cwd: str) -> bool:
         """Say whether `name` can be run, looked for as execvp(3) does."""
         places = [PurePosixPath(cwd)] if "/" in name else [PurePosixPath(cwd) / part for part in path.split(":")]
-        return any((there := self.find(str(place / name))) and os.access(there, os.X_OK) for place in places)
+        paths = [str(place / name) for place in places]
+        return any(not self.sees(path) or ((there := self.find(path)) and os.access(there, os.X_OK)) for path in paths)
 
     def mode(self, path: str) -> int:
         """The permissions of a folder, 0755 for one that is absent or no folder."""
         there = self._topmost(path)
         return stat.S_IMODE(there.stat().st_mode) if there and there.is_dir() else 0o755
+
+    def owner(self, path: str) -> tuple[int, int, int]:
+        """Whose a folder is and its permissions, as the topmost layer that has it says; root's and 0755 if none has."""
+        for folder in self._folders:
+            there = f"{folder}{path}"
+            if folder != self._upper and Path(there).is_dir() and not from_below(there):
+                return noted(there) or (0, 0, stat.S_IMODE(Path(there).lstat().st_mode))
+        return 0, 0, 0o755
 
     def _link(self, path: str) -> str | None:
         there = self._topmost(path)
@@ -60,7 +86,7 @@ class Layers:
             if _leads_away(folder, path):
                 return None
             there = Path(f"{folder}{path}")
-            if os.path.lexists(there):
+            if _exists(there, path):
                 return None if _whiteout(there) else there
             if _hides(folder, path):
                 return None
@@ -83,6 +109,18 @@ def _hides(folder: Path, path: str) -> bool:
         if os.path.lexists(there):
             return there.is_symlink() or not there.is_dir() or is_opaque(there)
     return False
+
+
+def _exists(there: Path, path: str) -> bool:
+    """Say whether there is anything; where only another user may look, a link could lead anywhere."""
+    try:
+        there.lstat()
+    except PermissionError:
+        message = f"{path} lies in a folder that only the container's own users may enter"
+        raise HiddenError(message, "choose another path") from None
+    except OSError:
+        return False
+    return True
 
 
 def _whiteout(path: Path) -> bool:

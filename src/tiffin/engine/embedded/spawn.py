@@ -26,6 +26,7 @@ TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tiffin.engine.embedded.beside import Beside
     from tiffin.engine.embedded.limits import Held
 
 
@@ -39,10 +40,17 @@ class Run:
         self.report, report = os.pipe()
         self.status, status = os.pipe()
         self.gate, gate = socket.socketpair()
-        self.gate.send(b"1")
+        self.failed = False
         self.handed = [report, status, gate.detach()]
         self.child = 0
         """The process that becomes bubblewrap, first of a pid namespace."""
+
+    def let_go_on(self) -> None:
+        """Let bubblewrap run the program; it may have died by now."""
+        try:
+            self.gate.send(b"1")
+        except BrokenPipeError:
+            self.failed = True
 
     def handed_over(self) -> None:
         """Close the other ends: the run has them."""
@@ -77,9 +85,16 @@ class Origin:
     """What every run of a container is made of; `secrets` are descriptors of what lies at a path of the container."""
 
     def __init__(
-        self, launch: stage.Launch, secrets: Sequence[tuple[int, str]], held: Held | None, *, has_terminal: bool = False
+        self,
+        launch: stage.Launch,
+        secrets: Sequence[tuple[int, str]],
+        held: Held | None,
+        beside: Beside | None = None,
+        *,
+        has_terminal: bool = False,
     ) -> None:
-        self._launch, self.secrets, self._held, self._has_terminal = launch, secrets, held, has_terminal
+        self._launch, self.secrets, self._held = launch, secrets, held
+        self._beside, self._has_terminal = beside, has_terminal
 
     def fork(self, handed: list[int], flags: int = 0) -> int:
         """Start a process in a pid namespace of its own that becomes bubblewrap; returns its number.
@@ -105,20 +120,24 @@ class Origin:
             if self._held:
                 self._held.take_on()
             stage.build(launch, own_processes=True)
-            stage.become(launch["become"], groups=launch["groups"])
+            stage.become(launch["become"], launch["group"], launch["groups"])
+            if launch["user"]:
+                stage.become(launch["user"][0], launch["user"][1])
             stage.check_mounts(launch)
-            options = [
-                stage.Option("--block-fd", gate),
-                stage.Option("--json-status-fd", status),
-                *self._secret_files(),
-            ]
-            stage.exec_bubblewrap(launch, [stdin, out, err], listeners, stage.Tail(options, gate))
+            tail = stage.Tail(self._options(gate, status), gate)
+            stage.exec_bubblewrap(launch, [stdin, out, err], listeners, tail)
         except stage.Refused as refusal:
             os.write(report, json.dumps([refusal.kind, str(refusal), refusal.hint]).encode())
         except OSError as error:
             os.write(report, json.dumps(["denied", f"cannot prepare the container: {error}", ""]).encode())
         finally:
             os._exit(1)
+
+    def _options(self, gate: int, status: int) -> list[stage.Option]:
+        """What bubblewrap is told with a descriptor each."""
+        waits = self._beside.options(gate) if self._beside else {}
+        given = {"--block-fd": gate, "--json-status-fd": status, **waits}
+        return [*(stage.Option(name, descriptor) for name, descriptor in given.items()), *self._secret_files()]
 
     def _secret_files(self) -> list[stage.Option]:
         """Files in memory that the container's user alone reads; after the last one nobody may write there."""

@@ -23,22 +23,32 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypedDict
 
+    from tiffin.engine.embedded import mapping
+
     class Launch(TypedDict):
         """What is to be built and run; `launch` writes it, as JSON, and nobody else.
 
         `binds` are sources and short names; `mounts` are short name, source and whether it must be writable; `folders`,
-        `files` and `links` make up the top layer; `program` is bubblewrap's path there, its NUL-separated own are
-        `arguments`; `groups` are those of devices, which only root can hand out; `secrets` is the folder of secrets,
-        if there are any.
+        `files` and `links` make up the top layer, `owners` are uid, gid and mode of what is in it; `program` is
+        bubblewrap's path there, `arguments` its NUL-separated own. As root all processes `become` that user and
+        `group`, with the `groups` of devices; of several ids there are `maps`, and the program is the `user` of them.
+        `relays` are ports of the container by listener, 0 for one that is handed in; `outside` is the command that
+        connects the container's network to the host's; `secrets` is the folder of secrets, if there are any.
         """
 
         become: int | None
+        group: int | None
+        user: list[int] | None
+        maps: mapping.Maps | None
+        relays: list[int]
+        outside: list[str]
         binds: list[tuple[str, str]]
         mounts: list[tuple[str, str, bool]]
         folders: list[tuple[str, int]]
         files: dict[str, str]
         links: dict[str, str]
         groups: list[int]
+        owners: list[tuple[str, int, int, int]]
         program: str
         arguments: list[str]
         argv: list[str]
@@ -54,8 +64,13 @@ class Refused(Exception):  # noqa: N818 - it is reported by name, as JSON, to wh
         self.kind, self.hint = kind, hint
 
 
-def enter_user_namespace() -> None:
-    """As an ordinary user: become somebody who may mount, in a user namespace where ids are what they were."""
+def enter_user_namespace(maps: mapping.Maps | None = None) -> None:
+    """As an ordinary user: become somebody who may mount, in a namespace where ids are what they were, or mapped."""
+    if maps:
+        from tiffin.engine.embedded import mapping  # noqa: PLC0415 - only containers with several users need it
+
+        mapping.enter(maps)
+        return
     uid, gid = os.geteuid(), os.getegid()
     linux.unshare(linux.CLONE_NEWUSER)
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
@@ -113,10 +128,11 @@ def exec_bubblewrap(launch: Launch, streams: list[int], handed: list[int], tail:
     os.umask(0o022)
     own = [Option("--add-seccomp-fd", _in_memory(bytes.fromhex(launch["seccomp"]))), *tail.options]
     first = len(streams) + len(handed)
-    numbered = [text for at, option in enumerate(own, start=first) for text in option.words(at)]
+    distinct = list(dict.fromkeys(option.descriptor for option in own))
+    numbered = [text for option in own for text in option.words(first + distinct.index(option.descriptor))]
     arguments = _in_memory("".join(f"{text}\0" for text in (*launch["arguments"], *numbered)).encode())
-    _arrange([*streams, *handed, *(option.descriptor for option in own), arguments])
-    command = [launch["program"], "--args", str(first + len(own)), "--", *launch["argv"]]
+    _arrange([*streams, *handed, *distinct, arguments])
+    command = [launch["program"], "--args", str(first + len(distinct)), "--", *launch["argv"]]
     os.execve(launch["program"], command, {"LC_ALL": "C"})  # noqa: S606 - the keeper imports no subprocess
 
 
@@ -158,6 +174,9 @@ def _write_top(launch: Launch) -> None:
         _write(TOP + path, text, os.O_CREAT | os.O_EXCL)
     for path, text in launch["links"].items():
         os.symlink(text, TOP + path)  # noqa: PTH211 - see above
+    for path, uid, gid, mode in launch["owners"]:
+        os.chown(TOP + path, uid, gid)
+        os.chmod(TOP + path, mode)  # noqa: PTH101 - see above
 
 
 def _write(path: str, text: str, flags: int = 0) -> None:

@@ -22,7 +22,7 @@ class Wires:
     there is one. None of them blocks.
     """
 
-    def __init__(self, size: tuple[int, int] | None, owner: int | None, *, stdin: bool) -> None:
+    def __init__(self, size: tuple[int, int] | None, owner: tuple[int, int] | None, *, stdin: bool) -> None:
         self.has_terminal = size is not None
         self.input: int | None = None
         self.theirs = [*self._terminal(size)] if size is not None else [*self._pipes(stdin=stdin)]
@@ -31,7 +31,7 @@ class Wires:
                 os.set_blocking(descriptor, False)
         if owner is not None:
             for descriptor in self.theirs[0 if stdin else 1 :]:  # so that a program may open /dev/stdout anew
-                os.fchown(descriptor, owner, owner)
+                os.fchown(descriptor, *owner)
 
     def _terminal(self, size: tuple[int, int]) -> tuple[int, int, int]:
         master, terminal = os.openpty()

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     class Plan(TypedDict):
         """What `copying` says; `process` is a descriptor of /proc/PID, `source` empty where files are only read.
 
-        A `tar` is the caller's own, not the other end of ours.
+        A `tar` is the caller's own, not the other end of ours. `several` says that the container has several users: its
+        files are then read and written as its root.
         """
 
         process: int
         become: tuple[int, int] | None
+        several: bool
         path: str
         source: str
         tar: bool
@@ -35,6 +37,9 @@ def main() -> None:
         plan: Plan = json.load(paper)
     root = os.open("root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=plan["process"])
     stage.become(*(plan["become"] or (None,)))
+    if plan["several"]:
+        linux.setns(os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=plan["process"]))
+        stage.become(0)
     os.umask(0)
 
     def open_folder(path: str) -> int:

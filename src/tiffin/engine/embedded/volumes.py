@@ -37,14 +37,14 @@ class Volumes:
         """Every volume, sorted."""
         return sorted(path.name for path in self._path.glob("[!.]*"))
 
-    def make(self, name: str, owner: int | None, content: BinaryIO | None = None) -> None:
+    def make(self, name: str, owner: tuple[int, int] | None, content: BinaryIO | None = None) -> None:
         """Make a volume of what a tar has; one that is there is left as it is."""
         with self._locked():
             if not self.place(name).is_dir():
                 with self._new(owner, content) as new:
                     new.rename(self.place(name))
 
-    def replace(self, name: str, owner: int | None, content: BinaryIO) -> None:
+    def replace(self, name: str, owner: tuple[int, int] | None, content: BinaryIO) -> None:
         """Let a volume have what a tar has, and nothing else: all of it or, where that fails, what it had."""
         with self._locked(), self._new(owner, content) as new:
             gone = self._path / f".gone-{os.urandom(8).hex()}"
@@ -71,7 +71,7 @@ class Volumes:
         return self.place(name)
 
     @contextlib.contextmanager
-    def _new(self, owner: int | None, content: BinaryIO | None) -> Iterator[Path]:
+    def _new(self, owner: tuple[int, int] | None, content: BinaryIO | None) -> Iterator[Path]:
         """Make a folder with this content beside the volumes; it is gone at the end unless it was renamed."""
         new = self._path / f".new-{os.urandom(8).hex()}"
         with room_in(self._path):
@@ -79,10 +79,12 @@ class Volumes:
         try:
             new.chmod(0o755)
             if owner is not None:
-                os.chown(new, owner, owner)
+                os.chown(new, *owner)
             if content:
                 with _opened(new) as folder:
-                    _run({"folder": folder, "become": owner, "owner": (0, 0), "inward": True}, content, None)
+                    _run(
+                        {"folder": folder, "become": owner and owner[0], "owner": (0, 0), "inward": True}, content, None
+                    )
             yield new
         finally:
             shutil.rmtree(new, ignore_errors=True)
