@@ -14,7 +14,7 @@ USER = 23456
 TESTS = Path(__file__).parents[2]
 AGAIN = [
     "contract/test_engine.py",
-    *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy")),
+    *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy", "one_id")),
 ]
 
 
