@@ -200,7 +200,7 @@ class EmbeddedContainer:
                 return
             with stream:
                 yield from _lines(stream)
-                while connection and connection.recv(keeper.MESSAGE):
+                while connection and _rung(connection):
                     yield from _lines(stream)
                 yield from _lines(stream)
 
@@ -274,6 +274,14 @@ def _ended(connection: socket.socket, seconds: float | None) -> bool:
             return False
         except ConnectionResetError:
             return True
+
+
+def _rung(connection: socket.socket) -> bool:
+    """Wait for the keeper's ring; say whether there may be another, which one that just exits does not give."""
+    try:
+        return bool(connection.recv(keeper.MESSAGE))
+    except ConnectionResetError:
+        return False
 
 
 def _peer(connection: socket.socket) -> int:

@@ -245,6 +245,7 @@ class Keeper:
         if self._started:
             code, reason = self._verdict()
             self._write_state("exited", pid=0, exit_code=code, finished=now(), reason=reason)
+        self._control.close()  # before our exit hangs up on anybody: who hears of the end finds nobody to talk to
         # Whoever hears of the end may start it again at once; the control socket stays, soon it is the next keeper's.
         fcntl.flock(self._plan["folder"], fcntl.LOCK_UN)
         if not self._started:
