@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tiffin.engine.clients import argv
 from tiffin.engine.clients.dialect import DIALECTS, DOCKER, PODMAN, Dialect
+from tiffin.engine.plan import CAPABILITIES
 from tiffin.engine.spec import ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import decode
@@ -100,6 +101,20 @@ def test_there_is_no_network_unless_it_is_asked_for(dialect: Dialect) -> None:
 def test_a_root_that_may_be_written_is_asked_for_by_leaving_one_word_out() -> None:
     closed, opened = (argv.create(DOCKER, spec(read_only=value)) for value in (True, False))
     assert [word for word in closed if word not in opened] == ["--read-only"]
+
+
+def test_root_of_an_image_of_others_has_the_documented_capabilities_and_nobody_else_any() -> None:
+    root = argv.create(PODMAN, spec(user=(0, 0), several_ids=True))
+    added = [root[at + 1] for at, word in enumerate(root) if word == "--cap-add"]
+    assert added == [name.removeprefix("CAP_") for name in CAPABILITIES]
+    for other in (spec(user=(33, 33), several_ids=True), spec(user=(0, 0))):
+        assert "--cap-add" not in argv.create(PODMAN, other)
+
+
+def test_a_network_of_the_user_is_the_programs_own() -> None:
+    made = argv.create(DOCKER, spec(network=Network.USER))
+    assert "--network" not in made
+    assert made[made.index("--hostname") + 1] == "iris-1"
 
 
 def test_short_commands_are_what_one_would_type() -> None:

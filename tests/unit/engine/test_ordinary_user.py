@@ -14,7 +14,10 @@ USER = 23456
 TESTS = Path(__file__).parents[2]
 AGAIN = [
     *(f"contract/test_engine{name}.py" for name in ("", "_interactive", "_limits", "_programs", "_volumes")),
-    *(f"unit/engine/test_{name}.py" for name in ("isolation", "lifecycle", "exec", "copy", "hostile_programs")),
+    *(
+        f"unit/engine/test_{name}.py"
+        for name in ("isolation", "lifecycle", "exec", "copy", "hostile_programs", "one_id")
+    ),
 ]
 
 
