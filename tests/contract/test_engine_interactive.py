@@ -113,13 +113,16 @@ def run_what_is_absent(real: RealBench) -> None:
 class TestTerminals:
     def test_it_is_a_terminal_as_large_as_the_callers_and_speaks(self, real: RealBench) -> None:
         size = "until busybox stty size 2>/dev/null; do busybox usleep 10000; done"  # docker says it a moment later
-        script = f"test -t 0 && test -t 1 && test -t 2 && echo $TERM; read line; echo got $line; {size}; exit 9"
+        script = (
+            f"test -t 0 && test -t 1 && test -t 2 && echo $TERM; read line; echo got $line; {size}; read line; exit 9"
+        )
         container = real.engine.create(real.spec("aa", script, stdin=True, tty=True))
         with terminal(container) as talk:
             talk.see(b"xterm\r\n")
             talk.type(b"words\r")
             talk.see(b"got words\r\n")
             talk.see(b"33 101\r\n")
+            talk.type(b"\r")
             assert talk.end() == 9
         assert "got words" in [line.text.rstrip("\r") for line in container.logs()]
 
