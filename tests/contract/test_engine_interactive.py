@@ -112,7 +112,7 @@ def run_what_is_absent(real: RealBench) -> None:
 
 class TestTerminals:
     def test_it_is_a_terminal_as_large_as_the_callers_and_speaks(self, real: RealBench) -> None:
-        size = "until busybox stty size 2>/dev/null | busybox grep 33; do busybox usleep 10000; done"  # docker says it a moment later
+        size = "until busybox stty size 2>/dev/null | busybox grep 33; do busybox usleep 10000; done"
         script = (
             f"test -t 0 && test -t 1 && test -t 2 && echo $TERM; read line; echo got $line; {size}; read line; exit 9"
         )
