@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from contract.engine_fixtures import DEADLINE, EmbeddedBench, RealBench, executed, ready, until
+from contract.engine_fixtures import DEADLINE, ClientBench, EmbeddedBench, RealBench, executed, ready, until
 from contract.talk import hang_up, pipes, terminal
 from tiffin.engine.spec import CanAttach, Status, Streams
 from tiffin.errors import ConfigError, ConflictError, NotFoundError
+from unit.cli.test_attach import stock
+from unit.cli.test_attach import terminal as at_a_terminal
 
 ASK = "echo -n 'name? '; read name; busybox printf '\\377 %s\\n' $name; exit 7"
 
@@ -107,14 +112,17 @@ def run_what_is_absent(real: RealBench) -> None:
 
 class TestTerminals:
     def test_it_is_a_terminal_as_large_as_the_callers_and_speaks(self, real: RealBench) -> None:
-        size = "until busybox stty size 2>/dev/null; do busybox usleep 10000; done"  # docker says it a moment later
-        script = f"test -t 0 && test -t 1 && test -t 2 && echo $TERM; read line; echo got $line; {size}; exit 9"
+        size = "until busybox stty size 2>/dev/null | busybox grep 33; do busybox usleep 10000; done"
+        script = (
+            f"test -t 0 && test -t 1 && test -t 2 && echo $TERM; read line; echo got $line; {size}; read line; exit 9"
+        )
         container = real.engine.create(real.spec("aa", script, stdin=True, tty=True))
         with terminal(container) as talk:
             talk.see(b"xterm\r\n")
             talk.type(b"words\r")
             talk.see(b"got words\r\n")
             talk.see(b"33 101\r\n")
+            talk.type(b"\r")
             assert talk.end() == 9
         assert "got words" in [line.text.rstrip("\r") for line in container.logs()]
 
@@ -166,6 +174,25 @@ class TestTerminals:
         with terminal(container) as talk:
             talk.see(b"terminal\r")
             assert talk.end() == 0
+
+
+class TestTheCommandLineWithDocker:
+    @pytest.mark.program("dockerd", "busybox")
+    def test_ctrl_c_stops_what_has_no_terminal_however_early_and_is_the_programs_where_it_has_one(
+        self, docker: ClientBench, tmp_path: Path
+    ) -> None:
+        stock(tmp_path)
+        more = docker.engine._program._environment | {"TIFFIN_ENGINE": "docker", "PATH": os.environ["PATH"]}
+        script = (
+            "trap 'echo stopped; exit 6' TERM; trap 'echo key; exit 4' INT; echo waiting; while :; do sleep 0.05; done"
+        )
+        for options, heard, code in (("-i", b"stopped", 6), ("--name=aa", b"stopped", 6), ("-it", b"key", 4)):
+            with at_a_terminal(tmp_path, "run", options, "--rm", "box", "sh", "-c", script, more=more) as screen:
+                screen.see(b"waiting")
+                screen.type(b"\x03")
+                screen.see(heard)
+                assert screen.end() == code
+        assert docker.engine.list() == []
 
 
 class TestWhatOnlyTheEmbeddedEngineDoes:

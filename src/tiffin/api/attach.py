@@ -12,9 +12,10 @@ from types import FrameType
 from tiffin.api.containers import engine_of
 from tiffin.engine.keys import parse_keys
 from tiffin.engine.spec import CanAttach, Container, ContainerSpec, Streams
-from tiffin.errors import ConfigError, ConflictError, UnsupportedError
+from tiffin.errors import ConfigError, ConflictError, TiffinError, UnsupportedError
 
 _ENDING = (signal.SIGINT, signal.SIGTERM)
+_LOOK_SECONDS = 0.1
 _PROXIED = (*_ENDING, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -37,19 +38,24 @@ def foreground(container: Container, detach_keys: str, *, started: Callable[[], 
 
     Ctrl-C and SIGTERM stop it. One that could not be started is forgotten.
     """
-    begun = False
+    begun, over = threading.Event(), threading.Event()
 
     def begin() -> None:
-        nonlocal begun
-        begun = True
-        handled.enter_context(_handling(_ENDING, lambda _: container.stop()))
+        begun.set()
         started()
 
-    with contextlib.ExitStack() as handled:
+    def stop(_number: int) -> None:
+        while not (begun.wait(_LOOK_SECONDS) or over.is_set()):
+            continue  # what has not begun cannot be stopped yet
+        with contextlib.suppress(TiffinError):  # it has ended by itself, and may be forgotten
+            container.stop()
+
+    with _handling(_ENDING, stop):
         try:
             return _attachable(container).run(_streams(container.spec, stdin=True), detach_keys, begin)
         finally:
-            if not begun:
+            over.set()
+            if not begun.is_set():
                 container.remove(force=True)
 
 

@@ -10,9 +10,10 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -24,13 +25,18 @@ from tiffin.store.layout import LayoutStore
 @pytest.fixture
 def data(tmp_path: Path) -> Iterator[Path]:
     """A data folder with an image of busybox called box."""
-    store, image = busybox_image()
-    layout = LayoutStore(tmp_path / "data")
-    copy(store, layout, image.descriptor)
-    layout.tag("box:latest", image.descriptor)
+    stock(tmp_path)
     yield tmp_path
     for row in json.loads(said(tmp_path, "ps", "-a", "--json")):
         said(tmp_path, "rm", "-f", row["name"])
+
+
+def stock(home: Path) -> None:
+    """Put an image of busybox called box there."""
+    store, image = busybox_image()
+    layout = LayoutStore(home / "data")
+    copy(store, layout, image.descriptor)
+    layout.tag("box:latest", image.descriptor)
 
 
 def environment(data: Path) -> dict[str, str]:
@@ -52,7 +58,7 @@ def said(data: Path, *words: str, **more: object) -> str:
 class Terminal:
     """A terminal with one command line in it, as its session's leader."""
 
-    def __init__(self, data: Path, *words: str) -> None:
+    def __init__(self, data: Path, *words: str, more: Mapping[str, str] = MappingProxyType({})) -> None:
         self.ours, self.theirs = os.openpty()
         termios.tcsetwinsize(self.theirs, (33, 101))
         self.before = termios.tcgetattr(self.theirs)
@@ -60,7 +66,7 @@ class Terminal:
         leads = "import os, sys, fcntl, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
         run = [sys.executable, "-c", leads + "os.execv(sys.argv[1], sys.argv[1:])", *argv(*words)]
         self.process = subprocess.Popen(
-            run, stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, env=environment(data)
+            run, stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, env=environment(data) | dict(more)
         )
 
     def see(self, wanted: bytes) -> None:
@@ -86,8 +92,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(data: Path, *words: str) -> Iterator[Terminal]:
-    opened = Terminal(data, *words)
+def terminal(data: Path, *words: str, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[Terminal]:
+    opened = Terminal(data, *words, more=more)
     try:
         yield opened
     finally:

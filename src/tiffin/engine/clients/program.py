@@ -55,7 +55,7 @@ class Program:
         return [*self._command, *arguments]
 
     def attempt(self, arguments: Sequence[str], extra: Extra = NOTHING) -> Done:
-        """Run a command to whatever end."""
+        """Run a command to whatever end; the keys of a terminal are ours to hear, and end it if they end us."""
         with self._found():
             done = subprocess.run(
                 self.argv(arguments),
@@ -63,6 +63,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 pass_fds=extra.descriptors,
+                start_new_session=True,
                 check=False,
             )
         return Done(done.returncode, done.stdout, done.stderr.decode(errors="replace"))
