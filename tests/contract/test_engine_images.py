@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import socket
 import struct
 import sys
@@ -21,7 +22,7 @@ from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpacked
 from tiffin.engine.listening import listens
 from tiffin.engine.plan import CAPABILITY_MASK
-from tiffin.engine.spec import CanCopy, Container, Mount, Network, Port, Status
+from tiffin.engine.spec import CanCopy, Container, Mount, Network, Port, Restart, RestartPolicy, Status
 from tiffin.errors import UnsupportedError
 from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.documents import LAYER, Descriptor
@@ -282,6 +283,19 @@ class TestPortsThatTheImageBinds:
         container, where = self.serve(embedded)
         container.stop(0)
         socket.create_server(where).close()
+
+    def test_it_is_reached_again_each_time_it_is_started_again(self, embedded: EmbeddedBench) -> None:
+        container, where = self.serve(embedded, restart=Restart(policy=RestartPolicy.ALWAYS))
+        pid = 0
+        for _ in range(3):
+            until(lambda: container.state().pid not in {0, pid})  # noqa: B023 - at once
+            pid = container.state().pid
+            until(lambda: listens(pid, 80))  # noqa: B023 - at once
+            with socket.create_connection(where, timeout=20) as client:
+                client.shutdown(socket.SHUT_WR)
+                assert read(client) == b"0"
+            os.kill(pid, signal.SIGKILL)
+        container.remove(force=True)
 
     def test_the_container_does_not_see_the_relay(self, embedded: EmbeddedBench) -> None:
         container, _ = self.serve(embedded)

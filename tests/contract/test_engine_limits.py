@@ -227,6 +227,12 @@ class TestRestarts:
         assert container.state().status is Status.EXITED
         assert container.wait() in {0, 143, KILLED}  # as it was when it was stopped: between two runs, or in one
 
+    def test_it_has_the_same_descriptors_each_time(self, real: RealBench) -> None:
+        script = "for each in /proc/self/fd/*; do echo -n ${each##*/}.; done; echo; exit 1"
+        lines = finished(restarting(real, script, RestartPolicy.ON_FAILURE, 2))[1]
+        assert len(lines) == 3
+        assert len(set(lines)) == 1
+
     def test_one_that_was_killed_stays_so(self, real: RealBench) -> None:
         container = restarting(real, "echo ran; sleep 600", RestartPolicy.ALWAYS)
         container.start()
@@ -246,13 +252,16 @@ def surveyed(engine: Engine) -> list[tuple[Container, State]]:
     return list(engine.survey()) if isinstance(engine, Surveys) else [(each, each.state()) for each in engine.list()]
 
 
+ALONE = {"several_ids": False, "read_only": True}
+"""A container with one user, as an ordinary user has without a range of ids."""
+
+
 def typed(bench: RealBench, **words: Any) -> ContainerSpec:
     """What a user types after `tiffin run busybox`, for an engine that has busybox under whatever digest."""
     _, image = busybox_image()
     run = options("busybox", **({"name": "aa", "network": "none"} | words)).run
     spec = container_spec("busybox", image, run)
-    alone = {"several_ids": False, "read_only": True}  # an ordinary user may have no range of ids for more
-    return msgspec.structs.replace(spec, layers=bench.layers, digest=bench.digest, **alone)
+    return msgspec.structs.replace(spec, layers=bench.layers, digest=bench.digest, **ALONE)
 
 
 class TestOptions:
@@ -277,7 +286,7 @@ class TestOptions:
         _, image = busybox_image()
         run = RunOptions(name="aa", user="root", args=("id", "-u"))
         found = container_spec("busybox", image, run, Accounts(passwd=FILES["etc/passwd"]))
-        spec = msgspec.structs.replace(found, layers=real.layers, digest=real.digest)
+        spec = msgspec.structs.replace(found, layers=real.layers, digest=real.digest, **ALONE)
         assert finished(real.engine.create(spec))[:2] == (0, ["0"])
 
     def test_the_signal_and_the_time_to_stop_are_as_typed(self, real: RealBench) -> None:

@@ -10,6 +10,8 @@ _LISTEN = "0A"
 
 def listens(pid: int, port: int) -> bool:
     """Say whether anybody listens on a TCP port where this process is; where it cannot be told, they do."""
+    if not pid:
+        return False  # between two runs
     try:
         texts = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
     except OSError:  # an engine on another machine, or a process that has just ended

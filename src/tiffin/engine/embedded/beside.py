@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import time
 
 from tiffin.engine.embedded import linux, mapping, stage
@@ -45,12 +44,6 @@ class Beside:
         if self._needed:
             self._info = os.pipe()
 
-    def give(self, descriptors: list[int]) -> None:
-        """Let the container's user open its streams anew, where it is another than the keeper's."""
-        if user := self._launch["user"]:
-            for descriptor in descriptors:
-                os.fchown(descriptor, *user)
-
     def options(self, gate: int) -> dict[str, int]:
         """What bubblewrap is told so that it waits at the gate; called in the process that becomes it.
 
@@ -63,26 +56,26 @@ class Beside:
         waiting = {"--userns-block-fd": gate} if self._launch["maps"] else {}
         return {"--info-fd": self._info[1], **waiting}
 
-    def stand(self, child: Callable[[], int], gate: socket.socket) -> None:
+    def stand(self, bubblewrap: int, gate: int) -> None:
         """Wait until bubblewrap's child is there, give it its ids, and start what stands beside it; raises Refused."""
         if not self._needed:
             return
         os.close(self._info[1])
-        process = child() if os.read(self._info[0], 1) else 0
+        process = linux.child_of(bubblewrap) if os.read(self._info[0], 1) else 0
         try:
             if process:
                 self._see_to(process, gate)
         except (BrokenPipeError, FileNotFoundError, ProcessLookupError):  # it has just died, and its exit says why
             return
 
-    def _see_to(self, process: int, gate: socket.socket) -> None:
+    def _see_to(self, process: int, gate: int) -> None:
         maps = self._launch["maps"]
         if maps:
             mapping.write(process, maps)
         for attendant in self._early:
             attendant.begin(process)
         if maps:
-            gate.send(b"1")
+            os.write(gate, b"1")
         for attendant in self._late:  # bubblewrap sets the loopback up, and wants to find it untouched
             attendant.begin(process)
 
@@ -94,6 +87,13 @@ class Beside:
         if self._needed:
             os.close(self._info[0])  # not before: bubblewrap may write more than was read
             self._needed = False
+
+
+def give(launch: stage.Launch, descriptors: list[int]) -> None:
+    """Let the container's user open its streams anew, where it is another than the keeper's."""
+    if user := launch["user"]:
+        for descriptor in descriptors:
+            os.fchown(descriptor, user[0], user[1])
 
 
 class Attendant:

@@ -26,10 +26,10 @@ import socket
 import sys
 import time
 
-from tiffin.engine.embedded import stage
+from tiffin.engine.embedded import linux, stage
 from tiffin.engine.embedded.again import NO, Restarts
 from tiffin.engine.embedded.audience import MESSAGE, Audience
-from tiffin.engine.embedded.beside import Beside
+from tiffin.engine.embedded.beside import give
 from tiffin.engine.embedded.keeper_log import Log, now
 from tiffin.engine.embedded.limits import hold
 from tiffin.engine.embedded.loop import Loop, signalled
@@ -131,27 +131,25 @@ class Keeper:
         self._held = hold(plan["limits"], plan["id"])
         owner = None if become is None else (become, become if group is None else group)
         self._wires = Wires(plan["terminal"], owner, stdin=plan["stdin"])
-        self._beside = Beside(launch, plan["listeners"])
-        self._origin = Origin(launch, plan["secrets"], self._held, self._beside, has_terminal=self._wires.has_terminal)
+        self._origin = Origin(launch, plan["secrets"], self._held, has_terminal=self._wires.has_terminal)
         removed = (plan["path"], plan["name"]) if plan["remove"] else None
         again = plan["restart"][0] != NO and become is not None
         needed = again or removed or self._held.groups
         self._steward = Steward(self._origin, self._held.groups, removed) if needed else None
-        self._fork_again = self._steward.fork if self._steward and again else self._origin.fork
+        self._later = self._steward if self._steward and again else self._origin
         if become is None:
             try:
                 stage.enter_user_namespace(launch["maps"])
             except OSError as error:
                 raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
-        self._beside.give(self._wires.theirs)
+        give(launch, self._wires.theirs)
 
     def _begin(self) -> None:
         """Start the program, for the first time or again."""
-        fork = self._fork_again if self._started else self._origin.fork
+        self._maker = self._later if self._started else self._origin
         run = Run()
-        run.child = fork([*self._wires.theirs, *run.handed, *self._beside.handed])
+        run.child = self._maker.fork([*self._wires.theirs, *run.handed, run.gate.fileno(), *self._plan["listeners"]])
         run.handed_over()
-        self._beside.stand(lambda: _child_of(run.child), run.gate)
         run.let_go_on()
         if self._plan["restart"][0] == NO:
             self._wires.handed_over()  # else the next run gets them too, and whoever is attached stays so
@@ -195,7 +193,7 @@ class Keeper:
         if not ready:
             self._awaited = False
             return  # the exit comes next
-        self._program, self._ready = _child_of(run.child), True
+        self._program, self._ready = linux.child_of(run.child), True
         self._began = time.monotonic()
         first, self._started = not self._started, now()
         self._watch_memory()
@@ -280,7 +278,7 @@ class Keeper:
             self._loop.later("kill", 0, self._kill)
         elif number == signal.SIGKILL:
             self._kill()
-        elif _child_of(self._run.child) == self._program:  # bubblewrap has not reaped it, so the number is its own
+        elif linux.child_of(self._run.child) == self._program:  # bubblewrap has not reaped it, so the number is its own
             _kill(self._program, number)
 
     def _kill(self) -> None:
@@ -292,7 +290,7 @@ class Keeper:
         if self._loop.forget(run.gate.fileno()):
             self._pass(run)  # both were there at once
         _, self._wait_status = os.waitpid(run.child, 0)
-        self._beside.end()
+        self._maker.end()
         self._loop.forget(self._ending)
         if not self._awaited:
             self._audience.drain()
@@ -395,15 +393,6 @@ def _ring(connection: socket.socket) -> None:
         connection.send(b"\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
     except OSError:
         return
-
-
-def _child_of(pid: int) -> int:
-    """The only child of a process, or 0."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as stream:  # noqa: PTH123 - see `stage`
-            return int((stream.read().split() or ["0"])[0])
-    except OSError:  # it is gone, and its child with it
-        return 0
 
 
 def _kill(pid: int, number: int) -> None:

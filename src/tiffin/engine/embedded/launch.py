@@ -15,7 +15,7 @@ from tiffin.engine.devices import Devices, with_devices
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.argv import ALONE, ROOT, UPPER, bubblewrap_arguments, kernel, mount_name, root
 from tiffin.engine.embedded.devices import cache_in, links_in, node_checks, node_name, node_options
-from tiffin.engine.embedded.ids import Identity, Ids, identity, one_user, several
+from tiffin.engine.embedded.ids import Identity, Ids, identity, one_user
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.outside import outside, resolv_conf
 from tiffin.engine.embedded.rootfs import Layers, Top, inside, top
@@ -24,7 +24,7 @@ from tiffin.engine.embedded.secrets import FOLDER
 from tiffin.engine.embedded.stage import STAGE
 from tiffin.engine.plan import hostname
 from tiffin.engine.refused import refused_mount, refused_program
-from tiffin.engine.spec import ContainerSpec, Mount, Network, RestartPolicy
+from tiffin.engine.spec import ContainerSpec, Mount, Network
 from tiffin.errors import UnsupportedError
 
 SOURCES = str(Path(__file__).parents[3])
@@ -174,21 +174,11 @@ def _owners(above: Top, layers: Layers, ids: Ids) -> list[tuple[str, int, int, i
 
 def refuse_what_cannot_be(spec: ContainerSpec) -> None:
     """Refuse what no container of the embedded engine can have."""
-    if spec.restart.policy is not RestartPolicy.NO and _has_attendants(spec):
-        raise UnsupportedError(
-            f"{spec.image} may have several users or a network, and the embedded engine starts none of these again",
-            "leave `--restart` out, or run it on another engine: `--engine podman`",
-        )
     unnamed = [port for port in spec.ports if not port.socket]
     if unnamed and spec.network is Network.HOST:
         raise UnsupportedError(
             f"port {unnamed[0].container_port} is the host's own with `--network host`", "leave `-p` out"
         )
-
-
-def _has_attendants(spec: ContainerSpec) -> bool:
-    """Say whether something stands beside a container, which a keeper without rights could not make once more."""
-    return several(spec) or spec.network is Network.USER or any(not port.socket for port in spec.ports)
 
 
 def _resolved(spec: ContainerSpec, layers: Layers) -> ContainerSpec:

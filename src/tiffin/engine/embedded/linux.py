@@ -140,3 +140,12 @@ def _checked(result: int, what: str) -> None:
     if result:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), what)
+
+
+def child_of(pid: int) -> int:
+    """The only child of a process, or 0."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as stream:  # noqa: PTH123 - see `stage`
+            return int((stream.read().split() or ["0"])[0])
+    except OSError:  # it is gone, and its child with it
+        return 0

@@ -12,6 +12,7 @@ import os
 import socket
 
 from tiffin.engine.embedded import linux, stage
+from tiffin.engine.embedded.beside import Beside
 from tiffin.engine.embedded.terminal import take
 
 NOT_FOUND, NOT_RUNNABLE = 127, 126
@@ -19,6 +20,8 @@ NOT_FOUND, NOT_RUNNABLE = 127, 126
 _SIGNAL = 128
 """What is added to the number of the signal that ended a program, as shells do."""
 _CHUNK = 1 << 16
+_ENDS = 7
+"""Descriptors of a run: the program's three streams, the other ends of report, status and gate, our end of the gate."""
 _OUT_OF_THE_WAY = 256
 """A descriptor's number that no program's own descriptors reach."""
 
@@ -26,7 +29,6 @@ TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tiffin.engine.embedded.beside import Beside
     from tiffin.engine.embedded.limits import Held
 
 
@@ -89,29 +91,39 @@ class Origin:
         launch: stage.Launch,
         secrets: Sequence[tuple[int, str]],
         held: Held | None,
-        beside: Beside | None = None,
         *,
         has_terminal: bool = False,
     ) -> None:
-        self._launch, self.secrets, self._held = launch, secrets, held
-        self._beside, self._has_terminal = beside, has_terminal
+        self._launch, self.secrets, self._held, self._has_terminal = launch, secrets, held, has_terminal
+        self._beside: Beside | None = None
 
     def fork(self, handed: list[int], flags: int = 0) -> int:
         """Start a process in a pid namespace of its own that becomes bubblewrap; returns its number.
 
-        `handed` are the program's streams, a run's descriptors and the listening sockets.
+        `handed` are the program's streams, a run's descriptors, the keeper's end of its gate and the listening sockets.
+        What stands beside the container is made anew for each run.
         """
+        *ends, gate = handed[:_ENDS]
+        self.end()
+        self._beside = Beside(self._launch, handed[_ENDS:])
         try:
             child = linux.clone(linux.CLONE_NEWPID | flags)
         except OSError as error:
             raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
         if not child:
-            self._enter(handed)
+            self._enter(ends, self._beside)
+        self._beside.stand(child, gate)
         return child
 
-    def _enter(self, handed: list[int]) -> None:
+    def end(self) -> None:
+        """End what stands beside a run that has ended."""
+        if self._beside:
+            self._beside.end()
+            self._beside = None
+
+    def _enter(self, ends: list[int], beside: Beside) -> None:
         """Become the container; what goes wrong on the way is reported and ends this process."""
-        stdin, out, err, report, status, gate, *listeners = handed
+        stdin, out, err, report, status, gate = ends
         report = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
         launch = self._launch
         try:
@@ -120,24 +132,18 @@ class Origin:
             if self._held:
                 self._held.take_on()
             stage.build(launch, own_processes=True)
-            stage.become(launch["become"], launch["group"], launch["groups"])
-            if launch["user"]:
-                stage.become(launch["user"][0], launch["user"][1])
+            _become(launch)
             stage.check_mounts(launch)
-            tail = stage.Tail(self._options(gate, status), gate)
-            stage.exec_bubblewrap(launch, [stdin, out, err], listeners, tail)
+            given = {"--block-fd": gate, "--json-status-fd": status, **beside.options(gate)}
+            options = [stage.Option(name, descriptor) for name, descriptor in given.items()]
+            tail = stage.Tail([*options, *self._secret_files()], gate)
+            stage.exec_bubblewrap(launch, [stdin, out, err], beside.handed, tail)
         except stage.Refused as refusal:
             os.write(report, json.dumps([refusal.kind, str(refusal), refusal.hint]).encode())
         except OSError as error:
             os.write(report, json.dumps(["denied", f"cannot prepare the container: {error}", ""]).encode())
         finally:
             os._exit(1)
-
-    def _options(self, gate: int, status: int) -> list[stage.Option]:
-        """What bubblewrap is told with a descriptor each."""
-        waits = self._beside.options(gate) if self._beside else {}
-        given = {"--block-fd": gate, "--json-status-fd": status, **waits}
-        return [*(stage.Option(name, descriptor) for name, descriptor in given.items()), *self._secret_files()]
 
     def _secret_files(self) -> list[stage.Option]:
         """Files in memory that the container's user alone reads; after the last one nobody may write there."""
@@ -147,6 +153,13 @@ class Origin:
             last = ("--remount-ro", path.rpartition("/")[0]) if number == len(self.secrets) else ()
             options += [stage.Option("--file", descriptor, before=("--perms", "0400"), after=(path, *last))]
         return options
+
+
+def _become(launch: stage.Launch) -> None:
+    """Become the user that the container's processes are on this machine, and the one of several that it is."""
+    stage.become(launch["become"], launch["group"], launch["groups"])
+    if launch["user"]:
+        stage.become(launch["user"][0], launch["user"][1])
 
 
 def rest(descriptor: int, *, blocking: bool = False) -> bytes:

@@ -1,12 +1,13 @@
 """What stays of a keeper's rights when it gives them up: a process that does two things for it, and knows no other.
 
-It starts the program again when the keeper sends it a run's descriptors, and when the keeper has ended, by whatever, it
-removes what only the keeper's starter may: control groups, and a container that is to be removed at its end. It is
-there only for a container that needs one of these. Standard library only (see `keeper`).
+It starts the program again, and what stands beside it, when the keeper sends it a run's descriptors. When that has
+ended, by whatever, it removes what only the keeper's starter may: control groups, and a container that is to be removed
+at its end. It is there only for a container that needs one of these. Standard library only (see `keeper`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -43,15 +44,25 @@ class Steward:
         except (BrokenPipeError, ConnectionResetError, ValueError):
             raise ProcessLookupError("it cannot be started again: the keeper's steward was killed") from None
 
+    def end(self) -> None:
+        """Have it end what stands beside a run that has ended (see `Origin.end`); what was killed has ended that."""
+        with contextlib.suppress(OSError):
+            self._channel.send(b"end")
+
 
 def _serve(channel: socket.socket, origin: Origin, groups: list[str], removed: tuple[str, str] | None) -> NoReturn:
     """Serve until the keeper has ended, then clear up and end too."""
     try:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends with the keeper, which ends the container first
         _close_all_but({0, 1, 2, channel.fileno(), *(descriptor for descriptor, _ in origin.secrets)})
-        while handed := socket.recv_fds(channel, _MESSAGE, _DESCRIPTORS)[1]:
-            child = origin.fork(handed, linux.CLONE_PARENT)
-            for descriptor in handed:
+        while (heard := socket.recv_fds(channel, _MESSAGE, _DESCRIPTORS))[0]:
+            if not heard[1]:
+                origin.end()
+                continue
+            for descriptor in heard[1]:
+                os.set_inheritable(descriptor, False)  # the program gets what it is meant to have, and no other
+            child = origin.fork(heard[1], linux.CLONE_PARENT)
+            for descriptor in heard[1]:
                 os.close(descriptor)
             channel.send(str(child).encode())
         cgroup.remove(groups)
