@@ -50,7 +50,19 @@ class Place:
 
     def run(self, script: str, *options: str) -> None:
         self.tiffin(
-            "run", "-d", "--name", "job", *options, "-v", "cache:/keep/cache", "--", "busybox", "sh", "-c", script
+            "run",
+            "-d",
+            "--read-only",
+            "--name",
+            "job",
+            *options,
+            "-v",
+            "cache:/keep/cache",
+            "--",
+            "busybox",
+            "sh",
+            "-c",
+            script,
         )
 
     def migrate(self, here: str, there: str, *options: str, status: int = 0) -> tuple[str, str]:

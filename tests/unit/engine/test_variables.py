@@ -34,14 +34,14 @@ def test_what_no_line_can_say_is_told_by_name(value: str) -> None:
         assert options[2:] == ["--env", "A"]
 
 
-@pytest.mark.parametrize("name", ["HOME", "LD_PRELOAD", "DOCKER_HOST"])
+@pytest.mark.parametrize("name", ["HOME", "LD_PRELOAD", "DOCKER_HOST", "https_proxy", "CONTAINERS_CONF"])
 def test_what_would_change_the_program_itself_is_refused(name: str) -> None:
     with (
         pytest.raises(ConfigError, match=f"{name} has several lines"),
-        hidden({name: "a\nb"}, client={"HOME": "/root"}),
+        hidden({name: "a\nb"}),
     ):
         pass
-    with hidden({name: "a"}, client={"HOME": "/root"}) as (options, _):
+    with hidden({name: "a"}) as (options, _):
         assert Path(options[1]).read_text() == f"{name}=a\n"
 
 

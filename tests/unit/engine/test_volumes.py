@@ -14,6 +14,7 @@ from tiffin.engine.embedded.volumes import Volumes
 from tiffin.errors import CommandError, IntegrityError, NotFoundError, UnsupportedError
 
 BECOME = Machine.here().become
+OWNER = None if BECOME is None else (BECOME, BECOME)
 
 
 @pytest.fixture
@@ -37,36 +38,36 @@ def test_what_a_killed_process_left_half_made_is_no_volume_and_goes(volumes: Vol
     for path in left:
         (path / "deep").mkdir(parents=True)
     assert volumes.names() == []
-    volumes.make("cache", BECOME)
+    volumes.make("cache", OWNER)
     assert volumes.names() == ["cache"]
     assert not any(path.exists() for path in left)
 
 
 def test_a_tar_that_is_cut_off_leaves_what_was_there(volumes: Volumes) -> None:
-    volumes.replace("cache", BECOME, packed(old="kept"))
+    volumes.replace("cache", OWNER, packed(old="kept"))
     whole = packed(new="x" * 100_000).getvalue()
     with pytest.raises(CommandError):
-        volumes.replace("cache", BECOME, io.BytesIO(whole[:50_000]))
+        volumes.replace("cache", OWNER, io.BytesIO(whole[:50_000]))
     assert (volumes.place("cache") / "old").read_text() == "kept"
     assert [path.name for path in volumes.place("cache").iterdir()] == ["old"]
 
 
 def test_a_volume_that_is_there_is_left_as_it_is(volumes: Volumes) -> None:
-    volumes.make("cache", BECOME, packed(old="kept"))
-    volumes.make("cache", BECOME, packed(new="no"))
+    volumes.make("cache", OWNER, packed(old="kept"))
+    volumes.make("cache", OWNER, packed(new="no"))
     assert [path.name for path in volumes.place("cache").iterdir()] == ["old"]
 
 
 @pytest.mark.parametrize("name", ["../volumes", "cache/..", ".lock", ".new-0123", ""])
 def test_what_is_no_name_is_no_volume(volumes: Volumes, name: str) -> None:
-    volumes.make("cache", BECOME)
+    volumes.make("cache", OWNER)
     with pytest.raises(NotFoundError, match="no volume is called"):
         volumes.remove(name)
     assert volumes.names() == ["cache"]
 
 
 def test_a_link_in_a_volume_is_sent_as_a_link_and_never_followed(volumes: Volumes) -> None:
-    volumes.make("cache", BECOME)
+    volumes.make("cache", OWNER)
     (volumes.place("cache") / "host").symlink_to("/etc")
     out = io.BytesIO()
     volumes.export("cache", out, BECOME, (1000, 1000))
@@ -76,7 +77,7 @@ def test_a_link_in_a_volume_is_sent_as_a_link_and_never_followed(volumes: Volume
 
 
 def test_what_cannot_be_moved_is_refused_by_name(volumes: Volumes) -> None:
-    volumes.make("cache", BECOME)
+    volumes.make("cache", OWNER)
     os.mkfifo(volumes.place("cache") / "pipe")
     with pytest.raises(UnsupportedError, match="pipe is neither a file nor a folder nor a link"):
         volumes.export("cache", io.BytesIO(), BECOME, (0, 0))
@@ -92,5 +93,5 @@ def test_a_hard_link_out_of_the_volume_is_refused(volumes: Volumes, source: str)
             tar.addfile(entry)
     paper.seek(0)
     with pytest.raises((IntegrityError, CommandError), match=r"no name to copy to|Not a directory"):
-        volumes.replace("cache", BECOME, paper)
+        volumes.replace("cache", OWNER, paper)
     assert volumes.names() == []

@@ -79,10 +79,7 @@ class ClientEngine:
         with_devices, devices = self._devices(spec)
         with (
             secrets.handed_in(self._program, self._copies, spec) as handed,
-            hidden(argv.environment(with_devices), argv.label_lines(spec), self._program.environment) as (
-                options,
-                extra,
-            ),
+            hidden(argv.environment(with_devices), argv.label_lines(spec)) as (options, extra),
         ):
             command = argv.create(self._program.dialect, with_devices, options, handed, devices)
             new = self._volumes.make(spec)

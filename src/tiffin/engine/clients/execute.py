@@ -26,7 +26,7 @@ _CHUNK = 1 << 16
 
 def execute(program: Program, identity: str, command: Command, streams: Streams) -> int:
     """Run a further program with these streams and return its exit code."""
-    with hidden(command.env, client=program.environment) as (variables, extra):
+    with hidden(command.env) as (variables, extra):
         arguments = argv.execute(identity, command, variables, stdin=streams.stdin is not None, detach=False)
         if command.tty:
             with restored(streams.stdin), program.speaking(arguments, streams, extra=extra) as process:
@@ -46,7 +46,7 @@ def execute(program: Program, identity: str, command: Command, streams: Streams)
 
 def leave(program: Program, identity: str, command: Command) -> int:
     """Run a program that is left to itself; return 0 when it has begun, else say why not and return the code."""
-    with hidden(command.env, client=program.environment) as (variables, extra):
+    with hidden(command.env) as (variables, extra):
         done = program.attempt(argv.execute(identity, command, variables, stdin=False, detach=True), extra)
     if not done.status:
         return 0

@@ -17,22 +17,24 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _LINE = re.compile(r"[^\r\n\0\ud800-\udfff]*")
 _LONGEST = 60_000
 """Bytes of a line that both programs read from a file."""
-_ITS_OWN = ("LD_", "DOCKER_", "CONTAINER", "XDG_")
-"""How the names of variables begin that the program, or who loads it, reads itself."""
+_ITS_OWN = re.compile(
+    r"PATH|HOME|USER|LOGNAME|TMPDIR|LANG|TERM|(LC|LD|GO|XDG|DOCKER|BUILDAH|STORAGE|REGISTRY|SSL|LISTEN|NOTIFY|SSH)_?[A-Z_]*"
+    r"|_?CONTAINERS?_?[A-Z_]*|(HTTP|HTTPS|ALL|FTP|NO)_PROXY",
+    re.IGNORECASE,
+)
+"""The names of variables that the program, or who loads it, reads itself."""
 
 
 @contextlib.contextmanager
-def hidden(
-    variables: Mapping[str, str], labels: Sequence[str] = (), client: Mapping[str, str] | None = None
-) -> Iterator[tuple[list[str], Extra]]:
+def hidden(variables: Mapping[str, str], labels: Sequence[str] = ()) -> Iterator[tuple[list[str], Extra]]:
     """Give the options that say these variables and lines of labels, and what the command needs besides.
 
-    What is no line, a value of several, goes by the program's own environment, `client`, where `--env NAME` finds it.
-    Raises ConfigError for one that would change the program itself.
+    What is no line, a value of several, goes by the program's own environment, where `--env NAME` finds it. Raises
+    ConfigError for one that would change the program itself.
     """
     lines = [f"{name}={value}" for name, value in variables.items() if _is_line(name, value)]
     others = {name: value for name, value in variables.items() if not _is_line(name, value)}
-    _check(others, client or {})
+    _check(others)
     with contextlib.ExitStack() as opened:
         files = {"--env-file": lines, "--label-file": labels}
         written = {option: opened.enter_context(_written(text)) for option, text in files.items() if text}
@@ -41,9 +43,9 @@ def hidden(
         yield options, Extra(environment=others, descriptors=tuple(written.values()))
 
 
-def _check(others: Mapping[str, str], client: Mapping[str, str]) -> None:
+def _check(others: Mapping[str, str]) -> None:
     for name in others:
-        if name in client or name.startswith(_ITS_OWN):
+        if _ITS_OWN.fullmatch(name):
             raise ConfigError(
                 f"the value of {name} has several lines, and this engine reads that variable itself",
                 "give it another name, or one line",

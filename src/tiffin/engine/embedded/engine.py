@@ -51,6 +51,8 @@ class EmbeddedEngine:
         who = identity(spec, machine.become, machine.ids)
         for name in named_volumes(spec):
             self._volumes.make(name, who.host)
+            if not self._users(name):
+                self._volumes.give(name, who.host)
         root = machine.ids.seen(0, 0) if machine.ids and who.maps and who.host else None
         return self._container(self._folders.make(spec, who.host, root))
 

@@ -44,9 +44,23 @@ class Volumes:
                 with self._new(owner, content) as new:
                     new.rename(self.place(name))
 
+    def give(self, name: str, owner: tuple[int, int] | None) -> None:
+        """Let what is its owner's be another's, of a container with more users or fewer; no container has it now."""
+        with self._locked():
+            if owner is None or (was := self._whose(name, owner)) == owner:
+                return
+            for folder, folders, files in os.walk(self.place(name), topdown=False):
+                for entry in (*folders, *files, "."):
+                    path = Path(folder, entry)
+                    if was and path.lstat().st_uid == was[0]:
+                        os.chown(path, *owner, follow_symlinks=False)
+
     def replace(self, name: str, owner: tuple[int, int] | None, content: BinaryIO) -> None:
-        """Let a volume have what a tar has, and nothing else: all of it or, where that fails, what it had."""
-        with self._locked(), self._new(owner, content) as new:
+        """Let a volume have what a tar has, and nothing else: all of it or, where that fails, what it had.
+
+        It stays whose it is; the `owner` gets one that is new.
+        """
+        with self._locked(), self._new(self._whose(name, owner), content) as new:
             gone = self._path / f".gone-{os.urandom(8).hex()}"
             with contextlib.suppress(FileNotFoundError):
                 self.place(name).rename(gone)
@@ -55,8 +69,9 @@ class Volumes:
 
     def export(self, name: str, out: BinaryIO, become: int | None, owner: tuple[int, int]) -> None:
         """Write what is in a volume as a tar whose files are the `owner`'s."""
+        reader = self._whose(name, None if become is None else (become, become))
         with _opened(self._there(name)) as folder:
-            _run({"folder": folder, "become": become, "owner": owner, "inward": False}, None, out)
+            _run({"folder": folder, "become": reader and reader[0], "owner": owner, "inward": False}, None, out)
 
     def remove(self, name: str) -> None:
         """Delete a volume, at once as others see it."""
@@ -64,6 +79,13 @@ class Volumes:
             gone = self._path / f".gone-{os.urandom(8).hex()}"
             self._there(name).rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+    def _whose(self, name: str, owner: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Whose a volume is: the user's of the container it was made for; the `owner`'s where there is none yet."""
+        if owner is None or not self.place(name).is_dir():
+            return owner
+        found = self.place(name).stat()
+        return found.st_uid, found.st_gid
 
     def _there(self, name: str) -> Path:
         if name not in self.names():
