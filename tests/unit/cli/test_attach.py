@@ -63,7 +63,9 @@ class Terminal:
         termios.tcsetwinsize(self.theirs, (33, 101))
         self.before = termios.tcgetattr(self.theirs)
         self.seen = b""
-        leads = "import os, sys, fcntl, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+        # Whoever started the tests may ignore SIGHUP, which everybody below would then do too.
+        leads = "import os, sys, fcntl, signal, termios; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+        leads += "os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
         run = [sys.executable, "-c", leads + "os.execv(sys.argv[1], sys.argv[1:])", *argv(*words)]
         self.process = subprocess.Popen(
             run, stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, env=environment(data) | dict(more)
