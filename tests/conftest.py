@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = shared / "tiffin-home"
     path.mkdir(exist_ok=True)
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give an ordinary user without a session a folder for what lasts as long: skopeo would look in one of root's."""
+    with pytest.MonkeyPatch.context() as patch:
+        if os.geteuid() != 0 and "XDG_RUNTIME_DIR" not in os.environ:
+            patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tiffin.layers.linker_cache import Cached, cached, read_cache, with_librarie
 NAMES = st.text(st.sampled_from("abcd.019-_+"), min_size=1, max_size=12)
 LIBRARY = st.builds(Cached, name=NAMES, path=NAMES.map("/lib/{}".format), flags=st.sampled_from([0x303, 0xA03, 3]))
 DEBIAN = Path("/etc/ld.so.cache")
+LDCONFIG = shutil.which("ldconfig", path="/usr/sbin:/sbin") or "ldconfig"
 
 
 @given(st.lists(LIBRARY, max_size=20))
@@ -36,7 +38,7 @@ def test_ldconfig_reads_what_is_written(tmp_path: Path) -> None:
     assert one
     (tmp_path / "cache").write_bytes(with_libraries(b"", [one]))
     said = subprocess.run(
-        ["ldconfig", "-p", "-C", str(tmp_path / "cache")], capture_output=True, text=True, check=True
+        [LDCONFIG, "-p", "-C", str(tmp_path / "cache")], capture_output=True, text=True, check=True
     ).stdout
     assert "libdriver.so.1 (libc6,x86-64) => /opt/driver/libdriver.so.1" in said
 

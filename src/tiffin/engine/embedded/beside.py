@@ -89,13 +89,6 @@ class Beside:
             self._needed = False
 
 
-def give(launch: stage.Launch, descriptors: list[int]) -> None:
-    """Let the container's user open its streams anew, where it is another than the keeper's."""
-    if user := launch["user"]:
-        for descriptor in descriptors:
-            os.fchown(descriptor, user[0], user[1])
-
-
 class Attendant:
     """A process beside a container: forked outside its process namespace, and told later which it is."""
 

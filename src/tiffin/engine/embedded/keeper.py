@@ -29,7 +29,6 @@ import time
 from tiffin.engine.embedded import linux, stage
 from tiffin.engine.embedded.again import NO, Restarts
 from tiffin.engine.embedded.audience import MESSAGE, Audience
-from tiffin.engine.embedded.beside import give
 from tiffin.engine.embedded.keeper_log import Log, now
 from tiffin.engine.embedded.limits import hold
 from tiffin.engine.embedded.loop import Loop, signalled
@@ -142,7 +141,8 @@ class Keeper:
                 stage.enter_user_namespace(launch["maps"])
             except OSError as error:
                 raise stage.Refused("denied", f"no new namespace: {error.strerror}") from error
-        give(launch, self._wires.theirs)
+        if launch["user"]:
+            self._wires.give(launch["user"][0], launch["user"][1])
 
     def _begin(self) -> None:
         """Start the program, for the first time or again."""

@@ -26,12 +26,17 @@ class Wires:
         self.has_terminal = size is not None
         self.input: int | None = None
         self.theirs = [*self._terminal(size)] if size is not None else [*self._pipes(stdin=stdin)]
+        self._own = self.theirs[0 if stdin else 1 :]
         for descriptor in (*self.outputs.values(), self.input):
             if descriptor is not None:
                 os.set_blocking(descriptor, False)
         if owner is not None:
-            for descriptor in self.theirs[0 if stdin else 1 :]:  # so that a program may open /dev/stdout anew
-                os.fchown(descriptor, *owner)
+            self.give(*owner)
+
+    def give(self, user: int, group: int) -> None:
+        """Let a user open the program's ends anew, as `/dev/stdout`."""
+        for descriptor in self._own:
+            os.fchown(descriptor, user, group)
 
     def _terminal(self, size: tuple[int, int]) -> tuple[int, int, int]:
         master, terminal = os.openpty()

@@ -11,8 +11,8 @@ from typing import BinaryIO, TypeVar
 import msgspec
 import urllib3
 
-from tiffin.errors import IntegrityError, NotFoundError, TiffinError, UnsupportedError
-from tiffin.network import PATIENCE, Patience
+from tiffin.errors import IntegrityError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
+from tiffin.network import PATIENCE, BusyError, Patience
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import DOCUMENTS, Descriptor
 from tiffin.oci.image import DOCUMENT_LIMIT, read_document
@@ -29,6 +29,7 @@ from tiffin.store.remote.upload import SMALL, Session, Upload, Uploads
 
 _ACCEPT = {"Accept": ", ".join(sorted(DOCUMENTS, reverse=True))}
 _BEGINNING = frozenset({200})
+_UNKNOWN_BLOB = "MANIFEST_BLOB_UNKNOWN"
 _STORED = frozenset({200, 201, 202})
 _RESUMED = frozenset({200, PARTIAL, UNSATISFIABLE})
 
@@ -221,13 +222,22 @@ class RemoteStore:
             body=data,
             expected=_STORED,
         )
-        with closing(self._registry.patience.tried(lambda: self._registry.ask(request))) as response:
+        with closing(self._registry.patience.tried(lambda: self._taken(request))) as response:
             said = response.headers.get("Docker-Content-Digest", "")
             if response.headers.get("OCI-Subject"):
                 self._known_beside.add(descriptor.digest)
         if said.startswith("sha256:") and said != descriptor.digest:
             raise self._changed(f"{descriptor.digest} was sent, and the registry says that it took {said}", name)
         self._documents[descriptor.digest] = data
+
+    def _taken(self, request: Request) -> urllib3.BaseHTTPResponse:
+        """Have a manifest taken. docker-registry may not know a blob for a moment that somebody else sends as well."""
+        try:
+            return self._registry.ask(request)
+        except UnavailableError as error:
+            if _UNKNOWN_BLOB in error.message:
+                raise BusyError(error.message, error.hint or "push it again") from error
+            raise
 
     def _document(self, name: str) -> tuple[bytes, str, str]:
         """Read a manifest: its bytes, what kind it is, and the digest that the registry says it has."""
