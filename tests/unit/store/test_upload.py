@@ -260,7 +260,7 @@ def test_a_list_of_tags_that_never_ends_is_refused(registry: FaultyRegistry) -> 
     ("fault", "error"),
     [
         (Fault(status=403), DeniedError),
-        (Fault(status=400, body=b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}'), UnavailableError),
+        (Fault(status=400, body=b'{"errors":[{"code":"MANIFEST_INVALID"}]}'), UnavailableError),
         (Fault(headers=(("Docker-Content-Digest", Digest.of(b"x")),)), IntegrityError),
     ],
 )
@@ -270,6 +270,18 @@ def test_a_manifest_that_is_not_taken_is_an_error(
     registry.faults["manifests/2"] = [fault]
     with pytest.raises(error, match=r"team/iris"):
         remote(registry).tag("2", held[0].descriptor)
+
+
+def test_a_blob_that_is_unknown_for_a_moment_is_no_error_and_for_good_it_is(
+    registry: FaultyRegistry, held: Held
+) -> None:
+    unknown = Fault(status=400, body=b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}')
+    registry.faults["manifests/2"] = [unknown]
+    remote(registry).tag("2", held[0].descriptor)
+    assert registry.manifests["2"][1] == registry.manifests[held[0].descriptor.digest][1]
+    registry.faults["manifests/3"] = [unknown] * 20
+    with pytest.raises(UnavailableError, match="MANIFEST_BLOB_UNKNOWN"):
+        remote(registry).tag("3", held[0].descriptor)
 
 
 def test_what_is_sent_is_told_and_what_is_sent_again_is_taken_back(registry: FaultyRegistry) -> None:
