@@ -47,7 +47,7 @@ class EmbeddedEngine:
     def create(self, spec: ContainerSpec) -> EmbeddedContainer:
         """Make a container of loaded layers, and its volumes; what could not run is refused here already."""
         machine = Machine.here()
-        self._decide(spec, None)
+        self._launch(spec, None, machine)
         who = identity(spec, machine.become, machine.ids)
         for name in named_volumes(spec):
             self._volumes.make(name, who.host)
@@ -98,23 +98,23 @@ class EmbeddedEngine:
     def _container(self, path: Path) -> EmbeddedContainer:
         return EmbeddedContainer(self._folders, path, self._decide)
 
-    def _decide(self, spec: ContainerSpec, root: Path | None) -> stage.Launch:
+    def _decide(self, spec: ContainerSpec, root: Path) -> stage.Launch:
+        return self._launch(spec, root, Machine.here())
+
+    def _launch(self, spec: ContainerSpec, root: Path | None, machine: Machine) -> stage.Launch:
         # A layer twice would be two lower folders of one overlay, which the kernel refuses; the upper one decides.
         distinct = list(dict.fromkeys(reversed(spec.layers)))[::-1]
-        machine = Machine.here()
         refuse_without_ids(spec, machine.ids)
         devices = find_devices(spec.devices)
         refuse_groups(devices, os.getgroups(), root=machine.become is not None)
-        refuse(self.obstacles(spec))
+        refuse(_obstacles(spec, machine))
         folders = self._unpacked.folders(distinct)
         trees = self._unpacked.owned(distinct, machine.ids) if machine.ids and several(spec) else folders
         return launch(self._placed(spec), Stack(folders=folders, trees=trees, root=root), machine, devices)
 
     def obstacles(self, spec: ContainerSpec) -> Sequence[Obstacle]:
         """Say what would keep it from starting here (see `Foresees`)."""
-        machine = Machine.here()
-        host = identity(spec, machine.become, machine.ids).host
-        return data_obstacles(spec, root_or_self(host[0] if host else None))
+        return _obstacles(spec, Machine.here())
 
     def _placed(self, spec: ContainerSpec) -> ContainerSpec:
         """Say of each volume where it lies."""
@@ -124,3 +124,8 @@ class EmbeddedEngine:
 
 def _placed(mount: Mount, volumes: Volumes) -> Mount:
     return msgspec.structs.replace(mount, source=str(volumes.place(mount.source)))
+
+
+def _obstacles(spec: ContainerSpec, machine: Machine) -> Sequence[Obstacle]:
+    host = identity(spec, machine.become, machine.ids).host
+    return data_obstacles(spec, root_or_self(host[0] if host else None))
