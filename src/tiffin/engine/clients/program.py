@@ -77,36 +77,31 @@ class Program:
 
     def feed(self, arguments: Sequence[str], write: Callable[[BinaryIO], None]) -> None:
         """Run a command that reads what `write` writes."""
-        with tempfile.TemporaryFile() as words:
-            with self._found():
-                process = subprocess.Popen(
-                    self.argv(arguments),
-                    env=self._environment,
-                    stdin=subprocess.PIPE,
-                    stdout=words,
-                    stderr=words,
-                )
-            with process:
-                assert process.stdin is not None  # noqa: S101 - it was asked for
-                with contextlib.suppress(BrokenPipeError):  # its words say why it read no more
-                    _feed(process, cast("BinaryIO", process.stdin), write)
-            words.seek(0)
-            if process.returncode:
-                raise self.refusal(arguments, process.returncode, words.read().decode(errors="replace"))
+        # Its words say why it read no more.
+        with self._run(arguments, stdin=subprocess.PIPE) as process, contextlib.suppress(BrokenPipeError):
+            _feed(process, cast("BinaryIO", process.stdin), write)
 
     def drain(self, arguments: Sequence[str], read: Callable[[BinaryIO], None]) -> None:
         """Run a command whose output `read` reads."""
+        with self._run(arguments, stdout=subprocess.PIPE) as process:
+            read(cast("BinaryIO", process.stdout))
+
+    @contextlib.contextmanager
+    def _run(
+        self, arguments: Sequence[str], *, stdin: int = subprocess.DEVNULL, stdout: int | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Run a command to its good end, with a pipe to it or from it; all else that it says is its words."""
         with tempfile.TemporaryFile() as words:
             with self._found():
                 process = subprocess.Popen(
                     self.argv(arguments),
                     env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
+                    stdin=stdin,
+                    stdout=words if stdout is None else stdout,
                     stderr=words,
                 )
             with process:
-                read(cast("BinaryIO", process.stdout))
+                yield process
             words.seek(0)
             if process.returncode:
                 raise self.refusal(arguments, process.returncode, words.read().decode(errors="replace"))
