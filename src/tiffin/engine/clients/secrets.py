@@ -8,7 +8,6 @@ container that the engine removed by itself goes when the next container with se
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -19,6 +18,7 @@ from pathlib import Path
 from tiffin.durable import room_in
 from tiffin.engine.clients import argv
 from tiffin.engine.clients.program import Program
+from tiffin.engine.embedded.forget import locked
 from tiffin.engine.refused import refused_secret
 from tiffin.engine.spec import ContainerSpec, Mount, Secret
 from tiffin.oci.digest import Digest
@@ -39,7 +39,7 @@ def handed_in(program: Program, copies: Path, spec: ContainerSpec) -> Iterator[S
     with room_in(copies.parent):
         copies.mkdir(mode=_ALONE, parents=True, exist_ok=True)
         folder.mkdir(mode=_ALONE, exist_ok=True)
-    with _locked(folder):
+    with locked(str(folder)):  # so that nobody sweeps while a container is made: its copies are there before it is
         _sweep(folder, program.ask(argv.copied_secrets()).decode(errors="replace"))
         try:
             with room_in(copies.parent):
@@ -79,14 +79,3 @@ def _copy(secret: Secret, folder: Path, user: tuple[int, int]) -> Mount:
         elif os.geteuid() != user[0]:
             os.fchmod(stream.fileno(), _EVERYBODY)
     return Mount(source=str(target), target=f"{FOLDER}/{secret.name}")
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let nobody sweep while a container is made: its copies are there before it is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
