@@ -7,10 +7,11 @@ import sys
 import click
 
 from tiffin.cli.engine import engine_option
+from tiffin.engine.keys import DETACH
 
 detach_keys_option = click.option(
     "--detach-keys",
-    default="ctrl-p,ctrl-q",
+    default=DETACH,
     show_default=True,
     metavar="KEYS",
     help="Keys that leave a container which has a terminal, and let it go on.",

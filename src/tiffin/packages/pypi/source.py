@@ -18,7 +18,6 @@ from tiffin.errors import ConfigError, NotFoundError
 from tiffin.oci.digest import Digest
 from tiffin.packages.pypi.trees import Tree
 
-SDISTS = (".tar.gz", ".zip")
 _LEGACY = "setuptools.build_meta:__legacy__"
 _LEGACY_REQUIRES = ("setuptools>=40.8.0",)
 """What a project without a build system means (PEP 517, "build-system table")."""
