@@ -155,13 +155,7 @@ def service_text(project: Project, payload: Payload) -> str:
         },
         "code": "/app",
         "worker": ["/opt/venv/bin/python", "/opt/tiffin/worker"],
-        "serve": {
-            "max_batch": serve.max_batch,
-            "max_delay_ms": serve.max_delay_ms,
-            "max_body_bytes": serve.max_body_bytes,
-            "drain_seconds": serve.drain_seconds,
-            "load_seconds": serve.load_seconds,
-        },
+        "serve": {field: getattr(serve, field) for field in serve.__struct_fields__},
     }
     return msgspec.json.format(encode(service)).decode() + "\n"
 

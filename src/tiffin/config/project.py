@@ -51,11 +51,18 @@ class ImageSection(Section, frozen=True, kw_only=True):
 class ServeSection(Section, frozen=True, kw_only=True):
     """How the server in the image answers."""
 
+    workers: int = 1
     max_batch: int = 64
     max_delay_ms: float = 2.0
     max_body_bytes: int = 64 << 20
+    deadline_ms: float = 30_000.0
+    queue: int = 16_384
     drain_seconds: float = 1.0
     load_seconds: float = 600.0
+    grpc: bool = False
+    access_log: bool = False
+    cors: tuple[str, ...] = ()
+    auth: Literal["none", "bearer"] = "none"
 
 
 class DataSection(Section, frozen=True, kw_only=True):

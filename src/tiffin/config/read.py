@@ -79,6 +79,9 @@ def _mistakes(project: Project) -> list[str]:
         "`build` goes onto Debian's packages - at `$.image.base`": bool(python.build) and base.kind != DEBIAN,
         "`packages` are Debian's, and a base image brings its own - at `$.image.packages`": base.kind != DEBIAN
         and bool(project.image.packages),
+        "`workers` is at least 1 - at `$.serve.workers`": serve.workers < 1,
+        "`queue` is at least 1 - at `$.serve.queue`": serve.queue < 1,
+        "`deadline-ms` is more than 0 - at `$.serve.deadline-ms`": serve.deadline_ms <= 0,
         "`max-batch` is at least 1 - at `$.serve.max-batch`": serve.max_batch < 1,
         "`max-body-bytes` is at least 1 - at `$.serve.max-body-bytes`": serve.max_body_bytes < 1,
         "seconds are not negative - at `$.serve`": min(serve.drain_seconds, serve.load_seconds, serve.max_delay_ms) < 0,

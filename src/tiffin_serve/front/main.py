@@ -13,9 +13,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tiffin_serve.front.child import Child
 from tiffin_serve.front.log import say
 from tiffin_serve.front.sockets import listeners
+from tiffin_serve.front.workers.child import Child
 
 TYPE_CHECKING = False  # `typing` is heavy, too
 if TYPE_CHECKING:

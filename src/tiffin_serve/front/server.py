@@ -12,14 +12,14 @@ import time
 import msgspec
 import uvloop
 
-from tiffin_serve.front.api import Api, MetricsApi
-from tiffin_serve.front.child import Child
-from tiffin_serve.front.dispatch import Dispatcher
-from tiffin_serve.front.http import Connection, Desk, Limits
+from tiffin_serve.front.batching.dispatch import Dispatcher
+from tiffin_serve.front.http.connection import Connection, Desk, Limits
 from tiffin_serve.front.log import report, say
-from tiffin_serve.front.metrics import Metrics
+from tiffin_serve.front.metrics.counters import Metrics
+from tiffin_serve.front.rest.routes import Api, MetricsApi
 from tiffin_serve.front.sockets import address
-from tiffin_serve.front.workers import Events, WorkerLine, Workers
+from tiffin_serve.front.workers.child import Child
+from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
 from tiffin_serve.protocol.frames import LoadError
 from tiffin_serve.protocol.service import Service
 
@@ -64,8 +64,10 @@ class Front:
         self._outfit = outfit
         self._loop = loop
         self._metrics = Metrics(service.name)
-        dispatcher = Dispatcher(loop, service.serve.max_batch, self._metrics)
-        events = Events(ready=self._on_ready, load_failed=self._on_load_failure)
+        dispatcher = Dispatcher(loop, service.serve, self._metrics)
+        events = Events(
+            ready=self._on_ready, load_failed=self._on_load_failure, load=self._start_child, unload=self._let_child_go
+        )
         self._workers = Workers(outfit.token, dispatcher, events)
         self._api = Api(service, self._workers)
         limits = Limits(body_bytes=service.serve.max_body_bytes, header_seconds=service.serve.header_seconds)
@@ -136,6 +138,8 @@ class Front:
         how = f"signal {-code}" if code < 0 else f"status {code}"
         if self._end.done():
             return
+        if self._workers.unloaded:
+            return
         if not self._ready_at:
             self._finish(LOAD_FAILED, f"the model failed to load: the worker ended with {how}")
             return
@@ -148,7 +152,7 @@ class Front:
 
     def _start_child(self) -> None:
         child = self._outfit.child
-        if child is None or self._end.done():
+        if child is None or self._end.done() or child.running or self._workers.unloaded:
             return
         self._child_ended.clear()
         try:
@@ -156,6 +160,10 @@ class Front:
         except OSError as error:
             report("the worker cannot be started", error=str(error))
             self._loop.call_later(LAST_BACKOFF_SECONDS, self._start_child)
+
+    def _let_child_go(self) -> None:
+        if self._outfit.child is not None:
+            self._outfit.child.stop()
 
     async def _stop_child(self) -> None:
         child = self._outfit.child

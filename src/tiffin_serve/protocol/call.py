@@ -16,12 +16,13 @@ class TensorKind(NamedTuple):
 
 
 class CallKind(NamedTuple):
-    """What calls must have in common to be made together."""
+    """What calls must have in common to be made together; one whose answer is streamed is always made alone."""
 
     tensors: tuple[TensorKind, ...]
     outputs: tuple[str, ...] = ()
     parameters: str = ""
     alone: bool = False
+    stream: bool = False
 
 
 class Call(NamedTuple):
@@ -47,15 +48,17 @@ def make_call(
     batches: bool,
     outputs: tuple[str, ...] = (),
     parameters: dict[str, Any] | None = None,
+    stream: bool = False,
 ) -> Call:
     """Put a request's tensors together; those that agree on their first dimension may share a call with others."""
     first = tensors[0].shape[:1]
-    together = batches and bool(first) and all(tensor.shape[:1] == first for tensor in tensors)
+    together = batches and not stream and bool(first) and all(tensor.shape[:1] == first for tensor in tensors)
     skip = 1 if together else 0
     kind = CallKind(
         tensors=tuple([TensorKind(tensor.name, tensor.datatype, tensor.shape[skip:]) for tensor in tensors]),
         outputs=outputs,
         parameters=msgspec.json.encode(parameters, order="deterministic").decode() if parameters else "",
         alone=not together,
+        stream=stream,
     )
     return Call(kind, first[0] if together else 1, tuple([tensor.data for tensor in tensors]))

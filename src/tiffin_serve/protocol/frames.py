@@ -51,6 +51,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="r
     seconds: float = 0.0
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="part"):
+    """A piece of a streamed answer; its tensors follow in the body, and a `result` ends the answer."""
+
+    id: int
+    outputs: tuple[ResultTensor, ...]
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="failure"):
     """The model raised an error; `refused` says that the input is to blame (a ValueError)."""
 
@@ -60,7 +67,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     refused: bool = False
 
 
-FromWorker = Hello | Result | Failure
+FromWorker = Hello | Result | Part | Failure
 _from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
 
 
@@ -88,8 +95,8 @@ def encode_refusal(reason: str) -> bytes:
     return encode(msgspec.json.encode({"kind": "refused", "message": reason}))
 
 
-def encode_batch(id_: int, calls: Sequence[Call]) -> bytes:
-    """Write calls of one kind as one batch: their rows one after the other."""
+def encode_batch(id_: int, calls: Sequence[Call], seconds: float | None = None) -> bytes:
+    """Write calls of one kind as one batch: their rows one after the other; `seconds` is how long it may take."""
     kind = calls[0].kind
     data = (
         calls[0].data
@@ -107,6 +114,10 @@ def encode_batch(id_: int, calls: Sequence[Call]) -> bytes:
     }
     if kind.outputs:
         head["outputs"] = kind.outputs
+    if kind.stream:
+        head["stream"] = True
+    if seconds is not None:
+        head["seconds"] = round(seconds, 3)
     if kind.parameters:
         head["parameters"] = msgspec.Raw(kind.parameters.encode())
     return encode(msgspec.json.encode(head), data)
@@ -120,7 +131,7 @@ def decode(head: memoryview) -> FromWorker:
         raise FrameError(f"a frame's head cannot be read: {error}") from error
 
 
-def result_bodies(result: Result, body: memoryview) -> Iterator[memoryview]:
+def result_bodies(result: Result | Part, body: memoryview) -> Iterator[memoryview]:
     """Cut a result's body into its tensors; raises FrameError where it is too short."""
     position = 0
     for tensor in result.outputs:

@@ -27,19 +27,43 @@ class ServedModel(Document, frozen=True, kw_only=True):
     predictor: str = ""
 
 
-class Serving(Document, frozen=True, kw_only=True):
-    """How requests are taken and batched; `max_batch` counts rows."""
+class Check(Document, frozen=True, kw_only=True):
+    """A request that is answered before the server is ready, and what its answer must be within the tolerance.
 
+    Paths of files in the image; without `expect` any answer without an error will do.
+    """
+
+    request: Annotated[str, Meta(min_length=1)]
+    expect: str = ""
+    tolerance: Seconds = 1e-5
+
+
+class Serving(Document, frozen=True, kw_only=True):
+    """How requests are taken and batched; `max_batch` counts rows, `queue` requests that may wait.
+
+    `cors` lists the origins whose pages may ask; with `auth` "bearer" every request but health needs the token.
+    """
+
+    workers: Count = 1
     max_batch: Count = 64
     max_delay_ms: Seconds = 2  # a bound on waiting for company; a batch leaves when a worker is free, so nothing waits
     max_body_bytes: Count = 67_108_864
     header_seconds: Seconds = 10
     drain_seconds: Seconds = 1
     load_seconds: Seconds = 600
+    deadline_ms: Annotated[float, Meta(gt=0)] = 30_000
+    queue: Count = 16_384
+    grpc: bool = False
+    access_log: bool = False
+    cors: list[str] = []
+    auth: Literal["none", "bearer"] = "none"
 
 
 class Service(Document, frozen=True, kw_only=True):
-    """One model and how it is served; `worker` is the argument list that starts a worker."""
+    """One model and how it is served; `worker` is the argument list that starts a worker.
+
+    `baseline` is the path of what is known of the training data (spec/baseline.schema.json), or empty.
+    """
 
     schema: Literal[1] = 1
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -48,6 +72,8 @@ class Service(Document, frozen=True, kw_only=True):
     code: str = ""
     worker: Annotated[list[str], Meta(min_length=1)]
     serve: Serving = Serving()
+    checks: list[Check] = []
+    baseline: str = ""
 
 
 def read(path: Path) -> Service:

@@ -32,7 +32,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """A model's inputs and outputs; one without inputs takes whatever it is sent.
 
     `columns` name the features of a single matrix input, so that rows may come by name. `classes` are the labels that
-    the columns of the output `probability` stand for. `batches` says that rows of several requests may share one call.
+    the columns of the output `probability` stand for. `batches` says that rows of several requests may share one call,
+    `streams` that the model yields its answer in parts.
     """
 
     platform: str = ""
@@ -42,6 +43,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[Any, ...] = ()
     probability: str = ""
     batches: bool = False
+    streams: bool = False
 
     @property
     def is_table(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from math import prod
@@ -94,14 +94,24 @@ def unpack(data: memoryview, datatype: Datatype) -> list[Any]:
     return values
 
 
-def elements(data: memoryview) -> Iterable[bytes]:
-    """Walk the elements of a BYTES tensor; raises ValueError where a length leads past the end."""
+def lengths(data: memoryview) -> Iterator[int]:
+    """Walk the lengths of a BYTES tensor's elements; raises ValueError where one leads past the end."""
     position = 0
     while position < len(data):
+        if position + 4 > len(data):
+            raise ValueError("a BYTES tensor ends within the length of an element")
         (length,) = _LENGTH.unpack_from(data, position)
         position += 4 + length
         if position > len(data):
             raise ValueError("a BYTES element is longer than its tensor")
+        yield length
+
+
+def elements(data: memoryview) -> Iterator[bytes]:
+    """Walk the elements of a BYTES tensor; raises ValueError where a length leads past the end."""
+    position = 0
+    for length in lengths(data):
+        position += 4 + length
         yield bytes(data[position - length : position])
 
 

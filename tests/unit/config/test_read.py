@@ -64,7 +64,7 @@ def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: 
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("[serve]\nmax-bach = 3", "did you mean `max-batch`? [serve] may have max-batch, max-delay-ms, "),
+        ("[serve]\nmax-bach = 3", "did you mean `max-batch`? [serve] may have workers, max-batch, "),
         ("[image]\nqqq = 3", "[image] may have base, packages, include, "),
         ("[servo]", "did you mean `serve`? the file may have name, model, python, image, serve"),
     ],

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin_serve.front.batches import Batch, Job, Queue, after_loss, halves, hand_out
+from tiffin_serve.front.batching.batches import Batch, Job, Queue, after_loss, halves, hand_out
 from tiffin_serve.protocol.call import Call, CallKind, TensorKind
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.frames import FrameError, Result, ResultTensor
-from tiffin_serve.protocol.infer import InferOutput
+from tiffin_serve.protocol.outputs import Output, as_json, split
+from tiffin_serve.protocol.tensors import elements
 
 KIND = CallKind((TensorKind("x", "FP64", (1,)),))
 
@@ -21,7 +22,10 @@ class Nobody:
 
     gone = False
 
-    def deliver(self, outputs: list[InferOutput]) -> None:
+    def part(self, outputs: list[Output]) -> None:
+        raise NotImplementedError
+
+    def deliver(self, outputs: list[Output]) -> None:
         raise NotImplementedError
 
     def fail(self, error: RequestError) -> None:
@@ -29,7 +33,7 @@ class Nobody:
 
 
 def job(rows: int = 1, kind: CallKind = KIND, arrived: float = 0.0) -> Job:
-    return Job(Call(kind, rows, (bytes(8 * rows),)), Nobody(), arrived)
+    return Job(Call(kind, rows, (bytes(8 * rows),)), Nobody(), arrived, arrived + 1)
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from("ab")), min_size=1), st.integers(1, 12))
@@ -63,7 +67,7 @@ def test_overdue_jobs_are_taken_out() -> None:
     queue = Queue()
     for arrived in (1.0, 2.0, 3.0):
         queue.put(job(arrived=arrived))
-    assert [one.arrived for one in queue.overdue(2.5)] == [1.0, 2.0]
+    assert [one.arrived for one in queue.overdue(3.5)] == [1.0, 2.0]
     assert len(queue) == 1
 
 
@@ -98,7 +102,7 @@ def result(shape: tuple[int, ...], values: list[float]) -> tuple[Result, memoryv
 
 def test_each_job_gets_its_own_rows() -> None:
     shares = hand_out(*result((3, 2), [1, 2, 3, 4, 5, 6]), [job(1), job(2)])
-    assert [(list(output.shape), output.data) for _, (output,) in shares] == [
+    assert [(list(output.shape), as_json(output).data) for _, (output,) in shares] == [
         ([1, 2], [1.0, 2.0]),
         ([2, 2], [3.0, 4.0, 5.0, 6.0]),
     ]
@@ -112,10 +116,21 @@ def test_outputs_without_a_row_for_each_row_are_refused(shape: tuple[int, ...], 
 
 def test_a_job_that_went_alone_gets_whatever_shape_came() -> None:
     ((_, (output,)),) = hand_out(*result((), [7]), [job(3)])
-    assert (output.shape, output.data) == ((), [7.0])
+    assert (output.shape, as_json(output).data) == ((), [7.0])
 
 
 def test_an_unknown_datatype_is_refused() -> None:
     answer = msgspec.structs.replace(result((1,), [1])[0], outputs=(ResultTensor("y", "COMPLEX", (1,), 8),))
-    with pytest.raises(FrameError, match="cannot be read"):
+    with pytest.raises(FrameError, match="unknown datatype"):
         hand_out(answer, memoryview(bytes(8)), [job()])
+
+
+@given(st.lists(st.lists(st.binary(max_size=5), min_size=2, max_size=2), min_size=1, max_size=6), st.data())
+def test_texts_are_cut_at_the_rows_of_each_job(rows: list[list[bytes]], data: st.DataObject) -> None:
+    values = [value for row in rows for value in row]
+    body = b"".join(struct.pack("<I", len(value)) + value for value in values)
+    whole = Output("y", "BYTES", (len(rows), 2), memoryview(body))
+    middle = data.draw(st.integers(0, len(rows)))
+    first, second = split(whole, [middle, len(rows) - middle])
+    assert list(elements(first.data)) + list(elements(second.data)) == values
+    assert (first.shape, second.shape) == ((middle, 2), (len(rows) - middle, 2))

@@ -10,12 +10,13 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from tiffin_serve import __version__
-from tiffin_serve.front.http import Desk, Exchange
+from tiffin_serve.front.http.connection import Desk, Exchange
 from tiffin_serve.front.log import report
-from tiffin_serve.front.metrics import Metrics
-from tiffin_serve.front.workers import Workers
+from tiffin_serve.front.metrics.counters import Metrics
+from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.infer import InferAnswer, InferOutput, bind, read_request
+from tiffin_serve.protocol.infer import InferAnswer, bind, read_request
+from tiffin_serve.protocol.outputs import Output, as_json
 from tiffin_serve.protocol.rows import bind_rows, plain, read_rows
 from tiffin_serve.protocol.service import Service
 from tiffin_serve.protocol.signature import Signature
@@ -43,7 +44,11 @@ class InferWaiter:
         """Say whether nobody waits any more."""
         return self._exchange.connection is None
 
-    def deliver(self, outputs: list[InferOutput]) -> None:
+    def part(self, outputs: list[Output]) -> None:
+        """Take no part: an answer of this form is whole."""
+        raise NotImplementedError
+
+    def deliver(self, outputs: list[Output]) -> None:
         """Answer with the outputs that were asked for, in that order."""
         if self._outputs:
             named = {output.name: output for output in outputs}
@@ -53,7 +58,8 @@ class InferWaiter:
                 return
             outputs = [named[name] for name in self._outputs]
         service = self._service
-        self._exchange.answer(200, _encode(InferAnswer(service.name, service.version, outputs, self._id)))
+        answer = InferAnswer(service.name, service.version, [as_json(output) for output in outputs], self._id)
+        self._exchange.answer(200, _encode(answer))
 
     def fail(self, error: RequestError) -> None:
         """Answer with the reason."""
@@ -74,9 +80,13 @@ class RowsWaiter:
         """Say whether nobody waits any more."""
         return self._exchange.connection is None
 
-    def deliver(self, outputs: list[InferOutput]) -> None:
+    def part(self, outputs: list[Output]) -> None:
+        """Take no part: an answer of this form is whole."""
+        raise NotImplementedError
+
+    def deliver(self, outputs: list[Output]) -> None:
         """Answer with predictions."""
-        self._exchange.answer(200, _encode(plain(outputs, self._signature)))
+        self._exchange.answer(200, _encode(plain([as_json(output) for output in outputs], self._signature)))
 
     def fail(self, error: RequestError) -> None:
         """Answer with the reason."""

@@ -84,10 +84,35 @@ def _nobody(_: int) -> None:
     """Count nothing."""
 
 
+class Flow:
+    """An answer in pieces: what is to be sent, whether its head has left, whether there will be more."""
+
+    __slots__ = ("begun", "ended", "headers", "pieces", "status")
+
+    def __init__(self, status: int, headers: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.pieces: list[bytes] = []
+        self.begun = False
+        self.ended = False
+
+
 class Exchange:
     """One request and the place of its answer."""
 
-    __slots__ = ("body", "close", "connection", "headers", "method", "old", "path", "reply")
+    __slots__ = (
+        "abandoned",
+        "body",
+        "close",
+        "connection",
+        "flow",
+        "headers",
+        "method",
+        "old",
+        "path",
+        "query",
+        "reply",
+    )
 
     def __init__(self, connection: Connection, method: bytes, path: bytes, headers: dict[bytes, bytes]) -> None:
         self.connection: Connection | None = connection
@@ -97,7 +122,10 @@ class Exchange:
         self.body = b""
         self.close = False
         self.old = False
+        self.query = b""
         self.reply: tuple[int, bytes, bytes] | None = None
+        self.flow: Flow | None = None
+        self.abandoned: Callable[[], None] | None = None
 
     @property
     def gone(self) -> bool:
@@ -109,6 +137,25 @@ class Exchange:
         connection, self.connection = self.connection, None
         if connection is not None:
             self.reply = (status, body, headers)
+            connection.flush()
+
+    def begin(self, status: int, headers: bytes = JSON) -> None:
+        """Begin an answer whose length is not known; `send` and `end` follow."""
+        if self.connection is not None:
+            self.flow = Flow(status, headers)
+            self.connection.flush()
+
+    def send(self, piece: bytes) -> None:
+        """Send a piece of an answer that was begun; it leaves at once when its turn has come."""
+        if self.connection is not None and self.flow is not None:
+            self.flow.pieces.append(piece)
+            self.connection.flush()
+
+    def end(self) -> None:
+        """End an answer that was begun."""
+        connection, self.connection = self.connection, None
+        if connection is not None and self.flow is not None:
+            self.flow.ended = True
             connection.flush()
 
     def refuse(self, status: int, message: str, headers: bytes = b"") -> None:
@@ -154,6 +201,8 @@ class Connection(asyncio.Protocol):
             if exchange.connection is not None:
                 exchange.connection = None
                 self._desk.answered(499)
+                if exchange.abandoned is not None:
+                    exchange.abandoned()
         self._pending.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -251,6 +300,7 @@ class Connection(asyncio.Protocol):
         self._in_head = self._in_body = False
         parser, body = self._parser, self._body
         exchange = Exchange(self, parser.get_method(), _path(self._url), self._headers)
+        exchange.query = self._url.partition(b"?")[2]
         exchange.body = body[0] if len(body) == 1 else b"".join(body)
         exchange.old = parser.get_http_version() == "1.0"
         self._body = []
@@ -265,9 +315,13 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send the answers that are due, in order."""
-        while self._pending and self._pending[0].reply is not None:
-            exchange = self._pending.popleft()
-            self._send(exchange)
+        while self._pending:
+            exchange = self._pending[0]
+            if exchange.reply is not None:
+                self._pending.popleft()
+                self._send(exchange)
+            elif exchange.flow is None or not self._send_flow(exchange, exchange.flow):
+                break
         if self._paused:
             self._regulate()
 
@@ -289,6 +343,33 @@ class Connection(asyncio.Protocol):
         if close:
             self._deaf = True
             self._hang_up(transport, linger=exchange.method == b"")
+
+    def _send_flow(self, exchange: Exchange, flow: Flow) -> bool:
+        """Send what there is of an answer in pieces, chunked or until the end; say whether it is all."""
+        transport, head = self._transport, b""
+        if transport is None:
+            return False
+        if not flow.begun:
+            flow.begun = True
+            exchange.close |= exchange.old or self._desk.draining
+            manner = b"connection: close\r\n" if exchange.close else b""
+            framing = b"" if exchange.old else b"transfer-encoding: chunked\r\n"
+            head = b"%b%b%b%b%b\r\n" % (_REASONS[flow.status], flow.headers, self._desk.date, manner, framing)
+        pieces = (
+            flow.pieces if exchange.old else [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in flow.pieces if piece]
+        )
+        flow.pieces = []
+        if flow.ended and not exchange.old:
+            pieces.append(b"0\r\n\r\n")
+        transport.write(head if exchange.method == b"HEAD" else b"".join([head, *pieces]))
+        if not flow.ended:
+            return False
+        self._pending.popleft()
+        self._desk.answered(flow.status)
+        if exchange.close:
+            self._deaf = True
+            self._hang_up(transport, linger=False)
+        return True
 
     def _hang_up(self, transport: asyncio.Transport, *, linger: bool) -> None:
         self._since = self._desk.now

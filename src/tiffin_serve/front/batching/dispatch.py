@@ -6,15 +6,14 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from tiffin_serve.front.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
+from tiffin_serve.front.batching.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
 from tiffin_serve.front.log import report
-from tiffin_serve.front.metrics import Metrics
+from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.frames import Failure, FrameError, Result, encode_batch
-
-QUEUE_LIMIT = 16_384
-WAIT_SECONDS = 30
+from tiffin_serve.protocol.frames import Failure, FrameError, Part, Result, encode_batch
+from tiffin_serve.protocol.outputs import read_outputs
+from tiffin_serve.protocol.service import Serving
 
 
 class Line(Protocol):
@@ -28,9 +27,9 @@ class Line(Protocol):
 class Dispatcher:
     """Sends batches to free workers and hands their results out."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, max_rows: int, metrics: Metrics) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, serving: Serving, metrics: Metrics) -> None:
         self._loop = loop
-        self._max_rows = max_rows
+        self._serving = serving
         self._metrics = metrics
         self._queue = Queue()
         self._again: deque[Batch] = deque()
@@ -44,14 +43,17 @@ class Dispatcher:
         """Count the calls that wait for a worker."""
         return len(self._queue) + sum(len(batch.jobs) for batch in self._again)
 
-    def submit(self, call: Call, waiter: Waiter) -> None:
-        """Queue a call; raises RequestError when too many wait already.
+    def submit(self, call: Call, waiter: Waiter, seconds: float | None = None) -> None:
+        """Queue a call whose client waits so many seconds; raises RequestError when too many wait already.
 
         It leaves at the end of this turn of the loop, so that what arrived in the same turn leaves with it.
         """
-        if len(self._queue) >= QUEUE_LIMIT:
+        if len(self._queue) >= self._serving.queue:
+            self._metrics.rejected("queue")
             raise RequestError("too many requests wait already", 503)
-        self._queue.put(Job(call, waiter, self._loop.time()))
+        now = self._loop.time()
+        patience = self._serving.deadline_ms / 1000 if seconds is None else seconds
+        self._queue.put(Job(call, waiter, now, now + patience))
         if self._free and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._pump)
@@ -77,7 +79,7 @@ class Dispatcher:
     def finished(self, line: Line, result: Result, body: memoryview) -> None:
         """Hand out a result, after the next batch has left; raises FrameError on a result that nobody asked for."""
         batch = self._take_back(line, result.id)
-        self._metrics.predicted(sum([job.call.rows for job in batch.jobs]), result.seconds)
+        self._metrics.predicted(len(batch.jobs), sum([job.call.rows for job in batch.jobs]), result.seconds)
         self._free.append(line)
         self._pump()
         try:
@@ -92,6 +94,13 @@ class Dispatcher:
                 report("an answer could not be written", error=repr(error))
                 _fail(job, RequestError("internal error", 500))
 
+    def part(self, line: Line, part: Part, body: memoryview) -> None:
+        """Hand out a piece of a streamed answer; raises FrameError on one that nobody asked for."""
+        number, batch = self._out.get(line, (None, None))
+        if number != part.id or batch is None or not batch.jobs[0].call.kind.stream:
+            raise FrameError(f"a worker streams batch {part.id}, which it does not have")
+        batch.jobs[0].waiter.part(read_outputs(part, body))
+
     def failed(self, line: Line, failure: Failure) -> None:
         """Tell the client that its request failed, or find out which request of the batch it was."""
         batch = self._take_back(line, failure.id)
@@ -103,16 +112,17 @@ class Dispatcher:
 
     def expire(self) -> None:
         """Refuse what has waited too long for a worker; call it about once a second."""
-        before = self._loop.time() - WAIT_SECONDS
-        late = list(self._queue.overdue(before))
+        now = self._loop.time()
+        late = list(self._queue.overdue(now))
         again, self._again = self._again, deque()
         for batch in again:
-            late += [job for job in batch.jobs if job.arrived < before]
-            on_time = tuple([job for job in batch.jobs if job.arrived >= before])
+            late += [job for job in batch.jobs if job.deadline <= now]
+            on_time = tuple([job for job in batch.jobs if job.deadline > now])
             if on_time:
                 self._again.append(Batch(on_time, batch.lost))
         for job in late:
-            _fail(job, RequestError(f"no worker was free for {WAIT_SECONDS} seconds", 503))
+            self._metrics.rejected("deadline")
+            _fail(job, RequestError(f"no worker was free for {job.deadline - job.arrived:g} seconds", 503))
 
     def _give_up(self, batch: Batch, error: RequestError) -> None:
         parts = halves(batch)
@@ -131,7 +141,7 @@ class Dispatcher:
     def _pump(self) -> None:
         self._scheduled = False
         while self._free and (self._again or self._queue):
-            batch = self._again.popleft() if self._again else self._queue.take(self._max_rows)
+            batch = self._again.popleft() if self._again else self._queue.take(self._serving.max_batch)
             jobs = tuple([job for job in batch.jobs if not job.waiter.gone])
             if jobs:
                 self._send(self._free.popleft(), Batch(jobs, batch.lost))
@@ -139,6 +149,9 @@ class Dispatcher:
     def _send(self, line: Line, batch: Batch) -> None:
         self._number += 1
         self._out[line] = (self._number, batch)
+        now = self._loop.time()
+        for job in batch.jobs:
+            self._metrics.queued(now - job.arrived)
         line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
 
 

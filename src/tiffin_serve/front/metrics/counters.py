@@ -12,12 +12,24 @@ class Metrics:
         self._model = model
         self.codes: Counter[int] = Counter()
         self.batches = 0
+        self.requests = 0
         self.rows = 0
+        self.queue_seconds = 0.0
+        self.rejections: Counter[str] = Counter()
         self.predict_seconds = 0.0
 
-    def predicted(self, rows: int, seconds: float) -> None:
-        """Count one batch."""
+    def queued(self, seconds: float) -> None:
+        """Count how long one request waited for a worker."""
+        self.queue_seconds += seconds
+
+    def rejected(self, reason: str) -> None:
+        """Count a request that was refused before it reached the model: `queue`, `deadline`."""
+        self.rejections[reason] += 1
+
+    def predicted(self, requests: int, rows: int, seconds: float) -> None:
+        """Count one batch of so many requests."""
         self.batches += 1
+        self.requests += requests
         self.rows += rows
         self.predict_seconds += seconds
 

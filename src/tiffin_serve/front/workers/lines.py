@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from tiffin_serve.front.dispatch import Dispatcher
+from tiffin_serve.front.batching.dispatch import Dispatcher
 from tiffin_serve.front.log import report
 from tiffin_serve.protocol.frames import (
     VERSION,
@@ -19,6 +19,7 @@ from tiffin_serve.protocol.frames import (
     FromWorker,
     Hello,
     LoadError,
+    Part,
     decode,
     encode_refusal,
     encode_welcome,
@@ -29,10 +30,12 @@ HELLO_SECONDS = 10
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants to know: a first worker is ready, or a worker's model could not be loaded."""
+    """Who wants to know: a worker is ready or could not load its model, and the model is to be there or to go."""
 
     ready: Callable[[], None]
     load_failed: Callable[[LoadError], None]
+    load: Callable[[], None]
+    unload: Callable[[], None]
 
 
 class Workers:
@@ -44,11 +47,24 @@ class Workers:
         self.dispatcher = dispatcher
         self.events = events
         self.signature: Signature | None = None
+        self.unloaded = False
 
     @property
     def ready(self) -> bool:
         """Say whether anyone could predict."""
         return bool(self._lines)
+
+    def load(self) -> None:
+        """Have the model again after `unload`; nothing happens where it is there or on its way."""
+        if self.unloaded:
+            self.unloaded = False
+            self.events.load()
+
+    def unload(self) -> None:
+        """Let the model go: what is out is still answered, and the memory is given back."""
+        if not self.unloaded:
+            self.unloaded = True
+            self.events.unload()
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -120,6 +136,8 @@ class WorkerLine(asyncio.Protocol):
             raise FrameError("the first frame is not a hello")
         elif isinstance(frame, Failure):
             self._workers.dispatcher.failed(self, frame)
+        elif isinstance(frame, Part):
+            self._workers.dispatcher.part(self, frame, body)
         else:
             self._workers.dispatcher.finished(self, frame, body)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import inf
 from typing import NamedTuple, Protocol
 
 from tiffin_serve.protocol.call import Call, CallKind
-from tiffin_serve.protocol.datatypes import DATATYPES
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.frames import FrameError, Result, ResultTensor, result_bodies
-from tiffin_serve.protocol.infer import InferOutput
-from tiffin_serve.protocol.tensors import texts, unpack
+from tiffin_serve.protocol.frames import FrameError, Result
+from tiffin_serve.protocol.outputs import Output, read_outputs, split
 
 
 class Waiter(Protocol):
@@ -23,8 +21,12 @@ class Waiter(Protocol):
         """Whether nobody waits any more."""
         ...
 
-    def deliver(self, outputs: list[InferOutput]) -> None:
-        """Take the model's outputs for this request."""
+    def part(self, outputs: list[Output]) -> None:
+        """Take a piece of a streamed answer."""
+        ...
+
+    def deliver(self, outputs: list[Output]) -> None:
+        """Take the model's outputs for this request; of a streamed answer, the end."""
         ...
 
     def fail(self, error: RequestError) -> None:
@@ -33,11 +35,12 @@ class Waiter(Protocol):
 
 
 class Job(NamedTuple):
-    """One request on its way to the model; `arrived` is in seconds of the loop's clock."""
+    """One request on its way to the model; `arrived` and `deadline` are in seconds of the loop's clock."""
 
     call: Call
     waiter: Waiter
     arrived: float
+    deadline: float = inf
 
 
 class Batch(NamedTuple):
@@ -81,13 +84,15 @@ class Queue:
         self._size -= len(taken)
         return Batch(tuple(taken))
 
-    def overdue(self, before: float) -> Iterator[Job]:
-        """Remove every job that arrived before this time."""
+    def overdue(self, now: float) -> Iterator[Job]:
+        """Remove every job whose deadline has passed."""
         for kind, jobs in list(self._kinds.items()):
-            while jobs and jobs[0].arrived < before:
-                self._size -= 1
-                yield jobs.popleft()
-            if not jobs:
+            late = [job for job in jobs if job.deadline <= now]
+            if late:
+                self._size -= len(late)
+                self._kinds[kind] = deque([job for job in jobs if job.deadline > now])
+                yield from late
+            if not self._kinds[kind]:
                 del self._kinds[kind]
 
 
@@ -102,40 +107,18 @@ def after_loss(batch: Batch) -> list[Batch]:
     return halves(batch) if batch.lost else [Batch(batch.jobs, batch.lost + 1)]
 
 
-def hand_out(result: Result, body: memoryview, jobs: Sequence[Job]) -> list[tuple[Job, list[InferOutput]]]:
+def hand_out(result: Result, body: memoryview, jobs: Sequence[Job]) -> list[tuple[Job, list[Output]]]:
     """Give each job its rows of the result.
 
     Raises FrameError where several jobs wait and the outputs do not have one row for each row that went in.
     """
-    outputs = [_read(tensor, data) for tensor, data in zip(result.outputs, result_bodies(result, body), strict=True)]
+    outputs = read_outputs(result, body)
     if len(jobs) == 1:
         return [(jobs[0], outputs)]
-    total, shares, start = sum([job.call.rows for job in jobs]), [], 0
+    sizes = [job.call.rows for job in jobs]
+    total = sum(sizes)
     for output in outputs:
         if not output.shape or output.shape[0] != total:
             raise FrameError(f"output '{output.name}' has the shape {list(output.shape)} for {total} rows")
-    for job in jobs:
-        end = start + job.call.rows
-        shares.append((job, [_rows(output, start, end) for output in outputs]))
-        start = end
-    return shares
-
-
-def _read(tensor: ResultTensor, data: memoryview) -> InferOutput:
-    try:
-        datatype = DATATYPES[tensor.datatype]
-        values, encoded = unpack(data, datatype), False
-    except (KeyError, ValueError, TypeError) as error:
-        raise FrameError(f"output '{tensor.name}' cannot be read: {error}") from error
-    if len(values) != prod(tensor.shape):
-        raise FrameError(f"output '{tensor.name}' has {len(values)} values for the shape {list(tensor.shape)}")
-    if datatype.name == "BYTES":
-        values, encoded = texts(values)
-    parameters = {"content_type": "base64"} if encoded else None
-    return InferOutput(tensor.name, tensor.datatype, tensor.shape, values, parameters)
-
-
-def _rows(output: InferOutput, start: int, end: int) -> InferOutput:
-    width = len(output.data) // output.shape[0]
-    shape = (end - start, *output.shape[1:])
-    return InferOutput(output.name, output.datatype, shape, output.data[start * width : end * width], output.parameters)
+    shares = zip(*[split(output, sizes) for output in outputs], strict=True) if outputs else [()] * len(jobs)
+    return [(job, list(share)) for job, share in zip(jobs, shares, strict=True)]

@@ -1,0 +1,1 @@
+"""What the server answers on which path of its HTTP ports."""

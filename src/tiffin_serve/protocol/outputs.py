@@ -1,0 +1,67 @@
+"""A model's outputs as they arrive: raw bytes, cut for each request, turned into JSON only for those who want JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from math import prod
+from typing import NamedTuple
+
+from tiffin_serve.protocol.datatypes import DATATYPES, Kind
+from tiffin_serve.protocol.frames import FrameError, Part, Result, result_bodies
+from tiffin_serve.protocol.infer import InferOutput
+from tiffin_serve.protocol.tensors import lengths, texts, unpack
+
+
+class Output(NamedTuple):
+    """One output tensor: little-endian row-major elements, BYTES as in the protocol's binary extension."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: memoryview
+
+
+def read_outputs(result: Result | Part, body: memoryview) -> list[Output]:
+    """Read the tensors of a result; raises FrameError where bytes, shape and datatype disagree."""
+    tensors = zip(result.outputs, result_bodies(result, body), strict=True)
+    outputs = [Output(tensor.name, tensor.datatype, tensor.shape, data) for tensor, data in tensors]
+    for output in outputs:
+        _check(output)
+    return outputs
+
+
+def _check(output: Output) -> None:
+    datatype = DATATYPES.get(output.datatype)
+    if datatype is None:
+        raise FrameError(f"output '{output.name}' has the unknown datatype {output.datatype}")
+    try:
+        found = sum(1 for _ in lengths(output.data)) if datatype.kind is Kind.TEXT else len(output.data) / datatype.size
+    except ValueError as error:
+        raise FrameError(f"output '{output.name}' cannot be read: {error}") from error
+    if found != prod(output.shape):
+        raise FrameError(f"output '{output.name}' has {found:g} values for the shape {list(output.shape)}")
+
+
+def split(output: Output, sizes: Sequence[int]) -> Iterator[Output]:
+    """Cut an output along its first dimension into pieces of so many rows; together they are all of it."""
+    name, datatype, shape, data = output
+    width, tail = prod(shape[1:]), shape[1:]
+    if DATATYPES[datatype].kind is Kind.TEXT:
+        ends = [0, *accumulate(4 + length for length in lengths(data))]
+        offsets = [ends[row * width] for row in accumulate(sizes, initial=0)]
+    else:
+        size = width * DATATYPES[datatype].size
+        offsets = [row * size for row in accumulate(sizes, initial=0)]
+    for rows, (start, end) in zip(sizes, pairwise(offsets), strict=True):
+        yield Output(name, datatype, (rows, *tail), data[start:end])
+
+
+def as_json(output: Output) -> InferOutput:
+    """Give an output with its values in a list; BYTES that are not UTF-8 become base64, and say so."""
+    datatype = DATATYPES[output.datatype]
+    values, encoded = unpack(output.data, datatype), False
+    if datatype.kind is Kind.TEXT:
+        values, encoded = texts(values)
+    parameters = {"content_type": "base64"} if encoded else None
+    return InferOutput(output.name, output.datatype, output.shape, values, parameters)
