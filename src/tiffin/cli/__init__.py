@@ -15,6 +15,7 @@ from tiffin.errors import DeniedError, NotFoundError, TiffinError
 
 COMMANDS = {
     "attach": "be a container's terminal, or read what it writes",
+    "bench": "put a load on a service and see how it answers",
     "build": "make the image of a project",
     "copy": "bring an image from any place to any other",
     "cp": "copy files into a container or out of it",
