@@ -45,6 +45,7 @@ COMMANDS = {
     "run": "run a project or an image as a container",
     "save": "write images to one file, for docker, podman or another tiffin",
     "sbom": "print what an image is made of",
+    "serve": "serve a project without a container, for development",
     "sign": "sign an image with a key",
     "start": "start containers that were stopped",
     "stats": "show what containers use",

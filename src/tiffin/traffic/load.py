@@ -20,6 +20,8 @@ from tiffin.traffic.wire import FIRST_ERROR, Answer, AnswerReader, WireError
 
 PIECE = 262_144
 CONNECT_SECONDS = 10
+LOOK_SECONDS = 0.1
+"""How long to wait for answers before looking at the clock for those that are late."""
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -144,7 +146,7 @@ class _Run:
         while (now := self._now) < self._end:
             while self._free:
                 self._ask(now)
-            self._listen(min(self._end - now, 1))
+            self._listen(min(self._end - now, LOOK_SECONDS))
 
     def _open_loop(self) -> None:
         moments = due(self._load)
@@ -155,13 +157,13 @@ class _Run:
                 coming = next(moments, self._end)
             while self._waiting and self._free:
                 self._ask(self._waiting.popleft())
-            self._listen(min(max(coming - self._now, 0), 1))
+            self._listen(min(max(coming - self._now, 0), LOOK_SECONDS))
         self._measured.late = sum(1 for moment in self._waiting if moment >= self._load.warm_up)
 
     def _drain(self) -> None:
         """Wait for the answers that are out; whatever has not come by its time-out never does."""
         while any(connection.busy for connection in self._open.values()):
-            self._listen(0.1)
+            self._listen(LOOK_SECONDS)
 
     def _ask(self, moment: float) -> None:
         connection = self._free.popleft()
