@@ -21,8 +21,9 @@ from tiffin.progress import note
 from tiffin.store.remote.address import Address
 from tiffin.store.remote.bookmarks import Bookmark, Bookmarks
 from tiffin.store.remote.client import Registry, Request
-from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
+from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download, Origin
 from tiffin.store.remote.places import Place, Pulls, find_places
+from tiffin.store.remote.ranges import Lanes, Ranged
 from tiffin.store.remote.referrers import RemoteReferrers, is_list
 from tiffin.store.remote.tags import list_tags
 from tiffin.store.remote.upload import SMALL, Session, Upload, Uploads
@@ -64,6 +65,7 @@ class RemoteStore:
         With `bookmarks`, what a process that died had sent of a blob need not be sent again.
         """
         self.address = address
+        self.lanes = Lanes()
         self._registry = registry
         self._uploads = Uploads(registry, address.repository)
         self._scopes = self._uploads.scopes if writing else (f"repository:{address.repository}:pull",)
@@ -126,18 +128,24 @@ class RemoteStore:
         if descriptor.digest in self._documents:
             return io.BytesIO(self._documents[descriptor.digest])
 
-        def begin(offset: int) -> urllib3.BaseHTTPResponse:
-            answers = (mirror.begin(descriptor, offset) for mirror in self._mirrors)
-            return next(filter(None, answers), None) or self._begin(descriptor, offset)
+        def begin(offset: int, end: int | None) -> urllib3.BaseHTTPResponse:
+            answers = (mirror.begin(descriptor, offset, end) for mirror in self._mirrors)
+            return next(filter(None, answers), None) or self._begin(descriptor, offset, end)
 
-        where = f"{self.address.name}@{descriptor.digest}"
-        download = Download(descriptor, where, begin, self._registry.connections, self._registry.patience)
-        return io.BufferedReader(download)
+        origin = Origin(
+            descriptor=descriptor,
+            name=f"{self.address.name}@{descriptor.digest}",
+            begin=begin,
+            connections=self._registry.connections,
+            patience=self._registry.patience,
+        )
+        large = descriptor.size > self.lanes.above
+        return io.BufferedReader(Ranged(origin, self.lanes) if large else Download(origin))
 
-    def _begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse:
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
+    def _begin(self, descriptor: Descriptor, offset: int, end: int | None) -> urllib3.BaseHTTPResponse:
+        headers = {"Range": f"bytes={offset}-{'' if end is None else end - 1}"} if offset or end else {}
         return self._registry.ask(
-            self._request("GET", descriptor, headers, expected=_RESUMED if offset else _BEGINNING)
+            self._request("GET", descriptor, headers, expected=_RESUMED if headers else _BEGINNING)
         )
 
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
@@ -294,9 +302,9 @@ class _Mirror:
         """Return what a name means there; None where the next one has to be asked."""
         return self._tried(lambda: self.store.resolve(name))
 
-    def begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse | None:
+    def begin(self, descriptor: Descriptor, offset: int, end: int | None) -> urllib3.BaseHTTPResponse | None:
         """Begin to read content there; None where the next one has to be asked."""
-        return self._tried(lambda: self.store._begin(descriptor, offset))  # noqa: SLF001 - what it is a mirror for
+        return self._tried(lambda: self.store._begin(descriptor, offset, end))  # noqa: SLF001 - what it is a mirror for
 
     def _tried(self, ask: Callable[[], T]) -> T | None:
         if self._fails:
