@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_a_large_blob_comes_from_it_in_ranges(own_registry: str, tmp_path: Path)
     there.put(blob, io.BytesIO(data))
     heard: list[Event] = []
     source = RemoteStore.of(Reference.parse(f"{own_registry}/team/large"), {"HOME": str(tmp_path)})
-    source.lanes = Lanes(above=1 << 20, piece=1 << 20)
+    source.lanes = Lanes(above=1 << 20, piece=1 << 20, fast=math.inf)
     store = LayoutStore(tmp_path / "store")
     with listening(heard.append):
         copy(source, store, blob)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import math
 import os
 import threading
 from pathlib import Path
@@ -43,7 +44,7 @@ def blobs(registry: FaultyRegistry) -> FaultyRegistry:
 def remote(registry: FaultyRegistry, environment: dict[str, str] | None = None) -> RemoteStore:
     reference = Reference.parse(f"{registry.host}/team/iris")
     store = RemoteStore.of(reference, environment or {"HOME": "/nonexistent"}, Patience(pause=lambda _: None))
-    store.lanes = Lanes(above=2 * PIECE, piece=PIECE)
+    store.lanes = Lanes(above=2 * PIECE, piece=PIECE, fast=math.inf)
     return store
 
 
@@ -70,14 +71,23 @@ def begun(store: LayoutStore) -> list[int]:
 
 def test_ranges_come_side_by_side_and_every_byte_is_asked_for_once(blobs: FaultyRegistry, tmp_path: Path) -> None:
     together = threading.Barrier(3)
-    for number in (1, 2, 3):  # the first tells whether there are ranges at all
+    for number in (1, 2, 3):  # the first comes by the stream that it begins as
         blobs.faults[f"bytes={number * PIECE}-"] = [Fault(meets=together)]
     store = local(tmp_path)
     assert pull(blobs, store) == []
     assert not together.broken
-    bounds = [(begin, min(begin + PIECE, len(DATA)) - 1) for begin in range(0, len(DATA), PIECE)]
-    assert sorted(ranges(blobs)) == sorted(f"bytes={begin}-{last}" for begin, last in bounds)
+    bounds = [(begin, min(begin + PIECE, len(DATA)) - 1) for begin in range(PIECE, len(DATA), PIECE)]
+    assert ranges(blobs)[0] == f"bytes=0-{len(DATA) - 1}"
+    assert sorted(ranges(blobs)[1:]) == sorted(f"bytes={begin}-{last}" for begin, last in bounds)
     assert begun(store) == []
+
+
+def test_a_connection_that_is_fast_is_left_alone(blobs: FaultyRegistry, tmp_path: Path) -> None:
+    source, store = remote(blobs), local(tmp_path)
+    source.lanes = Lanes(above=2 * PIECE, piece=PIECE, fast=0)
+    copy(source, store, BLOB)
+    assert store.path(BLOB).read_bytes() == DATA
+    assert ranges(blobs) == [f"bytes=0-{len(DATA) - 1}"]
 
 
 def test_a_blob_that_is_not_large_is_asked_for_whole(
@@ -104,7 +114,7 @@ def test_a_registry_without_ranges_sends_all_of_it_at_once(blobs: FaultyRegistry
         Fault(shift=5),
         Fault(headers=(("Content-Range", ""),)),
         Fault(headers=(("Content-Range", f"bytes 0-{PIECE - 1}/5"),)),
-        Fault(headers=(("Content-Range", f"bytes 0-{PIECE}/{len(DATA)}"),)),
+        Fault(headers=(("Content-Range", f"bytes 0-{len(DATA)}/{len(DATA)}"),)),
     ],
 )
 def test_a_registry_whose_first_range_is_none_is_asked_for_all(
@@ -209,7 +219,7 @@ def test_a_registry_that_goes_away_is_named_and_what_came_is_gone_on_with(
     before = len(blobs.asked)
     pull(blobs, store)
     again = [asked.range for asked in blobs.asked[before:] if BLOB.digest in asked.path]
-    assert again[0] == f"bytes=0-{PIECE - 1}", "whose content is not read"
+    assert again[0] == f"bytes=0-{len(DATA) - 1}", "whose content is not read"
     assert min(int(text[6:].partition("-")[0]) for text in again[1:]) == 2 * PIECE
     assert begun(store) == []
 
@@ -290,7 +300,7 @@ def test_several_large_blobs_have_no_more_connections_than_are_spare(registry: F
 def test_a_stream_that_is_closed_early_gives_its_connections_back(blobs: FaultyRegistry) -> None:
     source = remote(blobs)
     with source.open(BLOB) as stream:
-        stream.read(1)
+        stream.read(2 * PIECE)
     assert all(source.lanes.spare.acquire(blocking=False) for _ in range(4))
 
 

@@ -42,6 +42,8 @@ class Download(io.RawIOBase):
         self._descriptor, self._where = origin.descriptor, origin.name
         self._connections, self._patience = origin.connections, origin.patience
         self._offset = offset
+        self._over = False
+        """It was taken to its end, where there is nothing to ask for."""
         self._failed = 0
         self._response = self._checked(response) if response else self._patience.tried(lambda: self._answer(offset))
 
@@ -70,7 +72,9 @@ class Download(io.RawIOBase):
         if wanted != self._offset:
             self._response.close()
             self._offset = wanted
-            self._resume()
+            self._over = wanted >= self._descriptor.size
+            if not self._over:
+                self._resume()
         return self._offset
 
     def tell(self) -> int:
@@ -84,7 +88,7 @@ class Download(io.RawIOBase):
 
     def _next(self, buffer: bytearray | memoryview) -> int:
         most = min(len(buffer), self._descriptor.size + 1 - self._offset)
-        if most <= 0:
+        if most <= 0 or self._over:
             return 0
         with self._connections.translated(self._where):
             data = self._response.read(most)

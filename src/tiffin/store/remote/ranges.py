@@ -1,9 +1,10 @@
-"""A large blob in ranges that come side by side, read in order as one stream (RFC 9110, 14).
+"""A large blob that comes in ranges side by side where one connection is slow, read in order (RFC 9110, 14).
 
-What came ahead of its turn waits in memory, so ranges are short and few are on their way. Who reads gets every byte in
-order and once, and so hashes and writes while the next ones come. Where ranges do not work out (a server that has none,
-gives others than were asked for, or gives up on one of them) the rest comes as one stream from the byte that is next,
-and that stream says what is wrong, if anything is.
+It begins as one stream. Once that brings less than a fast connection would, the rest is asked for in ranges. What came
+ahead of its turn waits in memory, so ranges are short and few are on their way. Who reads gets every byte in order and
+once, and so hashes and writes while the next ones come. Where ranges do not work out (a server that has none, gives
+others than were asked for, or gives up on one of them) the rest comes as one stream from the byte that is next, and
+that stream says what is wrong, if anything is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextvars
 import io
 import re
 import threading
+import time
 from collections import deque
 from contextlib import closing
 
@@ -30,12 +32,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 class Lanes:
     """How many ranges are on their way at a time; the blobs that are read at once share the spare ones."""
 
-    def __init__(self, *, above: int = 64 << 20, piece: int = 8 << 20, most: int = 4, spare: int = 4) -> None:
+    def __init__(
+        self, *, above: int = 64 << 20, piece: int = 8 << 20, most: int = 4, spare: int = 4, fast: float = 100e6
+    ) -> None:
         """Fetch blobs of more than `above` bytes in ranges of `piece` bytes, `most` of one blob at a time.
 
-        Each blob has one range always, and more while of all blobs no more than `spare` have.
+        Each blob has one range always, and more while of all blobs no more than `spare` have. A connection that brings
+        `fast` bytes a second is left alone: more of them would only cost requests.
         """
-        self.above, self.piece, self.most = above, piece, most
+        self.above, self.piece, self.most, self.fast = above, piece, most, fast
         self.spare = threading.BoundedSemaphore(spare)
 
 
@@ -54,10 +59,10 @@ class _Piece:
 
 
 class Ranged(io.RawIOBase):
-    """Reads content in ranges ahead of whoever reads it; its digest is checked where it lands."""
+    """Reads content by one connection or in ranges ahead of whoever reads it; its digest is checked where it lands."""
 
     def __init__(self, origin: Origin, lanes: Lanes) -> None:
-        """Ask for the first range, and learn whether there are any; raises NotFoundError."""
+        """Begin, and learn whether there are ranges; raises NotFoundError."""
         super().__init__()
         self._origin, self._lanes = origin, lanes
         self._size = origin.descriptor.size
@@ -66,9 +71,11 @@ class Ranged(io.RawIOBase):
         """The byte that the next range begins with."""
         self._pieces: deque[_Piece] = deque()
         self._changed = threading.Condition()
-        self._first: urllib3.BaseHTTPResponse | None = None
         self._stream: Download | None = None
-        """What the rest comes by where ranges did not work out."""
+        """What the rest comes by, unless it comes in ranges."""
+        self._splits = False
+        """Whether ranges may take the stream's place."""
+        self._waited, self._came = 0.0, 0
         self._begin()
 
     def readable(self) -> bool:
@@ -77,14 +84,22 @@ class Ranged(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # the stub's Buffer has no length
         """Read what comes next; raises the errors of one stream, when that does not come by either."""
+        if self._stream and self._is_slow():
+            self._stream.close()
+            self._stream, self._asked = None, self._offset
         if self._stream is None:
             try:
                 return self._next(buffer)
             except TiffinError as error:
                 note(f"{self._origin.name} comes by one connection from here on: {error.message}")
                 self._give_up()
-                self._stream = Download(self._origin, self._offset)
-        return self._stream.readinto(buffer)
+                self._stream, self._splits = Download(self._origin, self._offset), False
+        began = time.monotonic()
+        count = self._stream.readinto(buffer)
+        self._waited += time.monotonic() - began
+        self._came += count
+        self._offset += count
+        return count
 
     def seekable(self) -> bool:
         """Say that it can be read from elsewhere."""
@@ -92,17 +107,17 @@ class Ranged(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go on from another byte."""
-        if self._stream:
-            return self._stream.seek(offset, whence)
         wanted = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._offset, io.SEEK_END: self._size}[whence]
         if wanted != self._offset:
             self._give_up()
             self._offset = self._asked = wanted
+            if self._stream:
+                self._stream.seek(wanted)
         return self._offset
 
     def tell(self) -> int:
         """Return how many bytes are behind."""
-        return self._stream.tell() if self._stream else self._offset
+        return self._offset
 
     def close(self) -> None:
         """Want nothing any more."""
@@ -113,22 +128,31 @@ class Ranged(io.RawIOBase):
         super().close()
 
     def _begin(self) -> None:
-        """Ask for the first range; where all comes instead, that is the stream."""
-        origin, end = self._origin, min(self._lanes.piece, self._size)
+        """Ask for all of it as a range, whose answer says whether there are any."""
+        origin = self._origin
         try:
-            response = origin.patience.tried(lambda: origin.begin(0, end))
+            response = origin.patience.tried(lambda: origin.begin(0, self._size))
         except BusyError:
             raise
         except UnavailableError:
             self._stream = Download(origin)  # one that refuses ranges, or says again what is wrong
             return
-        if response.status == PARTIAL and self._comes(response, 0, end):
-            self._first = response
-        elif response.status == _OK:
+        comes = self._comes(response, 0, self._size)
+        if comes == self._size or response.status == _OK:
+            self._splits = bool(comes)
             self._stream = Download(origin, response=response)
-        else:
-            response.close()
-            self._stream = Download(origin)
+            return
+        response.close()
+        if not comes:
+            self._stream = Download(origin)  # else it gives no more than this at a time
+
+    def _is_slow(self) -> bool:
+        """Say of every so many bytes whether whoever reads would have them sooner by more connections."""
+        if not self._splits or self._came < self._lanes.piece or self._size - self._offset <= self._lanes.piece:
+            return False
+        slow = self._came < self._lanes.fast * self._waited
+        self._waited, self._came = 0.0, 0
+        return slow
 
     def _next(self, buffer: bytearray | memoryview) -> int:
         if self._offset >= self._size:
@@ -159,35 +183,30 @@ class Ranged(io.RawIOBase):
             piece = _Piece(self._asked, min(self._asked + self._lanes.piece, self._size), spare=spare)
             self._pieces.append(piece)
             self._asked = piece.end
-            response, self._first = self._first, None
             run = contextvars.copy_context().run
-            threading.Thread(target=run, args=(self._fetch, piece, response), daemon=True).start()
+            threading.Thread(target=run, args=(self._fetch, piece), daemon=True).start()
 
     def _give_up(self) -> None:
         """Want none of the ranges that are on their way; each ends at the next bytes that come."""
         while self._pieces:
             self._drop(self._pieces.pop())
-        if self._first:
-            self._first.close()
-            self._first = None
 
     def _drop(self, piece: _Piece) -> None:
         piece.unwanted = True
         if piece.spare:
             self._lanes.spare.release()
 
-    def _fetch(self, piece: _Piece, response: urllib3.BaseHTTPResponse | None) -> None:
+    def _fetch(self, piece: _Piece) -> None:
         """Bring a range, in as many attempts as patience allows, each from the byte that is next."""
         origin, failed = self._origin, 0
         try:
             while piece.next < piece.end and not piece.unwanted:
                 before = piece.next
                 try:
-                    self._receive(piece, response or origin.begin(piece.next, piece.end))
+                    self._receive(piece, origin.begin(piece.next, piece.end))
                 except BusyError as error:
                     failed = 1 if piece.next - before >= CHUNK else failed + 1
                     origin.patience.wait(error, failed)
-                response = None
         except Exception as error:  # noqa: BLE001 - whoever reads raises it
             with self._changed:
                 piece.error = error
