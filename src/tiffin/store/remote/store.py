@@ -26,6 +26,7 @@ from tiffin.store.remote.places import Place, Pulls, find_places
 from tiffin.store.remote.ranges import Lanes, Ranged
 from tiffin.store.remote.referrers import RemoteReferrers, is_list
 from tiffin.store.remote.tags import list_tags
+from tiffin.store.remote.turns import Turns
 from tiffin.store.remote.upload import SMALL, Session, Upload, Uploads
 
 _ACCEPT = {"Accept": ", ".join(sorted(DOCUMENTS, reverse=True))}
@@ -66,6 +67,8 @@ class RemoteStore:
         """
         self.address = address
         self.lanes = Lanes()
+        self.turns: Turns | None = None
+        """Whose turn it is to change what all change, among the processes of this machine."""
         self._registry = registry
         self._uploads = Uploads(registry, address.repository)
         self._scopes = self._uploads.scopes if writing else (f"repository:{address.repository}:pull",)
@@ -73,7 +76,7 @@ class RemoteStore:
         self._bookmarks = bookmarks
         self._documents: dict[Digest, bytes] = {}
         self._begun: dict[Digest, Session] = {}
-        self._beside = RemoteReferrers(registry, address.repository, self._scopes, self._uploads.scopes)
+        self._beside = RemoteReferrers(registry, address.repository, self._scopes, self._uploads.scopes, self._turn)
         self._known_beside: set[Digest] = set()
         """Manifests of which the registry said that it has noted their subject."""
         self._mirrors: list[_Mirror] = []
@@ -165,6 +168,9 @@ class RemoteStore:
         if self._bookmarks is None or descriptor.size <= SMALL:
             return nullcontext(Bookmark())
         return self._bookmarks.of(self.address, descriptor.digest)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return self.turns.of(self.address) if self.turns else nullcontext()
 
     def mount(self, descriptor: Descriptor) -> bool:
         """Take a blob over from another repository of the registry, without moving it; False where it has to be put."""
