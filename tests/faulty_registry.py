@@ -1,7 +1,7 @@
 """A registry in this process that does what it is told, the wrong things included (distribution-spec 1.1).
 
-Faults are put in the way of one request at a time, by a part of its path:
-`registry.faults["blobs/sha256:ab"] = [Fault(status=503), Fault(cut=100)]`.
+Faults are put in the way of one request at a time, by a part of its path, or of path and range:
+`registry.faults["blobs/sha256:ab"] = [Fault(status=503), Fault(cut=100)]`, `registry.faults["ab bytes=100-"] = …`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import INDEX, Descriptor
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
+
+MEETING_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Fault:
     """Seconds between one byte of the answer, from its first on, and the next."""
     think: float = 0
     """Seconds between the end of what is asked and the answer."""
+    meets: threading.Barrier | None = None
+    """The answer waits for others that are asked for at the same time."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Asked:
     length: int = 0
     """Bytes of content announced."""
     content_range: str = ""
+    client: int = 0
+    """The port of whoever asks: one for each connection."""
 
 
 @dataclass
@@ -119,6 +125,15 @@ class FaultyRegistry:
     """What happens just before a manifest is kept under a name, such as somebody else's writing."""
     pace: int = 0
     """The most bytes that are taken in a second; 0 for as many as come."""
+    ranges: bool = True
+    """Whether it gives less than all of a blob."""
+    longest_range: int = 1 << 40
+    """The most bytes that it gives of a range, whatever is asked for."""
+    answering: int = 0
+    most_at_once: int = 0
+    """How many contents it was sending at a time, now and at most."""
+    redirected: int = 0
+    """How often it sent somebody to its storage, each time to another address."""
     lock: Any = field(default_factory=threading.Lock)
 
     def hold(self, image: Image, store: Store, *tags: str) -> Descriptor:
@@ -183,13 +198,15 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
             self.headers.get("Host", ""),
             int(self.headers.get("Content-Length", "0")),
             self.headers.get("Content-Range", ""),
+            self.client_address[1],
         )
         with self.registry.lock:
             self.registry.asked.append(asked)
-            waiting = next(
-                (faults for part, faults in self.registry.faults.items() if part in self.path and faults), None
-            )
+            place = f"{self.path} {asked.range}"
+            waiting = next((faults for part, faults in self.registry.faults.items() if part in place and faults), None)
             fault = waiting.pop(0) if waiting else Fault()
+        if fault.meets:
+            fault.meets.wait(MEETING_SECONDS)
         if fault.hang_up:
             self.close_connection = True
         elif fault.status:
@@ -257,7 +274,10 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
             self.send(200 if found else 404, b"{}", fault)
             return
         if found["kind"] == "blobs" and self.registry.storage:
-            self.send(307, b"", Fault(headers=(("Location", f"http://{self.registry.storage}{self.path}?signed=1"),)))
+            with self.registry.lock:
+                self.registry.redirected += 1
+            signed = f"http://{self.registry.storage}{self.path}?signed={self.registry.redirected}"
+            self.send(307, b"see there", Fault(headers=(("Location", signed),)))
             return
         held = self.registry.manifests if found["kind"] == "manifests" else {
             digest: ("application/octet-stream", data) for digest, data in self.registry.blobs.items()
@@ -268,7 +288,20 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
             return
         media_type, data = held[found["what"]]
         digest = (("Docker-Content-Digest", str(Digest.of(data))),) if found["kind"] == "manifests" else ()
-        self._send_content(data, fault, (("Content-Type", media_type), *digest))
+        with self._counted():
+            self._send_content(data, fault, (("Content-Type", media_type), *digest))
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        registry = self.registry
+        with registry.lock:
+            registry.answering += 1
+            registry.most_at_once = max(registry.most_at_once, registry.answering)
+        try:
+            yield
+        finally:
+            with registry.lock:
+                registry.answering -= 1
 
     def _tags(self, fault: Fault) -> None:
         query = parse_qs(urlsplit(self.path).query)
@@ -290,16 +323,17 @@ class _Answers(Uploading, BaseHTTPRequestHandler):
         self.send(200, body, fault, (("Content-Type", INDEX), ("Link", link)))
 
     def _send_content(self, data: bytes, fault: Fault, headers: tuple[tuple[str, str], ...]) -> None:
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         data = data if fault.body is None else fault.body
-        if not wanted or fault.ignore_range:
+        if not wanted or fault.ignore_range or not self.registry.ranges:
             self.send(200, data, fault, headers)
         elif int(wanted[1]) >= len(data):
             self.send(416, b"", fault)
         else:
             begin = int(wanted[1]) + fault.shift
-            where = ("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
-            self.send(206, data[begin:], fault, (*headers, where))
+            end = min(int(wanted[2] or len(data)) + 1, len(data), begin + self.registry.longest_range)
+            where = ("Content-Range", f"bytes {begin}-{end - 1}/{len(data)}")
+            self.send(206, data[begin:end], fault, (*headers, where))
 
     def send(self, status: int, body: bytes, fault: Fault, headers: tuple[tuple[str, str], ...] = ()) -> None:
         time.sleep(fault.think)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import math
 import os
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,15 +53,28 @@ def renamed(target: Path, *, by_way_of: Path | None = None, mode: int = 0o644) -
         sync_directory(target.parent)
 
 
-def sweep(folder: Path) -> int:
-    """Delete the files of a folder that nobody has locked: what processes that died left behind; returns how many."""
-    swept = 0
+def sweep(folder: Path, seconds: float = 0) -> int:
+    """Delete the files of a folder that nobody has locked: what processes that died left behind; returns how many.
+
+    What was written within the last `seconds` stays.
+    """
+    swept, before = 0, time.time() - seconds if seconds else math.inf
     for path in folder.iterdir() if folder.is_dir() else ():
-        with suppress(OSError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-            swept += 1
+        with suppress(OSError):
+            swept += sweep_file(path, before)
     return swept
+
+
+def sweep_file(path: Path, before: float) -> bool:
+    """Delete a file that nobody has locked and nobody wrote since `before`; says whether it is gone by that."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if old := os.fstat(file.fileno()).st_mtime <= before and leads_to(path, file):
+            path.unlink()
+        return old
 
 
 @contextmanager
@@ -68,13 +83,13 @@ def _only_writer(path: Path, mode: int) -> Iterator[BinaryIO]:
     while True:
         with open(path, "ab", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            if _is(path, file):
+            if leads_to(path, file):
                 file.truncate(0)
                 yield file
                 return
 
 
-def _is(path: Path, file: BinaryIO) -> bool:
+def leads_to(path: Path, file: BinaryIO) -> bool:
     """Say whether a path still leads to an open file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))

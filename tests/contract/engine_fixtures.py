@@ -10,7 +10,8 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -236,6 +237,28 @@ def ready(container: Container, runs: int = 1) -> None:
     until(lambda: sum(line.text == "ready" for line in container.logs()) == runs)
 
 
+@contextmanager
+def waiting(bench: RealBench, name: str) -> Iterator[Container]:
+    """A container that runs and waits to be told what else to do, until the block ends."""
+    settings = {"env": {"PATH": "/bin", "A": "image"}, "cwd": "/app"}
+    made = bench.engine.create(bench.spec(name, "echo ready; sleep 600", **settings))
+    made.start()
+    ready(made)
+    yield made
+    made.remove(force=True)
+
+
+def make_tree(folder: Path) -> Path:
+    """Make a folder with a file, a program, a link and a folder in it, to be copied."""
+    (folder / "tree" / "deep").mkdir(parents=True)
+    (folder / "tree" / "deep" / "file").write_text("deep")
+    (folder / "tree" / "program").write_text("#!/bin/sh\necho ran\n")
+    (folder / "tree" / "program").chmod(0o750)
+    (folder / "tree" / "link").symlink_to("deep/file")
+    (folder / "file").write_text("words")
+    return folder
+
+
 def _hello(process: Process) -> int:
     process.out("hello")
     process.err("oops")
@@ -283,3 +306,8 @@ def executed(container: Container, *argv: str, given: bytes | None = None, **mor
         out.seek(0)
         err.seek(0)
         return code, out.read().decode(), err.read().decode()
+
+
+def sh(container: Container, script: str, **more: Any) -> tuple[int, str, str]:
+    """Run a shell's script in a container that runs."""
+    return executed(container, "sh", "-c", script, **more)

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import DEADLINE, REAL, ClientBench, RealBench, executed, ready, until
+from contract.engine_fixtures import (
+    DEADLINE,
+    REAL,
+    ClientBench,
+    RealBench,
+    executed,
+    make_tree,
+    ready,
+    sh,
+    until,
+    waiting,
+)
 from tiffin.api.logs import Part, lines
 from tiffin.engine.clients.local import process_of
 from tiffin.engine.spec import CanCopy, CanExec, CanMeasure, Command, Container, Streams
@@ -25,28 +36,13 @@ HIDDEN = "a-value-that-nobody-else-reads"
 
 @pytest.fixture
 def container(real: RealBench) -> Iterator[Container]:
-    made = real.engine.create(real.spec("aa", "echo ready; sleep 600", env={"PATH": "/bin", "A": "image"}, cwd="/app"))
-    made.start()
-    ready(made)
-    yield made
-    made.remove(force=True)
+    with waiting(real, "aa") as made:
+        yield made
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """A folder with a file, a program, a link and a folder in it."""
-    folder = tmp_path / "here"
-    (folder / "tree" / "deep").mkdir(parents=True)
-    (folder / "tree" / "deep" / "file").write_text("deep")
-    (folder / "tree" / "program").write_text("#!/bin/sh\necho ran\n")
-    (folder / "tree" / "program").chmod(0o750)
-    (folder / "tree" / "link").symlink_to("deep/file")
-    (folder / "file").write_text("words")
-    return folder
-
-
-def sh(container: Container, script: str, **more: object) -> tuple[int, str, str]:
-    return executed(container, "sh", "-c", script, **more)
+    return make_tree(tmp_path / "here")
 
 
 def test_it_has_the_containers_environment_and_folder_and_what_is_said_besides(container: Container) -> None:

@@ -80,6 +80,9 @@ class TestStore:
             assert stream.read(7) == BLOB[50:57]
             assert stream.seek(4000) == 4000
             assert stream.read() == BLOB[4000:]
+            assert stream.seek(1) == 1
+            assert stream.seek(len(BLOB)) == len(BLOB)
+            assert stream.read() == b"", "there is nothing at its end"
 
     def test_an_image_is_written_read_and_copied_whole(self, any_store: type_of_any) -> None:
         any_store.put(DESCRIPTOR, io.BytesIO(BLOB))

@@ -78,7 +78,7 @@ def own(home: Path) -> Iterator[Path]:
 
 
 def where(printed: str) -> tuple[str, int]:
-    parts = urlsplit(printed.strip())
+    parts = urlsplit(f"//{printed.strip()}")
     assert parts.hostname
     assert parts.port
     return parts.hostname, parts.port

@@ -79,7 +79,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     def forget_images(self) -> None:
         """Have downloads and nothing else."""
-        for path in ("blobs", "unpacked", "index.json", "tmp"):
+        for path in ("blobs", "unpacked", "begun", "index.json", "tmp"):
             found = self.home / "data" / path
             shutil.rmtree(found, ignore_errors=True) if found.is_dir() else found.unlink(missing_ok=True)
         shutil.rmtree(self.home / "cache" / "records", ignore_errors=True)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
+import os
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from programs.iris import Iris
 from programs.process import run
 from programs.registry import LOGIN, make_authority, registry
 from tiffin.errors import DeniedError, NotFoundError
 from tiffin.oci.copy import copy
-from tiffin.oci.documents import DOCKER_MANIFEST, LAYER_GZIP
+from tiffin.oci.documents import DOCKER_MANIFEST, LAYER, LAYER_GZIP, Descriptor
 from tiffin.oci.image import read_image
 from tiffin.oci.reference import Reference
+from tiffin.progress import Event, Noted, listening
 from tiffin.store.layout import LayoutStore
+from tiffin.store.remote.ranges import Lanes
 from tiffin.store.remote.store import RemoteStore
 
 pytestmark = pytest.mark.program("skopeo", "docker-registry")
@@ -52,6 +58,24 @@ def test_an_image_in_dockers_own_words_keeps_its_bytes(iris: Iris, own_registry:
     found = source.resolve("docker")
     assert found.media_type == DOCKER_MANIFEST
     assert LAYER_GZIP not in {layer.media_type for layer in read_image(store, found).manifest.layers}
+
+
+def test_a_large_blob_comes_from_it_in_ranges(own_registry: str, tmp_path: Path) -> None:
+    data = os.urandom(5 << 20)
+    blob = Descriptor.of(data, LAYER)
+    there = RemoteStore.of(Reference.parse(f"{own_registry}/team/large"), {"HOME": str(tmp_path)}, writing=True)
+    there.put(blob, io.BytesIO(data))
+    heard: list[Event] = []
+    source = RemoteStore.of(Reference.parse(f"{own_registry}/team/large"), {"HOME": str(tmp_path)})
+    source.lanes = Lanes(above=1 << 20, piece=1 << 20, fast=math.inf)
+    store = LayoutStore(tmp_path / "store")
+    with listening(heard.append):
+        copy(source, store, blob)
+    assert store.path(blob).read_bytes() == data
+    assert not [event for event in heard if isinstance(event, Noted)], "no range was a bad one"
+    url = f"http://{own_registry}/v2/team/large/blobs/{blob.digest}"
+    answer = urllib3.request("GET", url, headers={"Range": "bytes=9-99"})
+    assert (answer.status, answer.data) == (206, data[9:100]), "it has ranges"
 
 
 @pytest.mark.program("openssl")

@@ -91,10 +91,18 @@ def http_port(ports: Sequence[Port]) -> Port | None:
     return next(iter(named or ports), None)
 
 
+def address(port: Port) -> str:
+    """A port as people open it: a URL where it is known to speak HTTP, else host and port."""
+    return url(port) if port.socket == HTTP else _place(port)
+
+
 def url(port: Port) -> str:
-    """A port as people open it."""
-    host = f"[{port.host}]" if ":" in port.host else port.host
-    return f"http://{host}:{port.host_port}"
+    """A port as it is asked by HTTP."""
+    return f"http://{_place(port)}"
+
+
+def _place(port: Port) -> str:
+    return f"{f'[{port.host}]' if ':' in port.host else port.host}:{port.host_port}"
 
 
 def described(state: State) -> str:

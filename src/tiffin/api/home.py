@@ -14,6 +14,7 @@ from tiffin.store.records import Records
 
 if TYPE_CHECKING:
     from tiffin.store.remote.bookmarks import Bookmarks
+    from tiffin.store.remote.turns import Turns
     from tiffin.store.remote.whereabouts import Whereabouts
 
 
@@ -55,6 +56,13 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         from tiffin.store.remote.bookmarks import Bookmarks
 
         return Bookmarks(self.cache / "uploads")
+
+    @property
+    def turns(self) -> Turns:
+        """Whose turn it is to change a repository's list of referrers."""
+        from tiffin.store.remote.turns import Turns
+
+        return Turns(self.cache / "turns")
 
     def sweep(self) -> None:
         """Delete what builds that died left half-written."""

@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 import msgspec
 
-from tiffin.api.containers import HTTP, http_port, url
+from tiffin.api.containers import HTTP, address, http_port
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.run import POLL_SECONDS, failed, is_ready
@@ -84,7 +84,7 @@ class Mover:
         self._do(*move.finish)
         self.settled = True
         port = http_port(self._made().state().ports)
-        return url(port) if port else self._spec.name
+        return address(port) if port else self._spec.name
 
     def _do(self, *steps: Step) -> None:
         for one in steps:

@@ -25,7 +25,8 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import INDEX, MANIFEST, Descriptor
 from tiffin.oci.image import DOCUMENT_LIMIT, read_image
 from tiffin.progress import note, step
-from tiffin.store.layout import Kept, LayoutStore
+from tiffin.store.beginnings import Kept
+from tiffin.store.layout import LayoutStore
 
 GRACE_SECONDS = 3600
 """For how long something stays that was relied on, while another process is at work."""
@@ -38,6 +39,8 @@ class Kind(StrEnum):
     BLOB = "blob"
     UNPACKED = "unpacked"
     """A layer as containers stand on it."""
+    BEGUN = "begun"
+    """What came of a blob whose source broke off."""
 
 
 class Garbage(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +95,12 @@ def prune(older: float = 0, *, home: Home | None = None) -> PrunePlan:
 
 def _plan(home: Home, older: float, *, busy: bool) -> PrunePlan:
     before = time.time() - max(older * _DAY, GRACE_SECONDS if busy else 0)
-    garbage = [*_blobs(home.store, before, all_=not (older or busy)), *_layers(home, before, all_=not (older or busy))]
+    all_ = not (older or busy)
+    garbage = [
+        *_blobs(home.store, before, all_=all_),
+        *_layers(home, before, all_=all_),
+        *_begun(home.store, before, all_=all_),
+    ]
     return PrunePlan(garbage=garbage, size=sum(part.size for part in garbage), busy=busy)
 
 
@@ -173,6 +181,15 @@ def _layers(home: Home, before: float, *, all_: bool) -> list[Garbage]:
     ]
 
 
+def _begun(store: LayoutStore, before: float, *, all_: bool) -> list[Garbage]:
+    """Find what is left of blobs that never came whole."""
+    return [
+        Garbage(kind=Kind.BEGUN, digest=begun.digest, size=begun.size, used=begun.used)
+        for begun in store.beginnings.all()
+        if all_ or begun.used < before
+    ]
+
+
 def _forget(home: Home, plan: PrunePlan) -> None:
     """Let nothing lead to what will be gone: what spoke of images that are, and what would make them again."""
     gone = {part.digest for part in plan.garbage if part.kind is Kind.BLOB}
@@ -191,11 +208,14 @@ def _delete(home: Home, garbage: Iterable[Garbage]) -> list[Garbage]:
     """Delete what nobody has come to rely on in the meantime; returns what is gone."""
     deleted, kept = [], set[Digest]()
     for part in garbage:
+        seen = Kept(digest=part.digest, size=part.size, used=part.used)
         if part.kind is Kind.UNPACKED:
             gone = _unpacked(home).drop(part.digest, part.used)
+        elif part.kind is Kind.BEGUN:
+            gone = home.store.beginnings.drop(seen)
         else:
-            gone = part.digest not in kept and home.store.drop(Kept(digest=part.digest, size=part.size, used=part.used))
-            if not gone and (document := _document(home.store, Kept(digest=part.digest, size=part.size, used=0))):
+            gone = part.digest not in kept and home.store.drop(seen)
+            if not gone and (document := _document(home.store, seen)):
                 kept |= _below(home.store, [document])
         if gone:
             deleted.append(part)

@@ -24,7 +24,7 @@ def pull_image(reference: Reference, home: Home) -> Image:
 
     Raises DeniedError, before anything is moved, where this machine or project requires a signature that it lacks.
     """
-    home.sweep()  # a pull that was killed left what it had of its blobs
+    home.sweep()  # a pull that was killed left what it had of small blobs
     remote = RemoteStore.of(reference)
     image = read_image(remote, remote.resolve(reference.digest or reference.tag or "latest"))
     require(remote, image.descriptor, str(reference))

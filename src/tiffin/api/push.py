@@ -88,9 +88,11 @@ def open_repository(reference: Reference, home: Home, *, beside: RemoteStore | N
     host = Address.of(reference).host
     known = home.whereabouts.nearby(host)
     first = [beside.address.repository] if beside and beside.address.host == host else []
-    return RemoteStore.of(
+    remote = RemoteStore.of(
         reference, writing=True, nearby=lambda digest: [*first, *known(digest)], bookmarks=home.bookmarks
     )
+    remote.turns = home.turns
+    return remote
 
 
 def deliver(

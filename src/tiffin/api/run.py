@@ -12,16 +12,17 @@ from pathlib import Path
 import msgspec
 
 from tiffin.api.accounts import accounts_for
-from tiffin.api.containers import HTTP, described, engine_of, http_port, stop, url
+from tiffin.api.containers import HTTP, address, described, engine_of, http_port, stop
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.needs import foreseen, with_gpus
 from tiffin.api.options import Options
 from tiffin.api.trust import require
 from tiffin.engine.data import refuse
+from tiffin.engine.gpus import parse_gpus
 from tiffin.engine.listening import listens
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
-from tiffin.engine.spec import Container, ContainerSpec, Engine, Port, Status
+from tiffin.engine.spec import Container, ContainerSpec, Engine, Obstacle, Port, Status
 from tiffin.errors import CommandError, NotFoundError, TiffinError
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
@@ -35,19 +36,33 @@ _TAIL = 40
 """Lines of a log that an error quotes."""
 
 
-def plan_text(options: Options) -> str:
-    """Return what would run as JSON."""
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """What would run as JSON, and why it gets no GPU where it is refused for that."""
+
+    text: str
+    refusal: TiffinError | None = None
+
+
+def plan_run(options: Options) -> Planned:
+    """Say what would run, and all that is in its way; nonsense is no plan, and raises ConfigError."""
     home = Home.of()
     name, image = _image(options.what, home)
-    engine = engine_of(home)
+    engine, refusal = engine_of(home), None
+    parse_gpus(options.run.gpus)
+    try:
+        options = _with_gpus(options, name, image)
+    except TiffinError as error:
+        refusal = error
     spec = _spec(name, image, options, engine, home)
-    in_the_way = foreseen(engine, spec)
-    plan = msgspec.json.decode(encode(spec), type=dict[str, object])
-    return encode(plan | ({"refused": in_the_way} if in_the_way else {})).decode()
+    in_the_way = [Obstacle(message=refusal.message, hint=refusal.hint or "")] if refusal else []
+    in_the_way += foreseen(engine, spec)
+    decided = msgspec.json.decode(encode(spec), type=dict[str, object])
+    text = encode(decided | ({"refused": in_the_way} if in_the_way else {})).decode()
+    return Planned(text=text, refusal=refusal)
 
 
 def run_detached(options: Options) -> str:
-    """Start a container that goes on, and return its URL, or its name where it has none, once it is ready."""
+    """Start a container that goes on, and return where it listens, or its name where it does not, once it is ready."""
     container = _create(options, stays=False)
     try:
         container.start()
@@ -118,7 +133,7 @@ def wait_ready(container: Container) -> str:
                 note(f"{container.spec.name} runs, and does not listen on port {port.container_port} yet")
                 break
             time.sleep(POLL_SECONDS)
-    return url(port)
+    return address(port)
 
 
 def _answers(port: Port, pid: int) -> bool:
@@ -132,13 +147,17 @@ def _create(options: Options, *, stays: bool) -> Container:
     engine = engine_of(home)
     name, image = _image(options.what, home)
     require(home.store, image.descriptor, name, project=Path(options.what) if Path(options.what).is_dir() else None)
-    spec = _spec(name, image, options, engine, home)
+    spec = _spec(name, image, _with_gpus(options, name, image), engine, home)
     if stays:
         spec = msgspec.structs.replace(spec, remove=False)
     refuse(foreseen(engine, spec))
     with step("load", name):
         engine.load(home.store, image)
     return engine.create(spec)
+
+
+def _with_gpus(options: Options, name: str, image: Image) -> Options:
+    return msgspec.structs.replace(options, run=with_gpus(name, image, options.run))
 
 
 def _spec(name: str, image: Image, options: Options, engine: Engine, home: Home) -> ContainerSpec:
@@ -173,7 +192,7 @@ def _here_or_there(name: str, home: Home) -> Image:
 def _run_options(options: Options, image_name: str, image: Image, engine: Engine) -> RunOptions:
     sockets = parse_sockets(image.config.config.labels.get(SOCKETS, ""))
     anywhere = (Port(container_port=sockets[HTTP]),) if HTTP in sockets else ()
-    run = with_gpus(image_name, image, options.run)
+    run = options.run
     return msgspec.structs.replace(
         run, name=run.name or _free_name(image_name, engine), publish=run.publish or anywhere
     )
@@ -212,7 +231,7 @@ def failed(container: Container) -> CommandError:
 
 
 def _tell(container: Container, ready: Callable[[str], None]) -> None:
-    """Say where the container answers, once it does; one without a URL, or that ends first, speaks for itself."""
+    """Say where the container answers, once it does; one that does not listen, or ends first, speaks for itself."""
     with contextlib.suppress(TiffinError):
-        if (address := wait_ready(container)) != container.spec.name:
-            ready(address)
+        if (where := wait_ready(container)) != container.spec.name:
+            ready(where)

@@ -238,6 +238,7 @@ def _place(name: str, home: Home, *, writing: bool = False) -> tuple[Referrers, 
 
     reference = Reference.parse(name)
     remote = RemoteStore.of(reference, writing=writing)
+    remote.turns = home.turns
     return remote, remote.resolve(reference.digest or reference.tag or "latest")
 
 

@@ -15,7 +15,7 @@ from tiffin.cli.engine import engine_option
 @click.option("--plan", is_flag=True, help="Print the steps and do none.")
 @engine_option
 def command(name: str, to: str, *, timeout: float, drop_writes: bool, plan: bool) -> None:
-    """Move the container NAME, which runs, with its options and volumes, and print its URL, or its name.
+    """Move the container NAME, which runs, with its options and volumes, and print where it answers, or its name.
 
     The new one is ready before the old one is drained, unless both need the same port or write the same volume.
     """

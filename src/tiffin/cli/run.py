@@ -50,16 +50,19 @@ from tiffin.cli.program import WithProgram
 @click.argument("program", nargs=-1, metavar="[PROGRAM [ARGS]...]")
 @engine_option
 def command(what: str, program: tuple[str, ...], *, detach: bool, plan: bool, detach_keys: str, **typed: Any) -> None:
-    """Run WHAT, a project's folder (which is built first) or an image, and print its URL when it is ready.
+    """Run WHAT, a project's folder (which is built first) or an image, and print where it answers when it is ready.
 
     Options may follow WHAT; all from PROGRAM on is the program's.
     """
     from tiffin.api.options import options
-    from tiffin.api.run import plan_text, run_attached, run_detached
+    from tiffin.api.run import plan_run, run_attached, run_detached
 
     wanted = options(what, args=program, **typed)
     if plan:
-        click.echo(plan_text(wanted))
+        decided = plan_run(wanted)
+        click.echo(decided.text)
+        if decided.refusal:
+            raise decided.refusal
     elif detach:
         click.echo(run_detached(wanted))
     else:

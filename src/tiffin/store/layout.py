@@ -2,7 +2,8 @@
 
 Content is written under a temporary name, checked, made durable and only then renamed into place, so that what is
 visible is whole, whatever is killed when. A temporary file is locked by whoever writes it; one that is not locked was
-left behind by a process that died, and is swept away. Several processes may use a layout at once.
+left behind by a process that died, and is swept away; unless it is the beginning of a large blob (`beginnings`), which
+the next one goes on with. Several processes may use a layout at once.
 
 A layout that may be pruned is told so: a process that uses it holds a lock for as long as it lives, and what it relies
 on carries the time of that. So who prunes knows whether somebody is at work, and what for.
@@ -20,17 +21,18 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-import msgspec
-
 from tiffin.durable import lock, renamed, room_in, sweep, sync_directory
 from tiffin.errors import IntegrityError, NotFoundError, UnsupportedError
 from tiffin.oci.digest import CHUNK, Digest
 from tiffin.oci.documents import Descriptor, Index, decode_foreign, encode
 from tiffin.oci.referrers import subject_of
+from tiffin.store.beginnings import Beginnings, Kept
 
 REF_NAME = "org.opencontainers.image.ref.name"
 MARK = b'{"imageLayoutVersion":"1.0.0"}'
 """What the file `oci-layout` says."""
+LARGE = 64 << 20
+"""Bytes of which it is a pity."""
 FRESH_SECONDS = 600
 """How exactly the time is known at which a blob was last relied on."""
 
@@ -39,20 +41,17 @@ _using: dict[Path, int] = {}
 _joining = threading.Lock()
 
 
-class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A blob as it lies here, and when somebody last relied on it, in seconds since 1970."""
-
-    digest: Digest
-    size: int
-    used: float
-
-
 class LayoutStore:
     """The store every verb works on."""
 
-    def __init__(self, root: Path, *, pruned: bool = False) -> None:
-        """Open the layout at `root`; it comes into being with the first write. `pruned` says that it may be pruned."""
+    def __init__(self, root: Path, *, pruned: bool = False, large: int = LARGE) -> None:
+        """Open the layout at `root`; it comes into being with the first write. `pruned` says that it may be pruned.
+
+        What came of a blob of more than `large` bytes is kept when its source breaks off.
+        """
         self.root = root
+        self._large = large
+        self.beginnings = Beginnings(root / "begun")
         self._pruned = pruned
         self._blobs = root / "blobs" / "sha256"
         self._temporary = root / "tmp"
@@ -84,14 +83,36 @@ class LayoutStore:
             ) from None
 
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
-        """Keep the content, whole or not at all; raises IntegrityError when digest or size differ."""
+        """Keep the content, whole or not at all; raises IntegrityError when digest or size differ.
+
+        A large blob that somebody began to keep is gone on with: what is there is not read from the stream.
+        """
         if self.exists(descriptor):
             return
-        with self._ingest(f"{descriptor.digest} of {descriptor.size} bytes") as writer:
-            while data := stream.read(CHUNK):
-                writer.write(data)
+        with self._writing(descriptor) as writer:
+            if known := writer.take_up():
+                stream.seek(known)
+            writer.pour(stream)
+            if known and not writer.has(descriptor):  # a machine that lost its power may have kept what never came
+                writer.begin_anew()
+                stream.seek(0)
+                writer.pour(stream)
             writer.check(descriptor)
             writer.commit(descriptor.media_type)
+
+    @contextmanager
+    def _writing(self, descriptor: Descriptor) -> Iterator[LayoutIngest]:
+        """Begin to write a blob, or go on with it where it is large and nobody else writes it."""
+        what = f"{descriptor.digest} of {descriptor.size} bytes"
+        if descriptor.size > self._large:
+            with room_in(self.root, what):
+                self._prepare()
+            with room_in(self.root, what), self.beginnings.of(descriptor.digest) as begun:
+                if begun:
+                    yield LayoutIngest(*begun, self._blobs)
+                    return
+        with self._ingest(what) as writer:
+            yield writer
 
     def ingest(self) -> AbstractContextManager[LayoutIngest]:
         """Begin to write content whose digest is not known yet; what is not committed leaves no trace."""
@@ -109,7 +130,7 @@ class LayoutStore:
         """Make a temporary file that nobody sweeps away, and leave none."""
         while True:
             path = self._temporary / f"blob-{os.urandom(8).hex()}"
-            with path.open("xb", buffering=0) as file:
+            with path.open("x+b", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if not path.exists():
                     continue  # a sweep came before the lock
@@ -164,8 +185,8 @@ class LayoutStore:
                 unnamed[manifest.digest] = manifest
 
     def sweep(self) -> int:
-        """Delete what processes that died left half-written; returns how many files."""
-        return sweep(self._temporary)
+        """Delete what processes that died left half-written, and nobody went on with; returns how many files."""
+        return sweep(self._temporary) + self.beginnings.sweep()
 
     def blobs(self) -> list[Kept]:
         """Every blob that lies here, whoever speaks of it."""
@@ -300,12 +321,33 @@ class LayoutIngest:
             view = view[self._file.write(view) :]
         self._size += len(data)
 
+    def pour(self, stream: BinaryIO) -> None:
+        """Append what is left in a stream."""
+        while data := stream.read(CHUNK):
+            self.write(data)
+
+    def take_up(self) -> int:
+        """Count what is in the file already as written; returns how many bytes that is."""
+        while data := self._file.read(CHUNK):
+            self._hash.update(data)
+            self._size += len(data)
+        return self._size
+
+    def begin_anew(self) -> None:
+        """Forget what was written."""
+        self._file.truncate(0)
+        self._hash, self._size = hashlib.sha256(), 0
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Say whether what was written is what the descriptor says."""
+        return self._hash.hexdigest() == descriptor.digest.hex and self._size == descriptor.size
+
     def check(self, descriptor: Descriptor) -> None:
         """Raise IntegrityError unless what was written is what the descriptor says."""
-        digest = Digest("sha256", self._hash.hexdigest())
-        if digest != descriptor.digest or self._size != descriptor.size:
+        if not self.has(descriptor):
+            got = f"sha256:{self._hash.hexdigest()} of {self._size} bytes"
             raise IntegrityError(
-                f"expected {descriptor.digest} of {descriptor.size} bytes, got {digest} of {self._size} bytes",
+                f"expected {descriptor.digest} of {descriptor.size} bytes, got {got}",
                 "the source is damaged or was cut off; fetch it again",
             )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tiffin.api.containers import described
-from tiffin.engine.spec import State, Status
+from tiffin.api.containers import address, described, url
+from tiffin.engine.spec import Port, State, Status
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,19 @@ from tiffin.engine.spec import State, Status
 )
 def test_a_state_is_said_in_words(state: State, words: str) -> None:
     assert described(state) == words
+
+
+@pytest.mark.parametrize(
+    ("socket", "host", "printed"),
+    [
+        ("http", "127.0.0.1", "http://127.0.0.1:8080"),
+        ("http", "::1", "http://[::1]:8080"),
+        ("grpc", "127.0.0.1", "127.0.0.1:8080"),
+        ("", "127.0.0.1", "127.0.0.1:8080"),
+        ("", "::1", "[::1]:8080"),
+    ],
+)
+def test_only_what_is_known_to_speak_http_is_printed_as_its_address(socket: str, host: str, printed: str) -> None:
+    port = Port(container_port=80, host_port=8080, host=host, socket=socket)
+    assert address(port) == printed
+    assert url(port).startswith("http://"), "whoever asks by HTTP is told how"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import EmbeddedBench, executed, ready
+from contract.engine_fixtures import EmbeddedBench, make_tree, sh, waiting
 from tiffin.engine.embedded.container import EmbeddedContainer
 from tiffin.engine.spec import CanCopy
 from tiffin.errors import ConfigError, ConflictError, DeniedError, NotFoundError, UnsupportedError
@@ -18,31 +18,19 @@ from tiffin.errors import ConfigError, ConflictError, DeniedError, NotFoundError
 
 @pytest.fixture
 def container(tmp_path: Path) -> Iterator[EmbeddedContainer]:
-    bench = EmbeddedBench(tmp_path / "data")
-    made = bench.engine.create(bench.spec("a", "echo ready; sleep 600"))
-    made.start()
-    ready(made)
-    assert isinstance(made, EmbeddedContainer)
-    assert isinstance(made, CanCopy)
-    yield made
-    made.remove(force=True)
+    with waiting(EmbeddedBench(tmp_path / "data"), "a") as made:
+        assert isinstance(made, EmbeddedContainer)
+        assert isinstance(made, CanCopy)
+        yield made
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """A folder with a file, a program, a link and a folder in it."""
-    folder = tmp_path / "here"
-    (folder / "tree" / "deep").mkdir(parents=True)
-    (folder / "tree" / "deep" / "file").write_text("deep")
-    (folder / "tree" / "program").write_text("#!/bin/sh\necho ran\n")
-    (folder / "tree" / "program").chmod(0o750)
-    (folder / "tree" / "link").symlink_to("deep/file")
-    (folder / "file").write_text("words")
-    return folder
+    return make_tree(tmp_path / "here")
 
 
-def sh(container: EmbeddedContainer, script: str) -> str:
-    code, out, err = executed(container, "sh", "-c", script)
+def said(container: EmbeddedContainer, script: str) -> str:
+    code, out, err = sh(container, script)
     assert code == 0, err
     return out
 
@@ -66,9 +54,9 @@ def test_a_path_means_what_it_means_to_docker(
     container: EmbeddedContainer, here: Path, source: str, target: str, found: str
 ) -> None:
     container.copy_in(f"{here}/{source}", target)
-    assert sh(container, f"cat {found}") in {"words", "deep"}
-    assert sh(container, f"stat -c %u {found}") == "65532\n"
-    sh(container, "busybox mkdir /tmp/out")
+    assert said(container, f"cat {found}") in {"words", "deep"}
+    assert said(container, f"stat -c %u {found}") == "65532\n"
+    said(container, "busybox mkdir /tmp/out")
     container.copy_out(found, str(here / "back"))
     assert (here / "back").read_text() in {"words", "deep"}
 
@@ -76,7 +64,7 @@ def test_a_path_means_what_it_means_to_docker(
 def test_a_folder_comes_back_as_it_went(container: EmbeddedContainer, here: Path) -> None:
     container.copy_in(str(here / "tree"), "/tmp")
     container.copy_in(str(here / "tree"), "/tmp")  # over what is there
-    assert sh(container, "/tmp/tree/program") == "ran\n"
+    assert said(container, "/tmp/tree/program") == "ran\n"
     container.copy_out("/tmp/tree", str(here / "back"))
     back = here / "back"
     assert sorted(str(path.relative_to(back)) for path in back.rglob("*")) == ["deep", "deep/file", "link", "program"]
@@ -118,7 +106,9 @@ def test_a_folder_does_not_take_a_files_place(container: EmbeddedContainer, here
 def test_links_in_a_container_lead_nowhere_else(container: EmbeddedContainer, here: Path) -> None:
     secret = here / "secret"
     secret.write_text("the host's")
-    sh(container, f"busybox ln -s {here} /tmp/out; busybox ln -s {secret} /tmp/one; busybox ln -s ../../../.. /tmp/up")
+    said(
+        container, f"busybox ln -s {here} /tmp/out; busybox ln -s {secret} /tmp/one; busybox ln -s ../../../.. /tmp/up"
+    )
     with pytest.raises(NotFoundError):
         container.copy_out("/tmp/out/secret", str(here / "stolen"))
     container.copy_out("/tmp/one", str(here / "stolen"))
@@ -127,7 +117,7 @@ def test_links_in_a_container_lead_nowhere_else(container: EmbeddedContainer, he
     assert (here / "readme").read_text() == "made\n"
     container.copy_in(str(here / "file"), "/tmp/one")  # the link is replaced, and not followed
     assert secret.read_text() == "the host's"
-    assert sh(container, "cat /tmp/one") == "words"
+    assert said(container, "cat /tmp/one") == "words"
     with pytest.raises(NotFoundError):
         container.copy_in(str(here / "file"), "/tmp/out/secret")
     with pytest.raises((ConfigError, NotFoundError)):
@@ -144,7 +134,7 @@ def test_links_on_this_machine_are_not_followed_by_what_comes_out(container: Emb
 
 
 def test_what_is_neither_file_nor_folder_nor_link_is_refused(container: EmbeddedContainer, here: Path) -> None:
-    sh(container, "busybox mkfifo /tmp/pipe")
+    said(container, "busybox mkfifo /tmp/pipe")
     with pytest.raises(UnsupportedError, match="neither a file nor a folder nor a link"):
         container.copy_out("/tmp/pipe", str(here / "pipe"))
     with socket.socket(socket.AF_UNIX) as listening:

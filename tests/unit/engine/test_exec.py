@@ -23,7 +23,9 @@ from contract.engine_fixtures import (
     python_argv,
     python_mounts,
     ready,
+    sh,
     until,
+    waiting,
 )
 from tiffin.engine.embedded.container import EmbeddedContainer
 from tiffin.engine.spec import CanExec, Command, Container, Network, Port, Streams
@@ -49,15 +51,8 @@ def bench(tmp_path: Path) -> EmbeddedBench:
 
 @pytest.fixture
 def container(bench: EmbeddedBench) -> Iterator[Container]:
-    made = bench.engine.create(bench.spec("a", "echo ready; sleep 600", env={"PATH": "/bin", "A": "image"}, cwd="/app"))
-    made.start()
-    ready(made)
-    yield made
-    made.remove(force=True)
-
-
-def sh(container: Container, script: str, **more: object) -> tuple[int, str, str]:
-    return executed(container, "sh", "-c", script, **more)
+    with waiting(bench, "a") as made:
+        yield made
 
 
 def argv(bench: EmbeddedBench, how: str, *words: str) -> list[str]:

@@ -8,6 +8,7 @@
 | 408, 429, 500, 502, 503, 504; Retry-After | test_remote: a_busy_registry…; here: a date; test_slow: bursts… |
 | 416, 200 to a range, shifted range | test_remote: a_blob_that_ends_early…, a_registry_without_ranges…, a_range_that_begins_elsewhere… |
 | reset before the head, after 0, 1, half, all bytes | test_remote: a_blob_that_is_cut_off…; test_upload: a_blob_arrives_whatever… |
+| all of these in one range of several | test_ranges |
 | truncated, longer, other size, other bytes | test_remote: a_blob_of_another_size…, a_blob_of_other_bytes…; here: longer without saying so |
 | decompression bomb | layers/test_unpack: a_decompression_bomb… |
 | a byte now and then, in head, document, blob, token; silence for ever | test_slow; here: silence |
@@ -20,7 +21,7 @@
 | a tag that changes in between | here |
 | an upload forgotten, acknowledged short | test_upload: a_blob_arrives_whatever…; test_bookmarks |
 | two that push or pull the same | end_to_end/test_pulling |
-| a client killed at any moment | faults; test_bookmarks |
+| a client killed at any moment | faults; test_bookmarks; end_to_end/test_large_blobs |
 | a full disk | end_to_end/test_pulling, end_to_end/test_full_disk |
 | an archive without a blob, cut off, damaged | api/test_archives, contract/test_store |
 | any schedule of these | test_remote, test_upload (Hypothesis) |

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faulty_registry import Fault, FaultyRegistry
+from programs.process import wait_until
 from tiffin.errors import ConflictError, IntegrityError
 from tiffin.network import Patience
 from tiffin.oci.artifact import attach, attached
@@ -21,6 +26,7 @@ from tiffin.oci.referrers import spoken_of
 from tiffin.store.memory import MemoryStore
 from tiffin.store.remote.referrers import TRIES, tag_of
 from tiffin.store.remote.store import RemoteStore
+from tiffin.store.remote.turns import Turns
 
 KIND = "application/vnd.example+json"
 
@@ -129,6 +135,61 @@ def test_several_who_write_at_once_are_all_found(registry: FaultyRegistry, image
         thread.join()
     assert {found.digest for found in opened(registry).referrers(image)} == {one.digest for one in made}
     assert len(made) == writers
+
+
+SIGNING = """
+import sys
+from pathlib import Path
+from tiffin.oci.artifact import attach
+from tiffin.oci.documents import Descriptor
+from tiffin.oci.reference import Reference
+from tiffin.store.remote.store import RemoteStore
+from tiffin.store.remote.turns import Turns
+
+store = RemoteStore.of(Reference.parse(sys.argv[1]), {"HOME": "/nonexistent"}, writing=True)
+store.turns = Turns(Path(sys.argv[2]))
+print(attach(store, store.resolve("1"), sys.argv[3], sys.argv[4].encode(), {}).digest)
+"""
+GIVEN_UP = 0.5
+"""Seconds after which the other one does not come any more, since it waits for its turn."""
+
+
+def test_two_processes_of_one_machine_write_the_tag_one_after_the_other(
+    registry: FaultyRegistry, image: Descriptor, tmp_path: Path
+) -> None:
+    tag = tag_of(image.digest)
+
+    def read(part: str) -> int:
+        return len([asked for asked in registry.asked if asked.method == "GET" and part in asked.path])
+
+    def hold(name: str) -> None:
+        """Keep the first who writes until the other is about to, and would have read the tag if it could."""
+        if name == tag and not held:
+            held.append(name)
+            wait_until(lambda: read("/referrers/") == 2, lambda: "the other asks for the list")
+            due = time.monotonic() + GIVEN_UP
+            while read(tag) < 2 and time.monotonic() < due:
+                time.sleep(0.01)
+
+    held: list[str] = []
+    registry.before_manifest = [hold] * 8
+    argv = [sys.executable, "-c", SIGNING, f"{registry.host}/team/iris", str(tmp_path / "turns"), KIND]
+    environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PATH": "/usr/bin:/bin"}
+    writers = [
+        subprocess.Popen([*argv, text], env=environment, stdout=subprocess.PIPE, text=True) for text in ("one", "two")
+    ]
+    made = {writer.communicate(timeout=60)[0].strip() for writer in writers}
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert {entry["digest"] for entry in tagged(registry, image)} == made
+    written = [asked for asked in registry.asked if asked.method == "PUT" and tag in asked.path]
+    assert len(written) == 2, "nobody had to write it again"
+
+
+def test_where_no_lock_can_be_kept_it_is_everybodys_turn(registry: FaultyRegistry, image: Descriptor) -> None:
+    client = opened(registry)
+    client.turns = Turns(Path("/proc/nonexistent"))
+    made = attach(client, image, KIND, b"{}", {})
+    assert [entry["digest"] for entry in tagged(registry, image)] == [made.digest]
 
 
 def test_a_list_of_many_pages_is_read_whole(registry: FaultyRegistry, image: Descriptor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
@@ -101,13 +101,18 @@ class Registry:
         for _ in range(_MOST_REDIRECTS):
             if response.status not in _REDIRECTS or request.method not in {"GET", "HEAD"}:
                 break
-            response.close()
+            self._spent(response, url)
             url = self.follow(url, response.headers.get("Location", ""))
             response = self._authorized(url, request)
         if response.status not in request.expected:
             with closing(response):
                 raise self._refusal(response, request, url)
         return response
+
+    def _spent(self, response: urllib3.BaseHTTPResponse, url: str) -> None:
+        """Let the connection be used again, where little is left to read: every range of a blob may be sent on."""
+        with closing(response), suppress(TiffinError), self.connections.translated(url):
+            response.read(_SAID_LIMIT)
 
     @property
     def asked_who(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
+import msgspec
 import urllib3
 
 from tiffin.errors import IntegrityError
@@ -16,29 +17,35 @@ PARTIAL = 206
 UNSATISFIABLE = 416
 
 
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the content of a descriptor comes from, and with how much patience."""
+
+    descriptor: Descriptor
+    name: str
+    """What people are told that it is."""
+    begin: Callable[[int, int | None], urllib3.BaseHTTPResponse]
+    """Asks once for the content from one byte up to another, the second left out, or to its end."""
+    connections: Connections
+    patience: Patience
+
+
 class Download(io.RawIOBase):
-    """Reads a descriptor's content from wherever `begin(offset)` finds it; its digest is checked where it lands.
+    """Reads content as one stream from wherever its origin finds it; its digest is checked where it lands.
 
     No more than one byte beyond the descriptor's size is ever read, whatever is sent.
     """
 
-    def __init__(
-        self,
-        descriptor: Descriptor,
-        where: str,
-        begin: Callable[[int], urllib3.BaseHTTPResponse],
-        connections: Connections,
-        patience: Patience,
-    ) -> None:
+    def __init__(self, origin: Origin, offset: int = 0, response: urllib3.BaseHTTPResponse | None = None) -> None:
+        """Begin at a byte; or with an answer that has all of it, and has not been read."""
         super().__init__()
-        self._descriptor = descriptor
-        self._where = where
-        self._begin = begin
-        self._connections = connections
-        self._patience = patience
-        self._offset = 0
+        self._origin = origin
+        self._descriptor, self._where = origin.descriptor, origin.name
+        self._connections, self._patience = origin.connections, origin.patience
+        self._offset = offset
+        self._over = False
+        """It was taken to its end, where there is nothing to ask for."""
         self._failed = 0
-        self._response = patience.tried(lambda: self._answer(0))
+        self._response = self._checked(response) if response else self._patience.tried(lambda: self._answer(offset))
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -65,7 +72,9 @@ class Download(io.RawIOBase):
         if wanted != self._offset:
             self._response.close()
             self._offset = wanted
-            self._resume()
+            self._over = wanted >= self._descriptor.size
+            if not self._over:
+                self._resume()
         return self._offset
 
     def tell(self) -> int:
@@ -79,7 +88,7 @@ class Download(io.RawIOBase):
 
     def _next(self, buffer: bytearray | memoryview) -> int:
         most = min(len(buffer), self._descriptor.size + 1 - self._offset)
-        if most <= 0:
+        if most <= 0 or self._over:
             return 0
         with self._connections.translated(self._where):
             data = self._response.read(most)
@@ -104,13 +113,20 @@ class Download(io.RawIOBase):
 
     def _answer(self, offset: int) -> urllib3.BaseHTTPResponse:
         """Ask for the content from an offset; where all of it comes instead, what is known is read over."""
-        response = self._begin(offset)
+        response = self._checked(self._origin.begin(offset, None), offset)
         try:
-            self._check(response, offset)
             with self._connections.translated(self._where):
                 left = offset if response.status != PARTIAL else 0
                 while left:
                     left -= len(response.read(min(CHUNK, left)) or self._fail(offset))
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _checked(self, response: urllib3.BaseHTTPResponse, offset: int = 0) -> urllib3.BaseHTTPResponse:
+        try:
+            self._check(response, offset)
         except BaseException:
             response.close()
             raise

@@ -1,8 +1,8 @@
 """What speaks of a manifest in a repository: by the registry's own list, or by an index under a tag made of its digest.
 
 distribution-spec 1.1, "Listing Referrers", "Pushing Manifests with Subject", "Referrers Tag Schema". The tag is for
-registries without such a list. Nothing keeps two clients from writing it at once, so whoever writes it looks again a
-moment later, and writes once more where another was faster.
+registries without such a list. Nothing keeps two machines from writing it at once, so whoever writes it looks again a
+moment later, and writes once more where another was faster; the processes of one machine take turns.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any
 
 import msgspec
@@ -52,12 +52,20 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 class RemoteReferrers:
     """The referrers of one repository; `scopes` are for reading, and `writing` for the tag."""
 
-    def __init__(self, registry: Registry, repository: str, scopes: Scopes, writing: Scopes) -> None:
-        """Open a repository; nothing is asked of its registry yet."""
+    def __init__(
+        self,
+        registry: Registry,
+        repository: str,
+        scopes: Scopes,
+        writing: Scopes,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Open a repository; nothing is asked of its registry yet. The tag is written when it is our `turn`."""
         self._registry = registry
         self._repository = repository
         self._scopes = scopes
         self._writing = writing
+        self._turn = turn
 
     def all(self, subject: Digest) -> list[Descriptor]:
         """Return what speaks of a manifest: by the list, and by the tag where the list is empty or there is none."""
@@ -87,6 +95,10 @@ class RemoteReferrers:
 
     def tell(self, manifest: Descriptor, subject: Digest) -> None:
         """Let the tag list a manifest; raises ConflictError where others write it again and again."""
+        with self._turn():
+            self._tell(manifest, subject)
+
+    def _tell(self, manifest: Descriptor, subject: Digest) -> None:
         for _ in range(TRIES):
             began = time.monotonic()
             told = self._told(subject)

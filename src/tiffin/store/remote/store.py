@@ -21,10 +21,12 @@ from tiffin.progress import note
 from tiffin.store.remote.address import Address
 from tiffin.store.remote.bookmarks import Bookmark, Bookmarks
 from tiffin.store.remote.client import Registry, Request
-from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download
+from tiffin.store.remote.download import PARTIAL, UNSATISFIABLE, Download, Origin
 from tiffin.store.remote.places import Place, Pulls, find_places
+from tiffin.store.remote.ranges import Lanes, Ranged
 from tiffin.store.remote.referrers import RemoteReferrers, is_list
 from tiffin.store.remote.tags import list_tags
+from tiffin.store.remote.turns import Turns
 from tiffin.store.remote.upload import SMALL, Session, Upload, Uploads
 
 _ACCEPT = {"Accept": ", ".join(sorted(DOCUMENTS, reverse=True))}
@@ -64,6 +66,9 @@ class RemoteStore:
         With `bookmarks`, what a process that died had sent of a blob need not be sent again.
         """
         self.address = address
+        self.lanes = Lanes()
+        self.turns: Turns | None = None
+        """Whose turn it is to change what all change, among the processes of this machine."""
         self._registry = registry
         self._uploads = Uploads(registry, address.repository)
         self._scopes = self._uploads.scopes if writing else (f"repository:{address.repository}:pull",)
@@ -71,7 +76,7 @@ class RemoteStore:
         self._bookmarks = bookmarks
         self._documents: dict[Digest, bytes] = {}
         self._begun: dict[Digest, Session] = {}
-        self._beside = RemoteReferrers(registry, address.repository, self._scopes, self._uploads.scopes)
+        self._beside = RemoteReferrers(registry, address.repository, self._scopes, self._uploads.scopes, self._turn)
         self._known_beside: set[Digest] = set()
         """Manifests of which the registry said that it has noted their subject."""
         self._mirrors: list[_Mirror] = []
@@ -126,18 +131,24 @@ class RemoteStore:
         if descriptor.digest in self._documents:
             return io.BytesIO(self._documents[descriptor.digest])
 
-        def begin(offset: int) -> urllib3.BaseHTTPResponse:
-            answers = (mirror.begin(descriptor, offset) for mirror in self._mirrors)
-            return next(filter(None, answers), None) or self._begin(descriptor, offset)
+        def begin(offset: int, end: int | None) -> urllib3.BaseHTTPResponse:
+            answers = (mirror.begin(descriptor, offset, end) for mirror in self._mirrors)
+            return next(filter(None, answers), None) or self._begin(descriptor, offset, end)
 
-        where = f"{self.address.name}@{descriptor.digest}"
-        download = Download(descriptor, where, begin, self._registry.connections, self._registry.patience)
-        return io.BufferedReader(download)
+        origin = Origin(
+            descriptor=descriptor,
+            name=f"{self.address.name}@{descriptor.digest}",
+            begin=begin,
+            connections=self._registry.connections,
+            patience=self._registry.patience,
+        )
+        large = descriptor.size > self.lanes.above
+        return io.BufferedReader(Ranged(origin, self.lanes) if large else Download(origin))
 
-    def _begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse:
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
+    def _begin(self, descriptor: Descriptor, offset: int, end: int | None) -> urllib3.BaseHTTPResponse:
+        headers = {"Range": f"bytes={offset}-{'' if end is None else end - 1}"} if offset or end else {}
         return self._registry.ask(
-            self._request("GET", descriptor, headers, expected=_RESUMED if offset else _BEGINNING)
+            self._request("GET", descriptor, headers, expected=_RESUMED if headers else _BEGINNING)
         )
 
     def put(self, descriptor: Descriptor, stream: BinaryIO) -> None:
@@ -157,6 +168,9 @@ class RemoteStore:
         if self._bookmarks is None or descriptor.size <= SMALL:
             return nullcontext(Bookmark())
         return self._bookmarks.of(self.address, descriptor.digest)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return self.turns.of(self.address) if self.turns else nullcontext()
 
     def mount(self, descriptor: Descriptor) -> bool:
         """Take a blob over from another repository of the registry, without moving it; False where it has to be put."""
@@ -294,9 +308,9 @@ class _Mirror:
         """Return what a name means there; None where the next one has to be asked."""
         return self._tried(lambda: self.store.resolve(name))
 
-    def begin(self, descriptor: Descriptor, offset: int) -> urllib3.BaseHTTPResponse | None:
+    def begin(self, descriptor: Descriptor, offset: int, end: int | None) -> urllib3.BaseHTTPResponse | None:
         """Begin to read content there; None where the next one has to be asked."""
-        return self._tried(lambda: self.store._begin(descriptor, offset))  # noqa: SLF001 - what it is a mirror for
+        return self._tried(lambda: self.store._begin(descriptor, offset, end))  # noqa: SLF001 - what it is a mirror for
 
     def _tried(self, ask: Callable[[], T]) -> T | None:
         if self._fails:
