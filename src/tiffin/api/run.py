@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from tiffin.api.options import Options
 from tiffin.api.trust import require
 from tiffin.engine.data import refuse
 from tiffin.engine.listening import listens
+from tiffin.engine.naming import free_name
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
 from tiffin.engine.spec import Container, ContainerSpec, Engine, Port, Status
 from tiffin.errors import CommandError, NotFoundError, TiffinError
@@ -40,7 +40,7 @@ def plan_text(options: Options) -> str:
     home = Home.of()
     name, image = _image(options.what, home)
     engine = engine_of(home)
-    spec = _spec(name, image, options, engine, home)
+    spec = spec_of(name, image, options, engine, home)
     in_the_way = foreseen(engine, spec)
     plan = msgspec.json.decode(encode(spec), type=dict[str, object])
     return encode(plan | ({"refused": in_the_way} if in_the_way else {})).decode()
@@ -82,6 +82,9 @@ def run_attached(options: Options, *, detach_keys: str, ready: Callable[[str], N
     status = foreground(container, detach_keys, started=started)
     if options.run.remove and status is not None:
         container.remove()
+    from tiffin.api.rehearse import rehearse
+
+    rehearse(options)
     return status or 0
 
 
@@ -132,7 +135,7 @@ def _create(options: Options, *, stays: bool) -> Container:
     engine = engine_of(home)
     name, image = _image(options.what, home)
     require(home.store, image.descriptor, name, project=Path(options.what) if Path(options.what).is_dir() else None)
-    spec = _spec(name, image, options, engine, home)
+    spec = spec_of(name, image, options, engine, home)
     if stays:
         spec = msgspec.structs.replace(spec, remove=False)
     refuse(foreseen(engine, spec))
@@ -141,7 +144,8 @@ def _create(options: Options, *, stays: bool) -> Container:
     return engine.create(spec)
 
 
-def _spec(name: str, image: Image, options: Options, engine: Engine, home: Home) -> ContainerSpec:
+def spec_of(name: str, image: Image, options: Options, engine: Engine, home: Home) -> ContainerSpec:
+    """Decide what a container is made of; raises for what cannot be."""
     accounts = accounts_for(options.run.user or image.config.config.user, image, home.store)
     return container_spec(name, image, _run_options(options, name, image, engine), accounts)
 
@@ -181,13 +185,14 @@ def _run_options(options: Options, image_name: str, image: Image, engine: Engine
 
 def _free_name(image_name: str, engine: Engine) -> str:
     """Name a container after its image, with a number where that is taken."""
-    stem = (
-        Reference.parse(image_name).repository.rpartition("/")[2]
-        if not image_name.startswith("sha256:")
-        else "container"
-    )
-    taken = {container.spec.name for container in engine.list()}
-    return next(name for n in itertools.count(1) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+    return free_name(stem_of(image_name), {container.spec.name for container in engine.list()}.__contains__)
+
+
+def stem_of(image_name: str) -> str:
+    """What containers of an image are called, all but the number."""
+    if image_name.startswith("sha256:"):
+        return "container"
+    return Reference.parse(image_name).repository.rpartition("/")[2]
 
 
 def is_ready(port: Port) -> bool:
