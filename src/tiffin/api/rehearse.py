@@ -80,7 +80,8 @@ def _remember(options: Options, words: Words, engine: EmbeddedEngine, home: Home
     if start is None or start != first or not same(seen):
         return
     argv = start["plan"]["launch"]["argv"]
-    del argv[len(argv) - len(words.args) :]
+    del argv[len(argv) - len(words.args) :]  # they may say what nobody else should read, and are said again anyway
+    start["spec"]["argv"] = argv
     stem = stem_of(options.what)
     _write(
         Path(place(words, os.environ)),

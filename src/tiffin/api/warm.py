@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import TypedDict
 
     from tiffin.api.witness import Seen
-    from tiffin.engine.embedded.warm import Start, Whole
+    from tiffin.engine.embedded.warm import Start, WarmContainer, Whole
 
     class Head(TypedDict):
         """The first line of a file: for which words it is, what was looked at, and what stands for what is new.
@@ -78,15 +78,14 @@ def run(typed: Sequence[str], environment: Mapping[str, str]) -> int | None:
     data, _ = folders(environment)
     using = _join(data)
     path = place(words, environment)
-    found = _recall(path, words.key(environment), words.args, f"{data}/containers")
+    found = _recall(path, words.key(environment))
     if using is None or found is None:
         return None
     from tiffin.api.foreground import stand_by
-    from tiffin.engine.embedded.warm import Changed, WarmContainer
+    from tiffin.engine.embedded.warm import Changed
 
-    try:
-        container = WarmContainer(f"{data}/containers", found, lambda: _whole(found["plan"]["id"]))
-    except Changed:
+    container = _make(*found, words.args, f"{data}/containers")
+    if container is None:
         return None
     try:
         status = stand_by(container.run, container.stop, container.remove)
@@ -126,7 +125,7 @@ def place(words: Words, environment: Mapping[str, str]) -> str:
     return f"{cache}/starts/{binascii.crc32(json.dumps(words.key(environment)).encode()):08x}"
 
 
-def _recall(path: str, key: list[object], args: list[str], containers: str) -> Start | None:
+def _recall(path: str, key: list[object]) -> tuple[Head, str] | None:
     """Read how a container of these words is started, if all that this depends on is as it was."""
     try:
         with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
@@ -137,8 +136,23 @@ def _recall(path: str, key: list[object], args: list[str], containers: str) -> S
         _rely(head["relied"])
     except (OSError, ValueError, KeyError, TypeError):  # absent, or of another version
         return None
-    name = free_name(head["stem"], lambda name: os.path.exists(f"{containers}/names/{name}"))  # noqa: PTH110 - as above
-    return filled(second, head["mark"], name, args)
+    return head, second
+
+
+def _make(head: Head, start: str, args: Sequence[str], containers: str) -> WarmContainer | None:
+    """Make a container with the first name that is free, also of those who look for one now."""
+    from tiffin.engine.embedded.made import Taken
+    from tiffin.engine.embedded.warm import Changed, WarmContainer
+
+    while True:
+        name = free_name(head["stem"], lambda name: os.path.exists(f"{containers}/names/{name}"))  # noqa: PTH110 - as above
+        said = filled(start, head["mark"], name, args)
+        try:
+            return WarmContainer(containers, said, _whole)
+        except Taken:
+            continue
+        except Changed:
+            return None
 
 
 def filled(text: str, mark: str, name: str, args: Sequence[str]) -> Start:

@@ -66,25 +66,22 @@ class WarmContainer:
 
     tty = False
 
-    def __init__(self, above: str, start: Start, whole: Callable[[], Whole]) -> None:
-        """Make it; raises Changed for a name that is taken, or where something has to be cleared up."""
+    def __init__(self, above: str, start: Start, whole: Callable[[str], Whole]) -> None:
+        """Make it; raises Taken for a name that another has, and Changed where something has to be cleared up."""
         plan = start["plan"]
         self._above, self._plan, self._whole = above, plan, whole
         self._path = plan["path"]
         self.stdin = plan["stdin"]
-        try:
-            made.make(
-                above,
-                plan["id"],
-                plan["name"],
-                json.dumps(start["spec"]).encode(),
-                owner=start["owner"],
-                root=start["root"],
-                writable=start["writable"],
-                sweep=self._sweep,
-            )
-        except made.Taken:
-            raise Changed from None
+        made.make(
+            above,
+            plan["id"],
+            plan["name"],
+            json.dumps(start["spec"]).encode(),
+            owner=start["owner"],
+            root=start["root"],
+            writable=start["writable"],
+            sweep=self._sweep,
+        )
 
     def run(self, started: Callable[[], None]) -> int:
         """Start it, carry what it reads and writes, and return its exit code (see `CanAttach.run`)."""
@@ -108,7 +105,7 @@ class WarmContainer:
 
     def stop(self) -> None:
         """Stop it (see `Container.stop`)."""
-        self._whole().stop()
+        self._whole(self._plan["id"]).stop()
 
     def remove(self) -> None:
         """Forget it, which has ended; what others of its users own is left to who may remove that."""
@@ -125,7 +122,7 @@ class WarmContainer:
         """Read how it ended; a keeper that was killed has not said it."""
         with open(os.open(STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb") as file:  # noqa: PTH123 - a descriptor
             state = json.load(file)
-        return int(state["exit_code"]) if state["status"] == "exited" else self._whole().wait()
+        return int(state["exit_code"]) if state["status"] == "exited" else self._whole(self._plan["id"]).wait()
 
     def _sweep(self) -> None:
         """Leave what was left half made or half removed to who can remove it; who is at it now is not disturbed."""
