@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from tiffin.engine import screen
-from tiffin.engine.embedded import cgroup, keeper, secrets, stage
+from tiffin.engine.embedded import accounts, cgroup, keeper, secrets, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.attach import Attachment
 from tiffin.engine.embedded.audience import MESSAGE
@@ -185,6 +185,9 @@ class EmbeddedContainer:
 
     def exec(self, command: Command, streams: Streams | None) -> int:
         """Run a further program in it (see `CanExec`)."""
+        if accounts.told_by_name(self.spec, command.user):
+            with self._files() as files:
+                command = accounts.with_numbers(command, files)
         exec_.check(self.spec, command)
         with self._process() as (pid, process):
             if streams is None:
