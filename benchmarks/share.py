@@ -21,7 +21,7 @@ from . import machine
 from .measures import Measure, outcomes
 from .names import TIFFIN
 from .results import Results
-from .starting import CONTAINERS, DOCKER, FIRST_BYTE, LIST, RUNNING, first_bytes, lists
+from .starting import ANEW, CONTAINERS, DOCKER, FIRST_BYTE, LIST, RUNNING, first_bytes, lists
 from .table import markdown, measure_table, replaced
 from .transfers import AGAIN, FORGETS, KEEPS, LAYERS, PULLED, PUSHED, SKOPEO, Transfer, sent_again, write_image
 
@@ -118,7 +118,9 @@ def rates(results: Results) -> str:
         for what in (PUSHED, PULLED)
     ]
     starts = [_cell(results, FIRST_BYTE, TIFFIN, MILLISECOND), "-", _cell(results, FIRST_BYTE, DOCKER, MILLISECOND)]
-    return markdown(["", TIFFIN, SKOPEO, DOCKER], [*rows, [f"{FIRST_BYTE}, ms", *starts]])
+    anew = [_cell(results, FIRST_BYTE, ANEW, MILLISECOND), "-", "-"]
+    own = [[f"{FIRST_BYTE}, ms", *starts], [f"{FIRST_BYTE}, decided anew, ms", *anew]]
+    return markdown(["", TIFFIN, SKOPEO, DOCKER], [*rows, *own])
 
 
 def _cell(results: Results, what: str, who: str, unit: float) -> str:

@@ -21,6 +21,8 @@ from .results import Results
 from .tiffin import tiffin
 
 DOCKER = "docker"
+ANEW = "tiffin, decided anew"
+"""A run of which something is said that Tiffin does not remember runs by (docs/adr/0023)."""
 FIRST_BYTE, LIST = "first byte of the entry point", "ps"
 STARTS, LISTS = 11, 7
 CONTAINERS, RUNNING = 200, 100
@@ -53,6 +55,7 @@ def first_bytes(results: Results, home: Path, docker: Client) -> None:
     docker("load", "--input", str(archive))
     ways = {
         TIFFIN: tiffin(home, "run", "--rm", "hello"),
+        ANEW: tiffin(home, "run", "--rm", "--env", "GREETING=hello", "hello"),
         DOCKER: Command(docker.argv("run", "--rm", "--network=none", "hello"), docker.environment),
     }
     for number in range(STARTS + 1):

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from tiffin.cli import cli
+from tiffin.cli.verbs import cli
 from tiffin.config.project import Project
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False  # what `typing` calls the same; importing it would delay what is started again
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class TiffinError(Exception):

@@ -23,7 +23,7 @@ from tiffin.engine.embedded.unpacked import Unpacked
 from tiffin.engine.listening import listens
 from tiffin.engine.plan import CAPABILITY_MASK
 from tiffin.engine.spec import CanCopy, Container, Mount, Network, Port, Restart, RestartPolicy, Status
-from tiffin.errors import UnsupportedError
+from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.documents import LAYER, Descriptor
 from tiffin.store.memory import MemoryStore
@@ -185,6 +185,27 @@ class TestSeveralUsers:
         assert [line.split()[-1] for line in out.splitlines()] == ["0", "0", mask, mask, mask, "1", "2"]
         _, out, _ = executed(container, *question, user="33:34")
         assert [line.split()[-1] for line in out.splitlines()] == ["33", "34", *["0" * 16] * 3, "1", "2"]
+        container.remove(force=True)
+
+    def test_exec_finds_a_user_by_name_in_the_containers_own_tables(self, real: RealBench) -> None:
+        tables = "echo 'web:x:33:34::/:' > /etc/passwd; echo 'www:x:40:' > /etc/group"
+        settings = FOREIGN | {"argv": ("sh", "-c", f"busybox mkdir -p /etc; {tables}; echo ready; sleep 600")}
+        container = real.engine.create(real.spec("aa", "", **settings))
+        container.start()
+        ready(container)
+        for user, numbers in (("web", "33 34"), ("web:www", "33 40"), ("33", "33 34"), ("7:www", "7 40"), ("7", "7 0")):
+            assert executed(container, "sh", "-c", "echo $(id -u) $(id -g)", user=user)[1] == f"{numbers}\n", user
+        container.remove(force=True)
+
+    def test_exec_refuses_a_user_whom_the_container_does_not_know(self, embedded: EmbeddedBench) -> None:
+        container = embedded.engine.create(embedded.program("a", "serve", **FOREIGN))
+        container.start()
+        long = "busybox yes a:x:1:1 | busybox head -c 3000000 > /etc/passwd"
+        link = "busybox rm /etc/passwd; busybox ln -s /proc/self/environ /etc/passwd"
+        for script, why in (("true", "no user 'web'"), (long, "too long"), (link, "no user 'web'")):
+            assert executed(container, "sh", "-c", f"busybox mkdir -p /etc; {script}")[0] == 0
+            with pytest.raises(ConfigError, match=why):
+                executed(container, "id", user="web")
         container.remove(force=True)
 
     def test_programs_may_open_their_standard_output_anew(self, embedded: EmbeddedBench) -> None:

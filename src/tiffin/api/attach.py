@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 
 from tiffin.api.containers import engine_of
+from tiffin.api.foreground import ENDING, handling, stand_by
 from tiffin.engine.keys import parse_keys
 from tiffin.engine.spec import CanAttach, Container, ContainerSpec, Streams
-from tiffin.errors import ConfigError, ConflictError, TiffinError, UnsupportedError
+from tiffin.errors import ConfigError, ConflictError, UnsupportedError
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
-_LOOK_SECONDS = 0.1
-_PROXIED = (*_ENDING, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_PROXIED = (*ENDING, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def attach(name: str, *, detach_keys: str, stdin: bool, proxy: bool) -> int:
@@ -29,34 +26,24 @@ def attach(name: str, *, detach_keys: str, stdin: bool, proxy: bool) -> int:
     _check_terminal(container.spec, stdin=stdin)
     with contextlib.ExitStack() as handled:
         if proxy and not container.spec.tty:
-            handled.enter_context(_handling(_PROXIED, lambda number: _pass_on(container, number)))
+            handled.enter_context(handling(_PROXIED, lambda number: _pass_on(container, number)))
         return attachable.attach(_streams(container.spec, stdin=stdin), detach_keys) or 0
 
 
 def foreground(container: Container, detach_keys: str, *, started: Callable[[], None]) -> int | None:
     """Run a container with this process's streams until it ends, or None when it was left and goes on by itself.
 
-    Ctrl-C and SIGTERM stop it. One that could not be started is forgotten.
+    Ctrl-C and SIGTERM stop it. One that could not be started is forgotten; `started` is called for one that was.
     """
-    begun, over = threading.Event(), threading.Event()
 
-    def begin() -> None:
-        begun.set()
-        started()
+    def run(begun: Callable[[], None]) -> int | None:
+        def begin() -> None:
+            begun()
+            started()
 
-    def stop(_number: int) -> None:
-        while not (begun.wait(_LOOK_SECONDS) or over.is_set()):
-            continue  # what has not begun cannot be stopped yet
-        with contextlib.suppress(TiffinError):  # it has ended by itself, and may be forgotten
-            container.stop()
+        return _attachable(container).run(_streams(container.spec, stdin=True), detach_keys, begin)
 
-    with _handling(_ENDING, stop):
-        try:
-            return _attachable(container).run(_streams(container.spec, stdin=True), detach_keys, begin)
-        finally:
-            over.set()
-            if not begun.is_set():
-                container.remove(force=True)
+    return stand_by(run, container.stop, lambda: container.remove(force=True))
 
 
 def check(*, stdin: bool, tty: bool, detach_keys: str) -> None:
@@ -87,18 +74,3 @@ def _streams(spec: ContainerSpec, *, stdin: bool) -> Streams:
 def _pass_on(container: Container, number: int) -> None:
     with contextlib.suppress(ConflictError):  # it has just ended
         container.kill(signal.Signals(number).name)
-
-
-@contextlib.contextmanager
-def _handling(numbers: tuple[signal.Signals, ...], act: Callable[[int], None]) -> Iterator[None]:
-    """Act on signals, each in a thread of its own, since what it interrupts may hold anything."""
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        threading.Thread(target=act, args=(number,)).start()
-
-    old = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tiffin.api.folders import folders
 from tiffin.store.layout import LayoutStore
 from tiffin.store.records import Records
 
@@ -26,13 +27,9 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Home:
-        """Find the folders: TIFFIN_HOME moves both, else they follow the XDG base directory specification."""
-        if moved := environment.get("TIFFIN_HOME"):
-            return cls(data=Path(moved).absolute() / "data", cache=Path(moved).absolute() / "cache")
-        home = Path(environment.get("HOME") or Path.home())
-        data = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share")
-        cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
-        return cls(data=data / "tiffin", cache=cache / "tiffin")
+        """Find the folders (see `folders`)."""
+        data, cache = folders(environment)
+        return cls(data=Path(data), cache=Path(cache))
 
     @property
     def store(self) -> LayoutStore:

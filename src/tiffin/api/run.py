@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from tiffin.api.trust import require
 from tiffin.engine.data import refuse
 from tiffin.engine.gpus import parse_gpus
 from tiffin.engine.listening import listens
+from tiffin.engine.naming import free_name
 from tiffin.engine.plan import SOCKETS, RunOptions, container_spec, parse_sockets
 from tiffin.engine.spec import Container, ContainerSpec, Engine, Obstacle, Port, Status
 from tiffin.errors import CommandError, NotFoundError, TiffinError
@@ -53,7 +53,7 @@ def plan_run(options: Options) -> Planned:
         options = _with_gpus(options, name, image)
     except TiffinError as error:
         refusal = error
-    spec = _spec(name, image, options, engine, home)
+    spec = spec_of(name, image, options, engine, home)
     in_the_way = [Obstacle(message=refusal.message, hint=refusal.hint or "")] if refusal else []
     in_the_way += foreseen(engine, spec)
     decided = msgspec.json.decode(encode(spec), type=dict[str, object])
@@ -97,6 +97,9 @@ def run_attached(options: Options, *, detach_keys: str, ready: Callable[[str], N
     status = foreground(container, detach_keys, started=started)
     if options.run.remove and status is not None:
         container.remove()
+    from tiffin.api.rehearse import rehearse
+
+    rehearse(options)
     return status or 0
 
 
@@ -147,7 +150,7 @@ def _create(options: Options, *, stays: bool) -> Container:
     engine = engine_of(home)
     name, image = _image(options.what, home)
     require(home.store, image.descriptor, name, project=Path(options.what) if Path(options.what).is_dir() else None)
-    spec = _spec(name, image, _with_gpus(options, name, image), engine, home)
+    spec = spec_of(name, image, _with_gpus(options, name, image), engine, home)
     if stays:
         spec = msgspec.structs.replace(spec, remove=False)
     refuse(foreseen(engine, spec))
@@ -160,7 +163,8 @@ def _with_gpus(options: Options, name: str, image: Image) -> Options:
     return msgspec.structs.replace(options, run=with_gpus(name, image, options.run))
 
 
-def _spec(name: str, image: Image, options: Options, engine: Engine, home: Home) -> ContainerSpec:
+def spec_of(name: str, image: Image, options: Options, engine: Engine, home: Home) -> ContainerSpec:
+    """Decide what a container is made of; raises for what cannot be."""
     accounts = accounts_for(options.run.user or image.config.config.user, image, home.store)
     return container_spec(name, image, _run_options(options, name, image, engine), accounts)
 
@@ -200,13 +204,14 @@ def _run_options(options: Options, image_name: str, image: Image, engine: Engine
 
 def _free_name(image_name: str, engine: Engine) -> str:
     """Name a container after its image, with a number where that is taken."""
-    stem = (
-        Reference.parse(image_name).repository.rpartition("/")[2]
-        if not image_name.startswith("sha256:")
-        else "container"
-    )
-    taken = {container.spec.name for container in engine.list()}
-    return next(name for n in itertools.count(1) if (name := stem if n == 1 else f"{stem}-{n}") not in taken)
+    return free_name(stem_of(image_name), {container.spec.name for container in engine.list()}.__contains__)
+
+
+def stem_of(image_name: str) -> str:
+    """What containers of an image are called, all but the number."""
+    if image_name.startswith("sha256:"):
+        return "container"
+    return Reference.parse(image_name).repository.rpartition("/")[2]
 
 
 def is_ready(port: Port) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tiffin.api.folders import PROJECTS, policy
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.errors import ConfigError, ConflictError, DeniedError, IntegrityError, NotFoundError
@@ -95,7 +96,7 @@ def sign(name: str, key: Path, passphrase: Callable[[], bytes], *, home: Home | 
             put = [Statement(what=what, referrer=put_signed(store, subject, data, owner).digest) for what, data in said]
             signings.append(
                 Signing(
-                    name=f"{_bare(name)}@{subject.digest}", digest=subject.digest, key=owner.public.id, statements=put
+                    name=f"{bare(name)}@{subject.digest}", digest=subject.digest, key=owner.public.id, statements=put
                 )
             )
     return signings
@@ -110,7 +111,7 @@ def verify(name: str, keys: Sequence[Path], *, home: Home | None = None) -> Veri
     from tiffin.trust.decision import judge
 
     home = home or Home.of()
-    paths = list(keys) or [key for rule in rules(_bare(name), None) for key in rule.keys]
+    paths = list(keys) or [key for rule in rules(bare(name), None) for key in rule.keys]
     if not paths:
         raise ConfigError(f"no key to verify {name} with", f"name one: `tiffin verify {name} --key NAME.pub`")
     known = [_public(path) for path in paths]
@@ -124,7 +125,7 @@ def verify(name: str, keys: Sequence[Path], *, home: Home | None = None) -> Veri
         if here:
             _check_blobs(store, image)
     return Verification(
-        name=f"{_bare(name)}@{verdict.digest}",
+        name=f"{bare(name)}@{verdict.digest}",
         digest=verdict.digest,
         layers_read=here,
         keys=[key.id for key in known],
@@ -139,7 +140,7 @@ def require(store: Referrers, image: Descriptor, name: str, *, project: Path | N
     The project is that of the folder `project`, else of the working directory where it has one. Nothing is read from
     the store where nothing is required.
     """
-    found = rules(_bare(name), project)
+    found = rules(bare(name), project)
     if not found:
         return
     from tiffin.trust.beside import bundles
@@ -163,7 +164,7 @@ def rules(name: str, project: Path | None, environment: Mapping[str, str] = os.e
 
         found.append(rule_of(read_policy(machine), name, machine))
     folder = project or Path.cwd()
-    if any((folder / file).is_file() for file in ("tiffin.toml", "pyproject.toml")):
+    if any((folder / file).is_file() for file in PROJECTS):
         from tiffin.config.read import read_project
         from tiffin.config.trust import make_rule
 
@@ -175,8 +176,7 @@ def rules(name: str, project: Path | None, environment: Mapping[str, str] = os.e
 
 def policy_file(environment: Mapping[str, str] = os.environ) -> Path:
     """Where this machine says whose signatures it requires."""
-    config = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or Path.home()) / ".config"
-    return Path(config) / "tiffin" / "trust.toml"
+    return Path(policy(environment))
 
 
 def _statements(store: Referrers, subject: Descriptor, name: str, *, local: bool) -> list[tuple[str, bytes]]:
@@ -210,7 +210,7 @@ def _refusal(name: str, verdict: Verdict, keys: Sequence[PublicKey], who: str = 
         for one in verdict.attestations
     )
     why = reasons + others or ": no signature lies beside it"
-    return f"{_bare(name)}@{verdict.digest} is not signed with {called}{who}{why}"
+    return f"{bare(name)}@{verdict.digest} is not signed with {called}{who}{why}"
 
 
 def _mend(name: str) -> str:
@@ -246,7 +246,7 @@ def _is_remote(name: str) -> bool:
     return not name.startswith("sha256:") and bool(Reference.parse(name).registry)
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     """The repository of a name; of a digest alone, that."""
     return name if name.startswith("sha256:") else Reference.parse(name).name
 

@@ -14,7 +14,7 @@ from tiffin.cli.engine import engine_option
 @click.option("-i", "--interactive", is_flag=True, help="Pass standard input on.")
 @click.option("-t", "--tty", is_flag=True, help="Give it a terminal; with `-i`, yours.")
 @click.option("-e", "--env", multiple=True, help="NAME=VALUE, or NAME to pass on yours.")
-@click.option("-u", "--user", default="", help="Its user; on the embedded engine the container's.")
+@click.option("-u", "--user", default="", help="Its user, as UID[:GID] or by name; the container's by default.")
 @click.option("-w", "--workdir", default="", help="The folder it starts in; the container's by default.")
 @click.argument("name")
 @click.argument("argv", nargs=-1, required=True, metavar="PROGRAM [ARGS]...")

@@ -144,11 +144,6 @@ def is_own(labels: Mapping[str, str]) -> bool:
     return SOCKETS in labels or VERSION in labels
 
 
-def hostname(name: str) -> str:
-    """The host name of a container: its name, as far as a host name may have its letters (RFC 1123)."""
-    return name.replace("_", "-").rstrip("-.") or "container"
-
-
 def environment(lines: list[str]) -> dict[str, str]:
     """Read `KEY=value` lines of an image's config; there is always a PATH."""
     return {"PATH": PATH} | checked(dict(line.partition("=")[::2] for line in lines))

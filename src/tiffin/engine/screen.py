@@ -10,8 +10,13 @@ import struct
 import termios
 import threading
 import tty
-from collections.abc import Callable, Iterator
-from types import FrameType
+
+TYPE_CHECKING = False  # what `typing` calls the same; importing it would delay what is started again
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    Handler = Callable[[int, FrameType | None], None]
 
 _SIZE = "HHHH"
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -19,8 +24,6 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 USUAL = (24, 80)
 """The lines and columns of what is no terminal, as terminals have always had them."""
-
-Handler = Callable[[int, FrameType | None], None]
 
 
 def size(*descriptors: int | None) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tiffin.engine.embedded.argv import bubblewrap_arguments, environment
-from tiffin.engine.plan import hostname
+from tiffin.engine.naming import hostname
 from tiffin.engine.spec import ContainerSpec, Mount, Network, Port
 from tiffin.oci.digest import Digest
 

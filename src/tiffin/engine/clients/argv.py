@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from tiffin.engine.clients.dialect import Dialect
-from tiffin.engine.plan import CAPABILITIES, hostname
+from tiffin.engine.naming import hostname
+from tiffin.engine.plan import CAPABILITIES
 from tiffin.engine.spec import Command, ContainerSpec, Limits, Mount, Network, Port, Restart, RestartPolicy
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tiffin.engine.embedded.made import UPPER, WORK
 from tiffin.engine.embedded.stage import STAGE, TOP
-from tiffin.engine.plan import CAPABILITIES, hostname
+from tiffin.engine.naming import hostname
+from tiffin.engine.plan import CAPABILITIES
 from tiffin.engine.spec import ContainerSpec, Mount, Network
 
 ALONE = (
@@ -22,8 +24,7 @@ ALONE = (
 )
 """What every container has of its own, and what it never has."""
 ROOT = "r"
-UPPER, WORK = "upper", "work"
-"""The short name of the folder where a container keeps what it writes to its root, and overlay's two in it."""
+"""The short name of the folder where a container keeps what it writes to its root."""
 
 
 def bubblewrap_arguments(

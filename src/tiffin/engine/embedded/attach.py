@@ -8,14 +8,44 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable
-from typing import BinaryIO, cast
 
 from tiffin.engine.embedded.audience import MESSAGE
 from tiffin.engine.keys import Scanner
 from tiffin.engine.relay import copy, unread
 from tiffin.engine.screen import raw, resize, resizing, size
-from tiffin.engine.spec import ContainerSpec, Streams
+
+TYPE_CHECKING = False  # what `typing` calls the same; importing it would delay what is started again
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+    from typing import Protocol
+
+    class Spoken(Protocol):
+        """What there is to know of a container: whether it has a terminal, and an input."""
+
+        @property
+        def tty(self) -> bool:
+            """Whether it has a terminal."""
+
+        @property
+        def stdin(self) -> bool:
+            """Whether it has an input."""
+
+    class Ends(Protocol):
+        """This process's streams (see `spec.Streams`)."""
+
+        @property
+        def stdin(self) -> int | None:
+            """What is passed on."""
+
+        @property
+        def stdout(self) -> int:
+            """Where its output goes."""
+
+        @property
+        def stderr(self) -> int:
+            """Where its errors go."""
+
 
 _CHUNK = 1 << 16
 _DETACHED, _UNREAD = b"d", b"u"
@@ -25,7 +55,7 @@ _DETACHED, _UNREAD = b"d", b"u"
 class Attachment:
     """One who is attached over a connection to the keeper; `ends` says that the container's input ends with ours."""
 
-    def __init__(self, connection: socket.socket, spec: ContainerSpec, streams: Streams, *, ends: bool) -> None:
+    def __init__(self, connection: socket.socket, spec: Spoken, streams: Ends, *, ends: bool) -> None:
         self._connection, self._tty, self._streams, self._ends = connection, spec.tty, streams, ends
         self._source = streams.stdin if spec.stdin else None
 
@@ -54,16 +84,16 @@ class Attachment:
         os.close(stderr)
         return out, err
 
-    def _given(self) -> BinaryIO | None:
+    def _given(self) -> FileIO | None:
         """The container's input or terminal, if it has one; an ended container gives none."""
         with contextlib.suppress(OSError):
             while True:
                 text, descriptors, _, _ = socket.recv_fds(self._connection, MESSAGE, 1)
                 if descriptors or text != b"\n":
-                    return cast("BinaryIO", os.fdopen(descriptors[0], "wb", 0)) if descriptors else None
+                    return os.fdopen(descriptors[0], "wb", 0) if descriptors else None
         return None
 
-    def _carry(self, out: int, err: int, given: BinaryIO | None, keys: bytes) -> bool:
+    def _carry(self, out: int, err: int, given: FileIO | None, keys: bytes) -> bool:
         told, tell = os.pipe()
         stopping, stop = os.pipe()
         work: list[Callable[[], None]] = [
@@ -110,7 +140,7 @@ class Attachment:
         if unread(sink):
             os.write(tell, _UNREAD)
 
-    def _feed(self, given: BinaryIO | None, keys: bytes, stopping: int, tell: int) -> None:
+    def _feed(self, given: FileIO | None, keys: bytes, stopping: int, tell: int) -> None:
         """Pass on what is typed, until that ends or the keys are typed."""
         if given is None or self._source is None:
             return

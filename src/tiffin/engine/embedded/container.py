@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from tiffin.engine import screen
-from tiffin.engine.embedded import cgroup, keeper, secrets, stage
+from tiffin.engine.embedded import accounts, cgroup, keeper, secrets, stage
 from tiffin.engine.embedded import exec as exec_
 from tiffin.engine.embedded.attach import Attachment
 from tiffin.engine.embedded.audience import MESSAGE
+from tiffin.engine.embedded.begin import heard, reach
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, absent, read_spec
 from tiffin.engine.embedded.ids import identity
@@ -116,54 +117,28 @@ class EmbeddedContainer:
             words = os.memfd_create("tiffin")
             opened.callback(os.close, words)
             given = secrets.read(self.spec.secrets, launch["secrets"], opened)
-            plan = self._plan(launch, theirs, folder, listeners)
-            terminal = size if self.spec.tty else None
-            _spawn(plan | {"attached": attached, "awaited": awaited, "terminal": terminal, "secrets": given}, words)
+            ports = [bound(port, listener) for port, listener in zip(self.spec.ports, listeners, strict=True)]
+            plan = plan_of(self.spec, self._path, launch)
+            plan |= {"lease": theirs.fileno(), "folder": folder, "secrets": given}
+            plan |= {"listeners": [listener.fileno() for listener in listeners], "ports": msgspec.to_builtins(ports)}
+            plan |= {"attached": attached, "awaited": awaited, "terminal": size if self.spec.tty else None}
+            _spawn(plan, words)
             theirs.close()
-            self._await(lease, words)
+            self._await(heard(lease), words)
             if attached:
                 self._lease = lease.dup()  # open until the end is seen, or until this process dies
 
-    def _plan(
-        self, launch: stage.Launch, lease: socket.socket, folder: int, listeners: list[socket.socket]
-    ) -> keeper.Plan:
-        ports = [bound(port, listener) for port, listener in zip(self.spec.ports, listeners, strict=True)]
-        return {
-            "id": self.id,
-            "name": self.spec.name,
-            "path": str(self._path),
-            "launch": launch,
-            "lease": lease.fileno(),
-            "folder": folder,
-            "listeners": [listener.fileno() for listener in listeners],
-            "ports": msgspec.to_builtins(ports),
-            "attached": False,
-            "awaited": False,
-            "terminal": None,
-            "stdin": self.spec.stdin,
-            "stop_signal": int(signals.Signals[self.spec.stop_signal]),
-            "stop_seconds": self.spec.stop_seconds,
-            "limits": msgspec.to_builtins(self.spec.limits),
-            "memory_places": ["/tmp", "/dev/shm", *self.spec.tmpfs],  # noqa: S108 - the container's own
-            "secrets": [],
-            "restart": (self.spec.restart.policy.value, self.spec.restart.tries),
-            "remove": self.spec.remove,
-        }
-
-    def _await(self, lease: socket.socket, words: int) -> None:
-        """Hear from the keeper that the container runs, or raise what it says."""
-        try:
-            answer = json.loads(lease.recv(_MESSAGE) or b"{}")
-        except OSError:
-            answer = {}
+    def _await(self, answer: dict[str, object], words: int) -> None:
+        """Raise what the keeper says, unless that is that the container runs."""
         if answer.get("started"):
             return
         if not answer:
             said = os.pread(words, _MESSAGE, 0).decode(errors="replace").strip().splitlines()
             raise UnavailableError(f"the keeper of {self.spec.name} died: {(said or ['killed'])[-1]}", "start it again")
-        if answer["error"] == DeniedError.code:
-            raise denied(answer["message"])
-        raise _ERRORS[answer["error"]](f"{self.spec.name}: {answer['message']}", answer["hint"] or None)
+        kind, message, hint = (str(answer[name]) for name in ("error", "message", "hint"))
+        if kind == DeniedError.code:
+            raise denied(message)
+        raise _ERRORS[kind](f"{self.spec.name}: {message}", hint or None)
 
     def stop(self, seconds: float | None = None) -> None:
         """Stop it; a keeper that does not react is killed, which ends the container too."""
@@ -210,6 +185,9 @@ class EmbeddedContainer:
 
     def exec(self, command: Command, streams: Streams | None) -> int:
         """Run a further program in it (see `CanExec`)."""
+        if accounts.told_by_name(self.spec, command.user):
+            with self._files() as files:
+                command = accounts.with_numbers(command, files)
         exec_.check(self.spec, command)
         with self._process() as (pid, process):
             if streams is None:
@@ -335,20 +313,40 @@ class EmbeddedContainer:
         return connection is not None
 
     def _connect(self) -> socket.socket | None:
-        """Talk to the keeper, if there is one; its address goes through a descriptor, since they must be short."""
+        """Talk to the keeper, if there is one."""
         try:
             folder = os.open(self._run, os.O_PATH | os.O_DIRECTORY)
         except FileNotFoundError:
             raise absent(self.spec.name) from None
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            connection.connect(f"/proc/self/fd/{folder}/{keeper.CONTROL}")
-        except (FileNotFoundError, ConnectionRefusedError):
-            connection.close()
-            return None
+            return reach(folder)
         finally:
             os.close(folder)
-        return connection
+
+
+def plan_of(spec: ContainerSpec, path: Path, launch: stage.Launch) -> keeper.Plan:
+    """What a keeper is told of a container in a folder, all but what is opened for it and who looks on."""
+    return {
+        "id": path.name,
+        "name": spec.name,
+        "path": str(path),
+        "launch": launch,
+        "lease": -1,
+        "folder": -1,
+        "listeners": [],
+        "ports": [],
+        "attached": False,
+        "awaited": False,
+        "terminal": None,
+        "stdin": spec.stdin,
+        "stop_signal": int(signals.Signals[spec.stop_signal]),
+        "stop_seconds": spec.stop_seconds,
+        "limits": msgspec.to_builtins(spec.limits),
+        "memory_places": ["/tmp", "/dev/shm", *spec.tmpfs],  # noqa: S108 - the container's own
+        "secrets": [],
+        "restart": (spec.restart.policy.value, spec.restart.tries),
+        "remove": spec.remove,
+    }
 
 
 def _spawn(plan: keeper.Plan, words: int) -> None:

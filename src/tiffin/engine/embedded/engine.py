@@ -15,8 +15,8 @@ from tiffin.engine.devices import find_devices
 from tiffin.engine.embedded import stage
 from tiffin.engine.embedded.container import EmbeddedContainer
 from tiffin.engine.embedded.devices import refuse_groups
-from tiffin.engine.embedded.folder import Folders, absent
-from tiffin.engine.embedded.ids import identity, one_user, refuse_without_ids, several
+from tiffin.engine.embedded.folder import Folders, Owner, absent
+from tiffin.engine.embedded.ids import Identity, identity, one_user, refuse_without_ids, several
 from tiffin.engine.embedded.launch import Stack, launch, refuse_what_cannot_be
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpack, Unpacked
@@ -48,13 +48,18 @@ class EmbeddedEngine:
         """Make a container of loaded layers, and its volumes; what could not run is refused here already."""
         machine = Machine.here()
         self._launch(spec, None, machine)
-        who = identity(spec, machine.become, machine.ids)
+        who, root = _owners(spec, machine)
         for name in named_volumes(spec):
             self._volumes.make(name, who.host)
             if not self._users(name):
                 self._volumes.give(name, who.host)
-        root = machine.ids.seen(0, 0) if machine.ids and who.maps and who.host else None
         return self._container(self._folders.make(spec, who.host, root))
+
+    def decide(self, spec: ContainerSpec, path: Path) -> tuple[stage.Launch, Owner | None, Owner | None]:
+        """Decide how a container in a folder would be started, and whose its processes and its files are."""
+        machine = Machine.here()
+        who, root = _owners(spec, machine)
+        return self._launch(spec, path / "root", machine), who.host, root
 
     def find(self, name: str) -> EmbeddedContainer:
         """Find a container by its name or ID; raises NotFoundError."""
@@ -120,6 +125,12 @@ class EmbeddedEngine:
         """Say of each volume where it lies."""
         mounts = (_placed(mount, self._volumes) if mount.volume else mount for mount in spec.mounts)
         return msgspec.structs.replace(spec, mounts=tuple(mounts))
+
+
+def _owners(spec: ContainerSpec, machine: Machine) -> tuple[Identity, Owner | None]:
+    """Who the processes of a container are, and whose its root's files are where that is somebody else."""
+    who = identity(spec, machine.become, machine.ids)
+    return who, machine.ids.seen(0, 0) if machine.ids and who.maps and who.host else None
 
 
 def _placed(mount: Mount, volumes: Volumes) -> Mount:

@@ -11,19 +11,17 @@ is gone was left by a process that died in between, and means nothing; what it l
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 from tiffin.durable import room_in
-from tiffin.engine.embedded.argv import UPPER, WORK
-from tiffin.engine.embedded.forget import forget, locked
+from tiffin.engine.embedded.forget import forget
+from tiffin.engine.embedded.made import NAMES, SPEC, Taken, make, new_id
 from tiffin.engine.embedded.trees import discard
 from tiffin.engine.refused import refused_name
 from tiffin.engine.spec import ContainerSpec
 from tiffin.errors import NotFoundError
 from tiffin.oci.documents import decode, encode
 
-_ID_BYTES = 6
 Owner = tuple[int, int]
 
 
@@ -32,35 +30,34 @@ class Folders:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._names = path / "names"
+        self._names = path / NAMES
 
     def make(self, spec: ContainerSpec, owner: Owner | None, root: Owner | None = None) -> Path:
         """Make a container's folder; raises ConflictError for a name that is taken.
 
         Its processes are the `owner`'s, its files the `root`'s; None is whoever runs this.
         """
+        identity = new_id()
         with room_in(self._path.parent):
-            return self._make(spec, owner, root or owner)
-
-    def _make(self, spec: ContainerSpec, owner: Owner | None, root: Owner | None) -> Path:
-        self._names.mkdir(parents=True, exist_ok=True)
-        new = self._path / os.urandom(_ID_BYTES).hex()
-        unnamed = new.with_name(f".new-{new.name}")
-        with locked(str(self._names)):
-            self._sweep()
-            self._claim(spec.name, new.name)
-            (unnamed / "run").mkdir(mode=0o700, parents=True)
-            (unnamed / "spec.json").write_bytes(encode(spec))
-            _give(unnamed / "run", owner)
-            if not spec.read_only:
-                _make_upper(unnamed / "root", root)
-            unnamed.rename(new)
-        return new
+            try:
+                make(
+                    str(self._path),
+                    identity,
+                    spec.name,
+                    encode(spec),
+                    owner=owner,
+                    root=root or owner,
+                    writable=not spec.read_only,
+                    sweep=self._sweep,
+                )
+            except Taken:
+                raise refused_name(spec.name) from None
+        return self._path / identity
 
     def find(self, name: str) -> Path:
         """Find a container's folder by name or ID; raises NotFoundError."""
         for path in (self._names / name, self._path / name):
-            if "/" not in name and (path / "spec.json").is_file():
+            if "/" not in name and (path / SPEC).is_file():
                 return path.resolve()
         raise absent(name)
 
@@ -69,7 +66,7 @@ class Folders:
         found = []
         for path in self._path.glob("[!.]*"):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # no container, or not any more
-                found.append(((path / "spec.json").stat().st_mtime_ns, path))
+                found.append(((path / SPEC).stat().st_mtime_ns, path))
         return [path for _, path in sorted(found)]
 
     def remove(self, path: Path) -> None:
@@ -83,34 +80,12 @@ class Folders:
         for left in self._path.glob(".*"):
             discard(left)
 
-    def _claim(self, name: str, identity: str) -> None:
-        link = self._names / name
-        if link.exists():
-            raise refused_name(name)
-        link.unlink(missing_ok=True)
-        link.symlink_to(f"../{identity}")
-
 
 def absent(name: str) -> NotFoundError:
     """No container has this name, or none has it any more."""
     return NotFoundError(f"no container is called {name!r}", "`tiffin ps -a` lists them")
 
 
-def _make_upper(path: Path, owner: Owner | None) -> None:
-    """Make what overlay writes to, where no other user of the machine finds what a container made setuid."""
-    path.mkdir(mode=0o700)
-    for name in (UPPER, WORK):
-        (path / name).mkdir()
-        (path / name).chmod(0o755)
-        _give(path / name, owner)
-    _give(path, owner)
-
-
-def _give(path: Path, owner: Owner | None) -> None:
-    if owner is not None:
-        os.chown(path, *owner)
-
-
 def read_spec(path: Path) -> ContainerSpec:
     """Read what a container was made of."""
-    return decode(ContainerSpec, (path / "spec.json").read_bytes(), str(path / "spec.json"))
+    return decode(ContainerSpec, (path / SPEC).read_bytes(), str(path / SPEC))

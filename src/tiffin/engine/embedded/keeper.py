@@ -23,7 +23,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 
 from tiffin.engine.embedded import linux, stage
@@ -43,7 +42,7 @@ _BACKLOG = 128
 
 TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
-    from typing import TypedDict
+    from typing import NoReturn, TypedDict
 
     class Plan(TypedDict):
         """What the starter says: the container, the numbers of the descriptors it handed over, how to stop.
@@ -81,6 +80,11 @@ def main() -> None:
         plan: Plan = json.load(stream)
     if os.fork():
         os._exit(0)
+    keep(plan)
+
+
+def keep(plan: Plan) -> NoReturn:
+    """Keep one container until it has exited, then end this process."""
     lease = socket.socket(fileno=plan["lease"])
     secrets = (descriptor for descriptor, _ in plan["secrets"])
     for descriptor in (plan["lease"], plan["folder"], *plan["listeners"], *secrets):
@@ -91,7 +95,8 @@ def main() -> None:
         _close(plan["listeners"])
         fcntl.flock(plan["folder"], fcntl.LOCK_UN)
         _say(lease, {"error": refusal.kind, "message": str(refusal), "hint": refusal.hint})
-        sys.exit(1)
+        os._exit(1)
+    os._exit(0)
 
 
 class Keeper:

@@ -13,16 +13,17 @@ import msgspec
 
 from tiffin.engine.devices import Devices, with_devices
 from tiffin.engine.embedded import stage
-from tiffin.engine.embedded.argv import ALONE, ROOT, UPPER, bubblewrap_arguments, kernel, mount_name, root
+from tiffin.engine.embedded.argv import ALONE, ROOT, bubblewrap_arguments, kernel, mount_name, root
 from tiffin.engine.embedded.devices import cache_in, links_in, node_checks, node_name, node_options
 from tiffin.engine.embedded.ids import Identity, Ids, identity, one_user
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
+from tiffin.engine.embedded.made import UPPER
 from tiffin.engine.embedded.outside import outside, resolv_conf
 from tiffin.engine.embedded.rootfs import Layers, Top, inside, top
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.embedded.secrets import FOLDER
 from tiffin.engine.embedded.stage import STAGE
-from tiffin.engine.plan import hostname
+from tiffin.engine.naming import hostname
 from tiffin.engine.refused import refused_mount, refused_program
 from tiffin.engine.spec import ContainerSpec, Mount, Network
 from tiffin.errors import UnsupportedError
