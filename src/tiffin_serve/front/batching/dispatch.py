@@ -43,6 +43,11 @@ class Dispatcher:
         """Count the calls that wait for a worker."""
         return len(self._queue) + sum(len(batch.jobs) for batch in self._again)
 
+    @property
+    def busy(self) -> int:
+        """Count the workers that have a batch."""
+        return len(self._out)
+
     def submit(self, call: Call, waiter: Waiter, seconds: float | None = None) -> None:
         """Queue a call whose client waits so many seconds; raises RequestError when too many wait already.
 
@@ -72,6 +77,7 @@ class Dispatcher:
             return
         again = after_loss(batch)
         if not again:
+            self._metrics.failed("worker")
             _fail(batch.jobs[0], RequestError("the worker died twice on this request", 500))
         self._again.extendleft(reversed(again))
         self._pump()
@@ -85,7 +91,7 @@ class Dispatcher:
         try:
             shares = hand_out(result, body, batch.jobs)
         except FrameError as error:
-            self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500))
+            self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500), "answer")
             return
         for job, outputs in shares:
             try:
@@ -108,7 +114,8 @@ class Dispatcher:
         if len(batch.jobs) == 1 and not failure.refused:
             report("the model failed", error=failure.message, traceback=failure.traceback)
         whose = "the model refused the input" if failure.refused else "the model failed"
-        self._give_up(batch, RequestError(f"{whose}: {failure.message}", 400 if failure.refused else 500))
+        error = RequestError(f"{whose}: {failure.message}", 400 if failure.refused else 500)
+        self._give_up(batch, error, "input" if failure.refused else "model")
 
     def expire(self) -> None:
         """Refuse what has waited too long for a worker; call it about once a second."""
@@ -124,9 +131,10 @@ class Dispatcher:
             self._metrics.rejected("deadline")
             _fail(job, RequestError(f"no worker was free for {job.deadline - job.arrived:g} seconds", 503))
 
-    def _give_up(self, batch: Batch, error: RequestError) -> None:
+    def _give_up(self, batch: Batch, error: RequestError, reason: str) -> None:
         parts = halves(batch)
         if not parts:
+            self._metrics.failed(reason)
             _fail(batch.jobs[0], error)
         self._again.extendleft(reversed(parts))
         self._pump()
