@@ -68,6 +68,8 @@ class Front:
         self._loop = loop
         bounds = Bounds(service.serve.deadline_ms / 1000, service.serve.queue)
         self._metrics = Metrics(service.name, service.version, os.environ.get("TIFFIN_IMAGE", ""), bounds)
+        if service.baseline:
+            self._metrics.drift.compare_with(service.baseline)
         dispatcher = Dispatcher(loop, service.serve, self._metrics)
         events = Events(
             ready=self._on_ready, load_failed=self._on_load_failure, load=self._start_child, unload=self._let_child_go
@@ -118,6 +120,8 @@ class Front:
             say(f"{self._outfit.service.name} is ready after {time.monotonic() - self._began:.2f} s")
         self._ready_at = time.monotonic()
         self._metrics.loaded(self._ready_at - self._started_at)
+        if self._workers.signature is not None:
+            self._metrics.drift.learn(self._workers.signature)
 
     def _on_load_failure(self, error: LoadError) -> None:
         if self._outfit.child is None or self._ready_at:
@@ -223,4 +227,5 @@ class Front:
         self._desk.tick()
         self._metrics_desk.tick()
         self._workers.dispatcher.expire()
+        self._metrics.drift.digest()
         self._loop.call_later(1, self._tick)

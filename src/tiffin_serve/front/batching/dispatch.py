@@ -85,7 +85,8 @@ class Dispatcher:
     def finished(self, line: Line, result: Result, body: memoryview) -> None:
         """Hand out a result, after the next batch has left; raises FrameError on a result that nobody asked for."""
         batch = self._take_back(line, result.id)
-        self._metrics.predicted(len(batch.jobs), sum([job.call.rows for job in batch.jobs]), result.seconds)
+        rows = sum([job.call.rows for job in batch.jobs])
+        self._metrics.predicted(len(batch.jobs), rows, result.seconds)
         self._free.append(line)
         self._pump()
         try:
@@ -93,6 +94,7 @@ class Dispatcher:
         except FrameError as error:
             self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500), "answer")
             return
+        self._metrics.drift.answered(rows, result, body)
         for job, outputs in shares:
             try:
                 job.waiter.deliver(outputs)
@@ -160,6 +162,7 @@ class Dispatcher:
         now = self._loop.time()
         for job in batch.jobs:
             self._metrics.queued(now - job.arrived)
+            self._metrics.drift.asked(job.call)
         line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
 
 
