@@ -94,9 +94,9 @@ class Metrics:
         self._request_seconds = 0.0
         self._sizes: dict[int, list[float]] = {}
         self._last = 0.0
-        self._rejections: Counter[str] = Counter()
-        self._errors: Counter[str] = Counter()
-        self._restarts: Counter[str] = Counter()
+        self._rejections = Counter({"queue": 0, "deadline": 0})  # a rate needs the 0 that it began with
+        self._errors = Counter({"input": 0, "model": 0, "worker": 0, "answer": 0})
+        self._restarts = Counter({"exit": 0, "signal": 0})
         self._load_seconds: float | None = None
         self.drift = Drift()
 
