@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -28,11 +28,17 @@ from tiffin_serve.front.metrics.exposition import (
 )
 from tiffin_serve.front.metrics.histogram import SECONDS, Histogram, merged
 from tiffin_serve.front.metrics.processes import below, usage
+from tiffin_serve.protocol.call import Call, Tensor, make_call
 from unit.tiffin_serve.fronts import DEADLINE, ROWS, Server, wait_for
 
 GAUGES = Gauges(in_flight=3, queued=2, workers={"busy": 1, "idle": 1}, ready=True)
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75"
 PROMETHEUS = f"{OPENMETRICS},text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+
+class Waiting(NamedTuple):
+    call: Call
+    arrived: float
 
 
 class Asked:
@@ -46,7 +52,8 @@ def busy_metrics() -> Metrics:
     metrics.counted("oip", 200, 0.004)
     metrics.counted("oip", 500, 0.5)
     metrics.counted("grpc", 200, 0.00005)
-    metrics.queued(0.0002)
+    call = make_call((Tensor("x", "FP64", (1,), bytes(8)),), batches=True)
+    metrics.sent([Waiting(call, 10.0)], 10.0002)
     metrics.rejected("queue")
     metrics.failed("model")
     metrics.predicted(2, 5, 0.003)
@@ -139,7 +146,8 @@ def test_the_statistics_are_tritons() -> None:
     assert parts["success"]["count"] == 2
     assert parts["success"]["ns"] == pytest.approx(4_050_000)
     assert parts["fail"] == {"count": 1, "ns": 500_000_000}
-    assert parts["queue"] == {"count": 1, "ns": 200_000}
+    assert parts["queue"]["count"] == 1
+    assert parts["queue"]["ns"] == pytest.approx(200_000, rel=1e-3)
     assert parts["compute_infer"] == {"count": 3, "ns": 7_000_000}
     assert [(batch["batch_size"], batch["compute_infer"]) for batch in statistics["batch_stats"]] == [
         (5, {"count": 2, "ns": 4_000_000})

@@ -159,10 +159,7 @@ class Dispatcher:
     def _send(self, line: Line, batch: Batch) -> None:
         self._number += 1
         self._out[line] = (self._number, batch)
-        now = self._loop.time()
-        for job in batch.jobs:
-            self._metrics.queued(now - job.arrived)
-            self._metrics.drift.asked(job.call)
+        self._metrics.sent(batch.jobs, self._loop.time())
         line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
 
 

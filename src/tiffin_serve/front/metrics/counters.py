@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 
 from tiffin_serve import __version__
 from tiffin_serve.front.metrics.drift import Drift
 from tiffin_serve.front.metrics.exposition import Family, Labels, Sample
-from tiffin_serve.front.metrics.histogram import SIZES, Histogram, merged
+from tiffin_serve.front.metrics.histogram import SECONDS, SIZES, Histogram, merged
 from tiffin_serve.front.metrics.processes import processes
+from tiffin_serve.protocol.call import Call
 
 INFERENCE = ("oip", "predict", "tensorflow", "mlflow", "grpc")
 """Protocols in which a model is asked; `other` is health, metadata and whatever does not exist."""
@@ -27,6 +29,20 @@ class Asked(Protocol):
 
     path: bytes
     began: float
+
+
+class Sent(Protocol):
+    """A request that goes to a worker, and when it was queued, in seconds of the loop's clock."""
+
+    @property
+    def call(self) -> Call:
+        """What the model is asked."""
+        ...
+
+    @property
+    def arrived(self) -> float:
+        """When it was queued."""
+        ...
 
 
 class Gauges(NamedTuple):
@@ -52,13 +68,13 @@ class Series:
 
     def __init__(self, protocol: str) -> None:
         self.protocol = protocol
-        self.codes: dict[int, int] = {}
+        self.codes: defaultdict[int, int] = defaultdict(int)
         self.duration = Histogram()
         self.failed_seconds = 0.0
 
     def count(self, code: int, seconds: float) -> None:
         """Count one answer."""
-        self.codes[code] = self.codes.get(code, 0) + 1
+        self.codes[code] += 1
         self.duration.observe(seconds)
         if code >= 400:  # noqa: PLR2004 - HTTP's number
             self.failed_seconds += seconds
@@ -105,15 +121,28 @@ class Metrics:
     def answered(self, asked: Asked, code: int) -> None:
         """Count an answer to an HTTP request."""
         seconds = monotonic() - asked.began
-        (self._paths.get(asked.path) or self._find(asked.path)).count(code, seconds)
+        series = self._paths.get(asked.path) or self._find(asked.path)
+        series.codes[code] += 1  # `Series.count`, written out: this happens to every request
+        duration = series.duration
+        duration.counts[bisect_left(SECONDS, seconds)] += 1
+        duration.total += seconds
+        if code >= 400:  # noqa: PLR2004 - HTTP's number
+            series.failed_seconds += seconds
 
     def counted(self, protocol: str, code: int, seconds: float) -> None:
         """Count an answer in a protocol that is not HTTP; the code is the HTTP status that means the same."""
         self._of(protocol).count(code, seconds)
 
-    def queued(self, seconds: float) -> None:
-        """Count how long one request waited for a worker."""
-        self._queue.observe(seconds)
+    def sent(self, jobs: Sequence[Sent], now: float) -> None:
+        """Count how long the requests of a batch have waited for a worker, and look at some of their rows."""
+        queue = self._queue
+        counts, total = queue.counts, 0.0
+        for job in jobs:
+            seconds = now - job.arrived
+            counts[bisect_left(SECONDS, seconds)] += 1
+            total += seconds
+        queue.total += total
+        self.drift.asked([job.call for job in jobs])
 
     def rejected(self, reason: str) -> None:
         """Count a request that was refused before it reached the model: `queue`, `deadline`."""

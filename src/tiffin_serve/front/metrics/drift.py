@@ -125,14 +125,13 @@ class Drift:
 
     # --- what passes
 
-    def asked(self, call: Call) -> None:
-        """Look at a call that goes to the model; most cost nothing but a subtraction."""
-        sampler = self._inputs.sampler
-        if sampler.wants(call.rows):
-            kind = call.kind
+    def asked(self, calls: Sequence[Call]) -> None:
+        """Look at calls of one kind that go to the model together; most cost nothing but a subtraction."""
+        sampler, kind = self._inputs.sampler, calls[0].kind
+        if sampler.wants(sum([call.rows for call in calls])):
             columns = self._inputs.columns(kind.tensors, self._input, alone=kind.alone)
             if columns:
-                sampler.keep(columns, call.rows, call.data)
+                sampler.keep(columns, [(call.rows, call.data) for call in calls])
             else:
                 sampler.pass_by()
 
@@ -145,7 +144,7 @@ class Drift:
         tensors = tuple([TensorKind(output.name, output.datatype, output.shape[1:]) for output in result.outputs])
         columns = self._outputs.columns(tensors, self._output, alone=False) if fits else ()
         if columns:
-            sampler.keep(columns, rows, list(result_bodies(result, body)))
+            sampler.keep(columns, [(rows, list(result_bodies(result, body)))])
         else:
             sampler.pass_by()
 

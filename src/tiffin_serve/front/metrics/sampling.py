@@ -98,15 +98,18 @@ class Sampler:
         self._skip -= rows
         return self._skip < 0
 
-    def keep(self, columns: tuple[Column, ...], rows: int, data: Sequence[Buffer]) -> None:
-        """Keep those of the rows that passed last whose turn it is."""
-        while self._skip < 0:
-            row = rows + self._skip
-            self._kept.append((columns, tuple([column.cut(data[column.tensor], row) for column in columns])))
-            self._skip += 1 + randrange(2 * self._stride - 1)  # noqa: S311 - statistics
-            if len(self._kept) >= 2 * self.most:
-                self._kept = self._kept[::2]
-                self._stride *= 2
+    def keep(self, columns: tuple[Column, ...], calls: Sequence[tuple[int, Sequence[Buffer]]]) -> None:
+        """Keep those of the rows that passed last whose turn it is, given as number of rows and tensors."""
+        after = sum([rows for rows, _ in calls])
+        for rows, data in calls:
+            after -= rows
+            while self._skip < -after:
+                row = rows + self._skip + after
+                self._kept.append((columns, tuple([column.cut(data[column.tensor], row) for column in columns])))
+                self._skip += 1 + randrange(2 * self._stride - 1)  # noqa: S311 - statistics
+                if len(self._kept) >= 2 * self.most:
+                    self._kept = self._kept[::2]
+                    self._stride *= 2
 
     def pass_by(self) -> None:
         """Keep none of the rows that passed last."""
