@@ -33,6 +33,7 @@ from unit.tiffin_serve.fronts import DEADLINE, ROWS, Server, wait_for
 
 GAUGES = Gauges(in_flight=3, queued=2, workers={"busy": 1, "idle": 1}, ready=True)
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75"
+MODEL = '{model="iris"}'
 PROMETHEUS = f"{OPENMETRICS},text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 
 
@@ -252,7 +253,10 @@ def test_requests_are_timed_by_protocol(iris: Server) -> None:
     status, _ = iris.ask("POST", path, {"inputs": rows})
     after = iris.metrics()
     assert after[count] - before.get(count, 0) == 1
-    assert status in {200, 400}
+    assert status == 200
+    waited = after["tiffin_queue_duration_seconds_sum" + MODEL] - before["tiffin_queue_duration_seconds_sum" + MODEL]
+    assert waited > 0
+    assert waited * 1000 != pytest.approx(round(waited * 1000), abs=1e-9), "told in whole milliseconds"
 
 
 def test_errors_and_restarts_are_counted_by_reason(predictor: Callable[..., Server]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import Protocol
 
 from tiffin_serve.front.batching.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
@@ -56,7 +57,7 @@ class Dispatcher:
         if len(self._queue) >= self._serving.queue:
             self._metrics.rejected("queue")
             raise RequestError("too many requests wait already", 503)
-        now = self._loop.time()
+        now = monotonic()
         patience = self._serving.deadline_ms / 1000 if seconds is None else seconds
         self._queue.put(Job(call, waiter, now, now + patience))
         if self._free and not self._scheduled:
@@ -121,7 +122,7 @@ class Dispatcher:
 
     def expire(self) -> None:
         """Refuse what has waited too long for a worker; call it about once a second."""
-        now = self._loop.time()
+        now = monotonic()
         late = list(self._queue.overdue(now))
         again, self._again = self._again, deque()
         for batch in again:
@@ -159,7 +160,7 @@ class Dispatcher:
     def _send(self, line: Line, batch: Batch) -> None:
         self._number += 1
         self._out[line] = (self._number, batch)
-        self._metrics.sent(batch.jobs, self._loop.time())
+        self._metrics.sent(batch.jobs, monotonic())
         line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
 
 

@@ -32,7 +32,7 @@ class Asked(Protocol):
 
 
 class Sent(Protocol):
-    """A request that goes to a worker, and when it was queued, in seconds of the loop's clock."""
+    """A request that goes to a worker, and when it was queued, in seconds of the monotonic clock."""
 
     @property
     def call(self) -> Call:
