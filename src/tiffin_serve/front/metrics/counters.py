@@ -61,21 +61,21 @@ class Limits(NamedTuple):
     queue: int
 
 
-class Series:
-    """The requests of one protocol."""
+class Series(Histogram):
+    """The requests of one protocol: how long they took, and their codes."""
 
-    __slots__ = ("codes", "duration", "failed_seconds", "protocol")
+    __slots__ = ("codes", "failed_seconds", "protocol")
 
     def __init__(self, protocol: str) -> None:
+        super().__init__()
         self.protocol = protocol
         self.codes: defaultdict[int, int] = defaultdict(int)
-        self.duration = Histogram()
         self.failed_seconds = 0.0
 
-    def count(self, code: int, seconds: float) -> None:
+    def answer(self, code: int, seconds: float) -> None:
         """Count one answer."""
         self.codes[code] += 1
-        self.duration.observe(seconds)
+        self.observe(seconds)
         if code >= 400:  # noqa: PLR2004 - HTTP's number
             self.failed_seconds += seconds
 
@@ -121,17 +121,17 @@ class Metrics:
     def answered(self, asked: Asked, code: int) -> None:
         """Count an answer to an HTTP request."""
         seconds = monotonic() - asked.began
-        series = self._paths.get(asked.path) or self._find(asked.path)
-        series.codes[code] += 1  # `Series.count`, written out: this happens to every request
-        duration = series.duration
-        duration.counts[bisect_left(SECONDS, seconds)] += 1
-        duration.total += seconds
+        path = asked.path
+        series = self._paths.get(path) or self._find(path)
+        series.codes[code] += 1  # `Series.answer`, written out: this happens to every request
+        series.counts[bisect_left(SECONDS, seconds)] += 1
+        series.total += seconds
         if code >= 400:  # noqa: PLR2004 - HTTP's number
             series.failed_seconds += seconds
 
     def counted(self, protocol: str, code: int, seconds: float) -> None:
         """Count an answer in a protocol that is not HTTP; the code is the HTTP status that means the same."""
-        self._of(protocol).count(code, seconds)
+        self._of(protocol).answer(code, seconds)
 
     def sent(self, jobs: Sequence[Sent], now: float) -> None:
         """Count how long the requests of a batch have waited for a worker, and look at some of their rows."""
@@ -142,7 +142,8 @@ class Metrics:
             counts[bisect_left(SECONDS, seconds)] += 1
             total += seconds
         queue.total += total
-        self.drift.asked([job.call for job in jobs])
+        if self.drift.wants(sum([job.call.rows for job in jobs])):
+            self.drift.asked([job.call for job in jobs])
 
     def rejected(self, reason: str) -> None:
         """Count a request that was refused before it reached the model: `queue`, `deadline`."""
@@ -209,7 +210,7 @@ class Metrics:
             "tiffin_request_duration_seconds",
             "histogram",
             "Time from the whole of a request to its answer.",
-            [Sample(labels, one.duration) for one, labels in each],
+            [Sample(labels, one) for one, labels in each],
         )
         yield self._by_reason("tiffin_errors_total", "Requests that the model or its worker failed.", self._errors)
         yield self._by_reason("tiffin_rejected_total", "Requests refused before the model saw them.", self._rejections)
@@ -253,7 +254,7 @@ class Metrics:
         """
         asked = [series for series in self._series.values() if series.protocol in INFERENCE]
         failed = sum(count for series in asked for code, count in series.codes.items() if code >= 400)  # noqa: PLR2004
-        whole = merged([series.duration for series in asked])
+        whole = merged(asked)
         failed_seconds = sum(series.failed_seconds for series in asked)
         requests = int(self._batch_requests.total)
         return {

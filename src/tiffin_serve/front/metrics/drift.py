@@ -125,15 +125,18 @@ class Drift:
 
     # --- what passes
 
+    def wants(self, rows: int) -> bool:
+        """Let so many rows pass on their way to the model; say whether to look at them: `asked` comes next then."""
+        return self._inputs.sampler.wants(rows)
+
     def asked(self, calls: Sequence[Call]) -> None:
-        """Look at calls of one kind that go to the model together; most cost nothing but a subtraction."""
+        """Look at the calls of one kind whose rows passed last."""
         sampler, kind = self._inputs.sampler, calls[0].kind
-        if sampler.wants(sum([call.rows for call in calls])):
-            columns = self._inputs.columns(kind.tensors, self._input, alone=kind.alone)
-            if columns:
-                sampler.keep(columns, [(call.rows, call.data) for call in calls])
-            else:
-                sampler.pass_by()
+        columns = self._inputs.columns(kind.tensors, self._input, alone=kind.alone)
+        if columns:
+            sampler.keep(columns, [(call.rows, call.data) for call in calls])
+        else:
+            sampler.pass_by()
 
     def answered(self, rows: int, result: Result, body: memoryview) -> None:
         """Look at what the model made of so many rows."""
