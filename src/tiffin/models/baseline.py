@@ -134,4 +134,5 @@ def _text(name: str, values: Sequence[Cell]) -> Feature:
 
 
 def _written(value: Cell) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+    """Write a number among texts as the server writes it."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

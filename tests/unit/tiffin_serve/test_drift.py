@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tiffin.models.baseline import baseline_of, baseline_text
 from tiffin.models.training_data import Table
-from tiffin_serve.front.metrics.drift import MOST_FEATURES, ROWS, SHOWN, Drift
+from tiffin_serve.front.metrics.drift import MOST_FEATURES, ROWS, SHOWN, Drift, Watched
 from tiffin_serve.front.metrics.exposition import text
 from tiffin_serve.front.metrics.sampling import Sampler, columns_of
 from tiffin_serve.front.metrics.sketches import (
@@ -267,8 +267,8 @@ def test_images_and_sequences_are_not_looked_at() -> None:
 
 @given(st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=8), min_size=1, max_size=60))
 def test_sampled_rows_stand_for_all_that_passed(batches: list[list[int]]) -> None:
-    sampler = Sampler(5)
-    columns = columns_of((TensorKind("x", "INT64", ()),), 10, alone=False)
+    sampler: Sampler[Watched] = Sampler(5)
+    watched = Watched(columns_of((TensorKind("x", "INT64", ()),), 10, alone=False), [])
     passed = 0
     for sizes in batches:
         calls = []
@@ -276,9 +276,10 @@ def test_sampled_rows_stand_for_all_that_passed(batches: list[list[int]]) -> Non
             calls.append((size, (struct.pack(f"<{size}q", *range(passed, passed + size)),)))
             passed += size
         if sampler.wants(sum(sizes)):
-            sampler.keep(columns, calls)
+            sampler.keep(watched, calls)
     weight, kept = sampler.take()
-    ((values,),) = [column.values([row[0] for row in rows]) for (column,), rows in kept.items()]
+    (column,) = watched.columns
+    (values,) = column.values([row[0] for row in kept[watched]])
     assert weight * len(values) == pytest.approx(passed)
     assert len(values) <= 2 * 5
     assert list(values) == sorted(set(values))
@@ -372,3 +373,26 @@ def test_of_a_call_of_a_hundred_thousand_rows_a_hundred_are_looked_at() -> None:
     see(watched, [matrix(np.zeros((100_000, 2)))])
     assert len(watched._inputs.sampler._kept) < 2 * ROWS
     assert feature(watched, "age")["rows"] == 100_000
+
+
+def result(name: str, values: list[int]) -> tuple[int, Result, memoryview]:
+    output = ResultTensor(name=name, datatype="INT64", shape=(len(values),), size=8 * len(values))
+    return len(values), Result(id=1, outputs=(output,)), memoryview(struct.pack(f"<{len(values)}q", *values))
+
+
+def test_outputs_that_are_asked_for_one_at_a_time_are_not_mixed_up() -> None:
+    watched = Drift(Clock())
+    outputs = (TensorSpec("one", "INT64", (-1,)), TensorSpec("two", "INT64", (-1,)))
+    watched.learn(Signature(outputs=outputs))
+    watched.answered(*result("one", [1]))
+    watched.answered(*result("two", [2]))
+    assert [feature(watched, name, "outputs")["mean"] for name in ("one", "two")] == [1, 2]
+
+
+@pytest.mark.parametrize("classes", [(3, 12345678), (3.0, 12345678.0)])
+def test_classes_that_are_numbers_are_told_by_their_names(classes: tuple[float, ...]) -> None:
+    watched = Drift(Clock())
+    watched.learn(Signature(outputs=(TensorSpec("label", "INT64", (-1,)),), classes=classes))
+    watched.answered(*result("label", [12345678, 3, 3, 99]))
+    histogram = feature(watched, "label", "outputs")["histogram"]
+    assert histogram == {"categories": ("3", "12345678"), "shares": [0.5, 0.25, 0.25]}

@@ -10,7 +10,7 @@ from typing import Any
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics.exposition import Family, Labels, Sample
 from tiffin_serve.front.metrics.sampling import Column, Sampler, columns_of
-from tiffin_serve.front.metrics.sketches import SLICE_SECONDS, SLICES, Bins, Feature, Sketch, bins_of
+from tiffin_serve.front.metrics.sketches import SLICE_SECONDS, SLICES, Bins, Feature, Sketch, bins_of, written
 from tiffin_serve.protocol.baseline import Baseline, read
 from tiffin_serve.protocol.call import Call, TensorKind
 from tiffin_serve.protocol.frames import Result, result_bodies
@@ -33,49 +33,58 @@ BUDGET_SECONDS = 0.005
 MOST_KINDS = 64
 
 
+class Watched:
+    """What is looked at in calls of one kind: the columns of its tensors, and the features that their values are of."""
+
+    __slots__ = ("columns", "features")
+
+    def __init__(self, columns: tuple[Column, ...], features: list[list[Feature]]) -> None:
+        self.columns = columns
+        self.features = features
+
+
 class Side:
     """The inputs, or the outputs: which columns they have, and what was seen in them."""
 
     def __init__(self) -> None:
-        self.sampler = Sampler(ROWS)
+        self.sampler: Sampler[Watched] = Sampler(ROWS)
         self.features: dict[str, Feature] = {}
-        self._kinds: dict[tuple[tuple[TensorKind, ...], bool], tuple[Column, ...]] = {}
+        self._kinds: dict[tuple[tuple[TensorKind, ...], bool], Watched | None] = {}
         self._most = ROWS
-        self._named: dict[tuple[Column, ...], list[list[Feature]]] = {}
 
-    def columns(
+    def watched(
         self, tensors: tuple[TensorKind, ...], name: Callable[[int, TensorKind, int], Feature | None], *, alone: bool
-    ) -> tuple[Column, ...]:
-        """Say which columns to look at; `name` gives the feature of a tensor's n-th value, or None for strangers'."""
-        known = self._kinds.get((tensors, alone))
-        if known is not None or len(self._kinds) >= MOST_KINDS:
-            return known or ()
+    ) -> Watched | None:
+        """Say what to look at, if anything; `name` gives the feature of a tensor's n-th value, or None."""
+        if (tensors, alone) in self._kinds or len(self._kinds) >= MOST_KINDS:
+            return self._kinds.get((tensors, alone))
         columns, features = [], []
         for column in columns_of(tensors, MOST_FEATURES, alone=alone):
             named = [name(place, tensors[column.tensor], column.width) for place in range(column.kept)]
             if all(named):
                 columns.append(column)
                 features.append([feature for feature in named if feature is not None])
-        found = tuple(columns)
+        found = Watched(tuple(columns), features) if columns else None
         self._kinds[tensors, alone] = found
-        self._named[found] = features
-        looked_at = sum(column.kept for column in found)
+        looked_at = sum(column.kept for column in columns)
         self._most = max(LEAST_ROWS, min(self._most, VALUES // max(looked_at, 1)))
         self.sampler.most = min(self.sampler.most, self._most)
         return found
 
-    def feature(self, name: str, bins: Bins | None) -> Feature:
-        """Give the feature of that name."""
+    def feature(self, name: str, bins: Bins | None) -> Feature | None:
+        """Give the feature of that name; None where there are too many already."""
+        if name not in self.features and len(self.features) >= MOST_FEATURES:
+            return None
         return self.features.setdefault(name, Feature(name, bins))
 
     def digest(self, now: float) -> None:
         """Count what was sampled since the last time."""
         began = time.perf_counter()
         weight, kept = self.sampler.take()
-        for columns, rows in kept.items():
-            for position, column in enumerate(columns):
+        for watched, rows in kept.items():
+            for position, column in enumerate(watched.columns):
                 values = column.values([row[position] for row in rows])
-                for feature, found in zip(self._named[columns][position], values, strict=True):
+                for feature, found in zip(watched.features[position], values, strict=True):
                     feature.see(found, weight, now)
         took, most = time.perf_counter() - began, self.sampler.most
         if took > BUDGET_SECONDS:
@@ -132,9 +141,9 @@ class Drift:
     def asked(self, calls: Sequence[Call]) -> None:
         """Look at the calls of one kind whose rows passed last."""
         sampler, kind = self._inputs.sampler, calls[0].kind
-        columns = self._inputs.columns(kind.tensors, self._input, alone=kind.alone)
-        if columns:
-            sampler.keep(columns, [(call.rows, call.data) for call in calls])
+        watched = self._inputs.watched(kind.tensors, self._input, alone=kind.alone)
+        if watched is not None:
+            sampler.keep(watched, [(call.rows, call.data) for call in calls])
         else:
             sampler.pass_by()
 
@@ -145,9 +154,9 @@ class Drift:
             return
         fits = rows > 0 and all(output.shape[:1] == (rows,) for output in result.outputs)
         tensors = tuple([TensorKind(output.name, output.datatype, output.shape[1:]) for output in result.outputs])
-        columns = self._outputs.columns(tensors, self._output, alone=False) if fits else ()
-        if columns:
-            sampler.keep(columns, [(rows, list(result_bodies(result, body)))])
+        watched = self._outputs.watched(tensors, self._output, alone=False) if fits else None
+        if watched is not None:
+            sampler.keep(watched, [(rows, list(result_bodies(result, body)))])
         else:
             sampler.pass_by()
 
@@ -190,7 +199,7 @@ class Drift:
         return self._inputs.feature(name, bins)
 
     def _output(self, place: int, tensor: TensorKind, width: int) -> Feature | None:
-        classes = tuple([str(label) for label in self._signature.classes])
+        classes = tuple([written(label) for label in self._signature.classes])
         if width > 1 or tensor.name == self._signature.probability:
             label = classes[place] if width == len(classes) else str(place)
             return self._outputs.feature(f"{tensor.name}[{label}]", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from random import randrange
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from tiffin_serve.protocol.call import TensorKind
 from tiffin_serve.protocol.datatypes import DATATYPES, Kind
@@ -80,7 +80,16 @@ def _text(data: Buffer, row: int) -> bytes:
     return bytes(data[position + 4 : position + 4 + min(length, LONGEST_TEXT)])
 
 
-class Sampler:
+class Sight(Protocol):
+    """What of a kind of call is looked at; one that is kept with rows is told apart from others by what it is."""
+
+    columns: tuple[Column, ...]
+
+
+SightT = TypeVar("SightT", bound=Sight)
+
+
+class Sampler(Generic[SightT]):
     """Keeps about `most` rows between two calls of `take`."""
 
     __slots__ = ("_kept", "_passed", "_skip", "_stride", "most")
@@ -90,7 +99,7 @@ class Sampler:
         self._stride = 1
         self._skip = 0
         self._passed = 0
-        self._kept: list[tuple[tuple[Column, ...], tuple[bytes, ...]]] = []
+        self._kept: list[tuple[SightT, tuple[bytes, ...]]] = []
 
     def wants(self, rows: int) -> bool:
         """Let so many rows pass; say whether one of them is to be kept."""
@@ -98,14 +107,15 @@ class Sampler:
         self._skip -= rows
         return self._skip < 0
 
-    def keep(self, columns: tuple[Column, ...], calls: Sequence[tuple[int, Sequence[Buffer]]]) -> None:
+    def keep(self, sight: SightT, calls: Sequence[tuple[int, Sequence[Buffer]]]) -> None:
         """Keep those of the rows that passed last whose turn it is, given as number of rows and tensors."""
         after = sum([rows for rows, _ in calls])
         for rows, data in calls:
             after -= rows
             while self._skip < -after:
                 row = rows + self._skip + after
-                self._kept.append((columns, tuple([column.cut(data[column.tensor], row) for column in columns])))
+                cut = tuple([column.cut(data[column.tensor], row) for column in sight.columns])
+                self._kept.append((sight, cut))
                 self._skip += 1 + randrange(2 * self._stride - 1)  # noqa: S311 - statistics
                 if len(self._kept) >= 2 * self.most:
                     self._kept = self._kept[::2]
@@ -115,13 +125,13 @@ class Sampler:
         """Keep none of the rows that passed last."""
         self._skip = max(self._skip, 0)
 
-    def take(self) -> tuple[float, dict[tuple[Column, ...], list[tuple[bytes, ...]]]]:
-        """Give the kept rows by their columns, and for how many that passed each of them stands; begin anew."""
+    def take(self) -> tuple[float, dict[SightT, list[tuple[bytes, ...]]]]:
+        """Give the kept rows by what is looked at, and for how many that passed each of them stands; begin anew."""
         kept, self._kept = self._kept, []
         passed, self._passed = self._passed, 0
         self._stride = max(1, self._stride // 2)
         self._skip = min(self._skip, 2 * self._stride)
-        found: dict[tuple[Column, ...], list[tuple[bytes, ...]]] = {}
-        for columns, row in kept:
-            found.setdefault(columns, []).append(row)
+        found: dict[SightT, list[tuple[bytes, ...]]] = {}
+        for sight, row in kept:
+            found.setdefault(sight, []).append(row)
         return (passed / len(kept) if kept else 0.0), found

@@ -132,7 +132,7 @@ class Feature:
         if self.bins is not None and self.bins.is_text:
             others = len(self._index)
             for value in present:
-                sketch.bins[self._index.get(f"{value:g}", others)] += weight
+                sketch.bins[self._index.get(written(value), others)] += weight
         elif self.bins is not None:
             edges, counts = self.bins.edges, sketch.bins
             for value in present:
@@ -200,6 +200,13 @@ def stability_index(expected: Sequence[float], actual: Sequence[float]) -> float
         was, is_now = max(one, LEAST_SHARE), max(other, LEAST_SHARE)
         total += (is_now - was) * log(is_now / was)
     return total
+
+
+def written(label: object) -> str:
+    """Write a class or a category as people do: 3 for 3.0."""
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)
 
 
 def _number(value: Value) -> float:
