@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tiffin.api.baselines import project_baseline
 from tiffin.api.home import Home
 from tiffin.api.imports import approve_weights
 from tiffin.api.lock_layers import LockedLayers, completed
@@ -101,11 +102,12 @@ def prepare(
     seen = Fingerprints(home.records("files"), checkout.folder)
     packed = seen.files(weights)
     approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
+    baseline = project_baseline(checkout, seen, home)
     plan = plan_image(
         checkout.project,
         environment_of(lock, foundation),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
-        Payload(format=model.format, weights=packed, code=seen.files(code)),
+        Payload(format=model.format, weights=packed, code=seen.files(code), baseline=baseline),
     )
     seen.save()
     layers = LockedLayers(workshop.layers, lock.layers)

@@ -71,11 +71,16 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def no_source(self) -> frozenset[Path]:
         """The files of the project that no wheel is built from: they change without it, or it without them."""
-        model = self.project.model.path
+        model, data = self.project.model.path, self.training_data
         own = {self.file} if self.file.name != "pyproject.toml" else set()
-        return frozenset(
-            {self.lock_path, *(path.resolve() for path in own)} | ({self.folder / model} if model else set())
-        )
+        named = ({self.folder / model} if model else set()) | ({data} if data else set())
+        return frozenset({self.lock_path, *(path.resolve() for path in own)} | named)
+
+    @property
+    def training_data(self) -> Path | None:
+        """Where the data that the model was trained with is, if the project says so."""
+        named = self.project.model.training_data
+        return self.folder / named if named else None
 
     def inputs(self) -> Inputs:
         """What the lock must have been made from to be fresh."""

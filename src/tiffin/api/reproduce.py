@@ -20,7 +20,7 @@ from tiffin.build.carried import LOCK, PROJECT, read_lock_text, read_project_tex
 from tiffin.build.contents import titles
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import foundation_of
-from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.plan import BASELINE, BuildPlan, Environment, Payload, ServerParts, plan_image
 from tiffin.build.reproduce import VERSION, Reproduction, without_gone
 from tiffin.build.reproduce import reproduce as reproduce_plan
 from tiffin.build.server import server_files, server_wheels
@@ -48,7 +48,9 @@ def reproduce(name: str, home: Home | None = None) -> Reproduction:
         scratch = Home(data=checkout.folder / "data", cache=checkout.folder / "cache")
         own = _own_files(image, home.store, checkout.folder)
         foundation = foundation_of(lock)
-        plan = _plan(checkout, environment_of(lock, foundation), image, own, scratch)
+        named = checkout.project.model.training_data
+        baseline = document(home.store, image, BASELINE, name) if named else ""
+        plan = _plan((checkout, baseline), environment_of(lock, foundation), image, own, scratch)
         sources = {**own[WEIGHTS], **own[CODE], **server_files()}
         checkout = _on_its_platform(checkout, lock)
         workshop = without_gone(workshop_of(checkout, scratch, lock, foundation.program, sources))
@@ -70,9 +72,14 @@ def _carried(name: str, image: Image, store: Store, folder: Path) -> tuple[Check
 
 
 def _plan(
-    checkout: Checkout, environment: Environment, image: Image, own: dict[str, dict[str, Path]], scratch: Home
+    carried: tuple[Checkout, str],
+    environment: Environment,
+    image: Image,
+    own: dict[str, dict[str, Path]],
+    scratch: Home,
 ) -> BuildPlan:
     """Plan the image as its build did, with the server of this tiffin."""
+    checkout, baseline = carried
     seen = Fingerprints(scratch.records("files"), checkout.folder)
     format_ = image.config.config.labels.get("dev.tiffin.format", "")
     return plan_image(
@@ -82,7 +89,7 @@ def _plan(
             files=seen.files(server_files()),
             wheels=server_wheels(environment.foundation.python, environment.platform),
         ),
-        Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE])),
+        Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE]), baseline=baseline),
     )
 
 

@@ -18,7 +18,9 @@ def project_text(project: Project) -> str:
     """Write a project as JSON with every key, without what says where and not what: a mirror, a folder, keys."""
     image = msgspec.structs.replace(project.image, mirror="")
     python = msgspec.structs.replace(project.python, build=project.python.build.rpartition("/")[2])
-    bare = msgspec.structs.replace(project, image=image, python=python, trust=TrustSection())
+    data = project.model.training_data.rpartition("/")[2]
+    model = msgspec.structs.replace(project.model, training_data=data)
+    bare = msgspec.structs.replace(project, model=model, image=image, python=python, trust=TrustSection())
     return msgspec.json.format(encode(bare)).decode() + "\n"
 
 

@@ -30,6 +30,7 @@ from tiffin.packages.pins import WheelPin
 USER = 65532
 PORTS = {"http": 8080, "grpc": 8081, "metrics": 8082}
 SERVICE = "opt/tiffin/service.json"
+BASELINE = "opt/tiffin/baseline.json"
 SERVICE_SCHEMA = 1
 CREATED = "1980-01-01T00:00:00Z"
 """When every image says it was made: a clock would give the same input other bytes."""
@@ -53,11 +54,15 @@ class ServerParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """What is the user's own: the model's format, its weights and the code, as paths in the image."""
+    """What is the user's own: the model's format, its weights and the code, as paths in the image.
+
+    `baseline` is what the server is told of the training data, which is no part of the image itself.
+    """
 
     format: str
     weights: tuple[SourceFile, ...]
     code: tuple[SourceFile, ...]
+    baseline: str = ""
 
 
 class BuildPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +143,7 @@ def _texts(project: Project, environment: Environment, server: ServerParts, payl
         LOCK: environment.lock,
         CYCLONEDX: cyclonedx(contents),
         SPDX: spdx(contents),
+        **({BASELINE: payload.baseline} if payload.baseline else {}),
     }
 
 
@@ -156,6 +162,7 @@ def service_text(project: Project, payload: Payload) -> str:
         "code": "/app",
         "worker": ["/opt/venv/bin/python", "/opt/tiffin/worker"],
         "serve": {field: getattr(serve, field) for field in serve.__struct_fields__},
+        **({"baseline": f"/{BASELINE}"} if payload.baseline else {}),
     }
     return msgspec.json.format(encode(service)).decode() + "\n"
 

@@ -32,8 +32,8 @@ def weights_of(model: Model) -> dict[str, Path]:
 
 
 def code_of(folder: Path, project: Project, model: Model) -> dict[str, Path]:
-    """Where the user's code goes: what `[image] include` matches, without hidden files, environments and the model."""
-    weights = set(model.files)
+    """Where the user's code goes: what `[image] include` matches, but no hidden files, environments, model or data."""
+    weights = {*model.files, folder / project.model.training_data}
     found = {
         f"app/{name}": path
         for pattern in project.image.include

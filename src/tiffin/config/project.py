@@ -22,6 +22,8 @@ class ModelSection(Section, frozen=True, kw_only=True):
     version: str = "1"
     gpu: Literal["", "required", "optional", "none"] = ""
     allow_imports: tuple[str, ...] = ()
+    training_data: str = ""
+    target: str = ""
 
 
 class PythonSection(Section, frozen=True, kw_only=True):

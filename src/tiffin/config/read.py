@@ -70,6 +70,8 @@ def _mistakes(project: Project) -> list[str]:
         "give `path` or `predictor` - at `$.model`": not (project.model.path or project.model.predictor),
         "`predictor` is `module:Class` - at `$.model.predictor`": bool(project.model.predictor)
         and not re.fullmatch(r"[\w.]+:\w+", project.model.predictor),
+        "`target` is a column of `training-data`, which is missing - at `$.model`": bool(project.model.target)
+        and not project.model.training_data,
         '`version` is like "3.11" - at `$.python.version`': not _PYTHON.fullmatch(python.version),
         "give `requirements` or `dependencies`, not both - at `$.python`": bool(python.requirements)
         and bool(python.dependencies),

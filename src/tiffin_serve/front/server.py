@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 import time
@@ -15,8 +16,10 @@ import uvloop
 from tiffin_serve.front.batching.dispatch import Dispatcher
 from tiffin_serve.front.http.connection import Connection, Desk, Limits
 from tiffin_serve.front.log import report, say
+from tiffin_serve.front.metrics.counters import Limits as Bounds
 from tiffin_serve.front.metrics.counters import Metrics
-from tiffin_serve.front.rest.routes import Api, MetricsApi
+from tiffin_serve.front.rest.routes import Api
+from tiffin_serve.front.rest.scraping import MetricsApi
 from tiffin_serve.front.sockets import address
 from tiffin_serve.front.workers.child import Child
 from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
@@ -63,7 +66,10 @@ class Front:
         service = outfit.service
         self._outfit = outfit
         self._loop = loop
-        self._metrics = Metrics(service.name)
+        bounds = Bounds(service.serve.deadline_ms / 1000, service.serve.queue)
+        self._metrics = Metrics(service.name, service.version, os.environ.get("TIFFIN_IMAGE", ""), bounds)
+        if service.baseline:
+            self._metrics.drift.compare_with(service.baseline)
         dispatcher = Dispatcher(loop, service.serve, self._metrics)
         events = Events(
             ready=self._on_ready, load_failed=self._on_load_failure, load=self._start_child, unload=self._let_child_go
@@ -72,10 +78,11 @@ class Front:
         self._api = Api(service, self._workers)
         limits = Limits(body_bytes=service.serve.max_body_bytes, header_seconds=service.serve.header_seconds)
         self._desk = Desk(self._api.serve, limits)
-        self._desk.answered = self._count
+        self._desk.answered = self._metrics.answered
         self._metrics_desk = Desk(MetricsApi(self._metrics, self._workers, self._desk).serve, Limits(body_bytes=1024))
         self._began = time.monotonic()
         self._ready_at = 0.0
+        self._started_at = self._began
         self._restarts = 0
         self._stopping: asyncio.Task[None] | None = None
         self._stopped_at = 0.0
@@ -112,6 +119,9 @@ class Front:
         if not self._ready_at:
             say(f"{self._outfit.service.name} is ready after {time.monotonic() - self._began:.2f} s")
         self._ready_at = time.monotonic()
+        self._metrics.loaded(self._ready_at - self._started_at)
+        if self._workers.signature is not None:
+            self._metrics.drift.learn(self._workers.signature)
 
     def _on_load_failure(self, error: LoadError) -> None:
         if self._outfit.child is None or self._ready_at:
@@ -147,6 +157,7 @@ class Front:
             self._restarts = 0
         delay = min(FIRST_BACKOFF_SECONDS * 2**self._restarts, LAST_BACKOFF_SECONDS)
         self._restarts += 1
+        self._metrics.restarted("signal" if code < 0 else "exit")
         report("the worker ended and is started again", how=how, delay_seconds=delay)
         self._loop.call_later(delay, self._start_child)
 
@@ -155,6 +166,7 @@ class Front:
         if child is None or self._end.done() or child.running or self._workers.unloaded:
             return
         self._child_ended.clear()
+        self._started_at = time.monotonic()
         try:
             child.start()
         except OSError as error:
@@ -215,7 +227,5 @@ class Front:
         self._desk.tick()
         self._metrics_desk.tick()
         self._workers.dispatcher.expire()
+        self._metrics.drift.digest()
         self._loop.call_later(1, self._tick)
-
-    def _count(self, status: int) -> None:
-        self._metrics.codes[status] += 1

@@ -92,7 +92,8 @@ class Server:
         try:
             connection.request("GET", "/metrics")
             lines = connection.getresponse().read().decode().splitlines()
-            return {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines if not line.startswith("#")}
+            samples = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+            return {name: float(value) for name, _, value in samples}
         finally:
             connection.close()
 

@@ -345,8 +345,8 @@ def test_what_happened_is_counted(iris: Server) -> None:
     iris.ask("GET", "/nothing")
     after = iris.metrics()
     grown = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
-    assert grown.pop('tiffin_requests_total{model="iris",code="200"}') == 1
-    assert grown.pop('tiffin_requests_total{model="iris",code="404"}') == 1
+    assert grown.pop('tiffin_requests_total{model="iris",version="1",protocol="predict",code="200"}') == 1
+    assert grown.pop('tiffin_requests_total{model="iris",version="1",protocol="other",code="404"}') == 1
     assert grown.pop('tiffin_predicted_rows_total{model="iris"}') == 3
     assert grown.pop('tiffin_predict_duration_seconds_count{model="iris"}') == 1
     assert after['tiffin_model_ready{model="iris"}'] == 1

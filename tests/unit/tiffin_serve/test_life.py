@@ -243,7 +243,8 @@ def test_a_front_serves_workers_that_others_start(predictor: Own, serve: Serve, 
         assert "the front refused this worker: the token is wrong" in stranger.log
         assert front.ask("GET", "/v2/health/ready")[0] == 503
         workers = [serve(own, arguments=["worker"], environment=meeting) for _ in range(2)]
-        wait_for(lambda: front.metrics()['tiffin_workers{model="iris"}'] == len(workers), "both are in")
+        idle = 'tiffin_workers{model="iris",state="idle"}'
+        wait_for(lambda: front.metrics()[idle] == len(workers), "both are in")
         assert front.ask("POST", "/predict", [1, 2]) == (200, {"predictions": [2, 2]})
         for worker in workers:
             assert worker.stop() == 0

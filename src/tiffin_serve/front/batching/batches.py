@@ -35,7 +35,10 @@ class Waiter(Protocol):
 
 
 class Job(NamedTuple):
-    """One request on its way to the model; `arrived` and `deadline` are in seconds of the loop's clock."""
+    """One request on its way to the model; `arrived` and `deadline` are in seconds.
+
+    The clock is `time.monotonic`: that of uvloop's loop counts milliseconds.
+    """
 
     call: Call
     waiter: Waiter

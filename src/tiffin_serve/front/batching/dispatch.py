@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from time import monotonic
 from typing import Protocol
 
 from tiffin_serve.front.batching.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
@@ -43,6 +44,11 @@ class Dispatcher:
         """Count the calls that wait for a worker."""
         return len(self._queue) + sum(len(batch.jobs) for batch in self._again)
 
+    @property
+    def busy(self) -> int:
+        """Count the workers that have a batch."""
+        return len(self._out)
+
     def submit(self, call: Call, waiter: Waiter, seconds: float | None = None) -> None:
         """Queue a call whose client waits so many seconds; raises RequestError when too many wait already.
 
@@ -51,7 +57,7 @@ class Dispatcher:
         if len(self._queue) >= self._serving.queue:
             self._metrics.rejected("queue")
             raise RequestError("too many requests wait already", 503)
-        now = self._loop.time()
+        now = monotonic()
         patience = self._serving.deadline_ms / 1000 if seconds is None else seconds
         self._queue.put(Job(call, waiter, now, now + patience))
         if self._free and not self._scheduled:
@@ -72,6 +78,7 @@ class Dispatcher:
             return
         again = after_loss(batch)
         if not again:
+            self._metrics.failed("worker")
             _fail(batch.jobs[0], RequestError("the worker died twice on this request", 500))
         self._again.extendleft(reversed(again))
         self._pump()
@@ -79,14 +86,16 @@ class Dispatcher:
     def finished(self, line: Line, result: Result, body: memoryview) -> None:
         """Hand out a result, after the next batch has left; raises FrameError on a result that nobody asked for."""
         batch = self._take_back(line, result.id)
-        self._metrics.predicted(len(batch.jobs), sum([job.call.rows for job in batch.jobs]), result.seconds)
+        rows = sum([job.call.rows for job in batch.jobs])
+        self._metrics.predicted(len(batch.jobs), rows, result.seconds)
         self._free.append(line)
         self._pump()
         try:
             shares = hand_out(result, body, batch.jobs)
         except FrameError as error:
-            self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500))
+            self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500), "answer")
             return
+        self._metrics.drift.answered(rows, result, body)
         for job, outputs in shares:
             try:
                 job.waiter.deliver(outputs)
@@ -108,11 +117,12 @@ class Dispatcher:
         if len(batch.jobs) == 1 and not failure.refused:
             report("the model failed", error=failure.message, traceback=failure.traceback)
         whose = "the model refused the input" if failure.refused else "the model failed"
-        self._give_up(batch, RequestError(f"{whose}: {failure.message}", 400 if failure.refused else 500))
+        error = RequestError(f"{whose}: {failure.message}", 400 if failure.refused else 500)
+        self._give_up(batch, error, "input" if failure.refused else "model")
 
     def expire(self) -> None:
         """Refuse what has waited too long for a worker; call it about once a second."""
-        now = self._loop.time()
+        now = monotonic()
         late = list(self._queue.overdue(now))
         again, self._again = self._again, deque()
         for batch in again:
@@ -124,9 +134,10 @@ class Dispatcher:
             self._metrics.rejected("deadline")
             _fail(job, RequestError(f"no worker was free for {job.deadline - job.arrived:g} seconds", 503))
 
-    def _give_up(self, batch: Batch, error: RequestError) -> None:
+    def _give_up(self, batch: Batch, error: RequestError, reason: str) -> None:
         parts = halves(batch)
         if not parts:
+            self._metrics.failed(reason)
             _fail(batch.jobs[0], error)
         self._again.extendleft(reversed(parts))
         self._pump()
@@ -149,9 +160,7 @@ class Dispatcher:
     def _send(self, line: Line, batch: Batch) -> None:
         self._number += 1
         self._out[line] = (self._number, batch)
-        now = self._loop.time()
-        for job in batch.jobs:
-            self._metrics.queued(now - job.arrived)
+        self._metrics.sent(batch.jobs, monotonic())
         line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
 
 

@@ -19,7 +19,15 @@ import msgspec
 from tiffin_serve.front.log import report
 
 _REASONS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-_OF_INTEREST = {b"host", b"content-length", b"content-encoding", b"expect", b"inference-header-content-length"}
+_OF_INTEREST = {
+    b"host",
+    b"content-length",
+    b"content-encoding",
+    b"expect",
+    b"inference-header-content-length",
+    b"accept",
+    b"accept-encoding",
+}
 JSON = b"content-type: application/json\r\n"
 LINGER_SECONDS = 2
 
@@ -44,7 +52,7 @@ class Desk:
         self.draining = False
         self.now = 0.0
         self.date = b""
-        self.answered: Callable[[int], None] = _nobody
+        self.answered: Callable[[Exchange, int], None] = _nobody
         self.tick()
 
     def tick(self) -> None:
@@ -80,7 +88,7 @@ def _path(url: bytes) -> bytes:
     return b"/" + rest.partition(b"/")[2]
 
 
-def _nobody(_: int) -> None:
+def _nobody(_: Exchange, __: int) -> None:
     """Count nothing."""
 
 
@@ -102,6 +110,7 @@ class Exchange:
 
     __slots__ = (
         "abandoned",
+        "began",
         "body",
         "close",
         "connection",
@@ -116,6 +125,7 @@ class Exchange:
 
     def __init__(self, connection: Connection, method: bytes, path: bytes, headers: dict[bytes, bytes]) -> None:
         self.connection: Connection | None = connection
+        self.began = time.monotonic()
         self.method = method
         self.path = path
         self.headers = headers
@@ -200,7 +210,7 @@ class Connection(asyncio.Protocol):
         for exchange in self._pending:
             if exchange.connection is not None:
                 exchange.connection = None
-                self._desk.answered(499)
+                self._desk.answered(exchange, 499)
                 if exchange.abandoned is not None:
                     exchange.abandoned()
         self._pending.clear()
@@ -330,7 +340,7 @@ class Connection(asyncio.Protocol):
         if transport is None or reply is None:
             return
         status, body, headers = reply
-        self._desk.answered(status)
+        self._desk.answered(exchange, status)
         close = exchange.close or (
             self._desk.draining and not self._pending and not self._in_head and not self._in_body
         )
@@ -365,7 +375,7 @@ class Connection(asyncio.Protocol):
         if not flow.ended:
             return False
         self._pending.popleft()
-        self._desk.answered(flow.status)
+        self._desk.answered(exchange, flow.status)
         if exchange.close:
             self._deaf = True
             self._hang_up(transport, linger=False)

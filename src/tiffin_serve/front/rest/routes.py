@@ -10,9 +10,8 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from tiffin_serve import __version__
-from tiffin_serve.front.http.connection import Desk, Exchange
+from tiffin_serve.front.http.connection import Exchange
 from tiffin_serve.front.log import report
-from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.infer import InferAnswer, bind, read_request
@@ -23,7 +22,6 @@ from tiffin_serve.protocol.signature import Signature
 
 Answers = Callable[[Exchange], None]
 RETRY = b"retry-after: 1\r\n"
-TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -211,27 +209,6 @@ class Api:
         signature = self._signature()
         call = bind_rows(read_rows(exchange.body), signature)
         self._workers.dispatcher.submit(call, RowsWaiter(exchange, signature))
-
-
-class MetricsApi:
-    """The routes of the metrics port."""
-
-    def __init__(self, metrics: Metrics, workers: Workers, desk: Desk) -> None:
-        self._metrics = metrics
-        self._workers = workers
-        self._desk = desk
-
-    def serve(self, exchange: Exchange) -> None:
-        """Answer a scraper."""
-        if exchange.path != b"/metrics":
-            exchange.refuse(404, "there is only /metrics here")
-        elif exchange.method not in {b"GET", b"HEAD"}:
-            exchange.refuse(405, "/metrics takes GET, HEAD", b"allow: GET, HEAD\r\n")
-        else:
-            text = self._metrics.text(
-                in_flight=self._desk.in_flight, queued=self._workers.dispatcher.queued, workers=len(self._workers)
-            )
-            exchange.answer(200, text.encode(), TEXT)
 
 
 def _reading(answers: Answers) -> dict[bytes, Answers]:
