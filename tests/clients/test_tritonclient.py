@@ -37,7 +37,7 @@ def test_it_reads_the_metadata(triton: Any) -> None:
 @pytest.mark.parametrize("binary", [False, True])
 @pytest.mark.parametrize("datatype", ["FP32", "FP64"])
 def test_it_infers(triton: Any, binary: bool, datatype: str) -> None:  # noqa: FBT001 - pytest passes by name
-    import tritonclient.http as http  # noqa: PLC0415 - see conftest.py
+    from tritonclient import http  # noqa: PLC0415 - see conftest.py
 
     rows = np.array(ROWS, dtype={"FP32": np.float32, "FP64": np.float64}[datatype])
     tensor = http.InferInput("input", list(rows.shape), datatype)
@@ -51,7 +51,7 @@ def test_it_infers(triton: Any, binary: bool, datatype: str) -> None:  # noqa: F
 
 
 def test_it_gets_everything_in_binary_form_when_it_asks_for_nothing(triton: Any) -> None:
-    import tritonclient.http as http  # noqa: PLC0415 - see conftest.py
+    from tritonclient import http  # noqa: PLC0415 - see conftest.py
 
     tensor = http.InferInput("input", [3, 4], "FP64")
     tensor.set_data_from_numpy(np.array(ROWS))
@@ -60,7 +60,7 @@ def test_it_gets_everything_in_binary_form_when_it_asks_for_nothing(triton: Any)
 
 
 def test_it_sends_pictures_in_binary_form(pictures: Server) -> None:
-    import tritonclient.http as http  # noqa: PLC0415 - see conftest.py
+    from tritonclient import http  # noqa: PLC0415 - see conftest.py
 
     picture = np.random.default_rng(7).random((2, 3, 224, 224), dtype=np.float32)
     tensor = http.InferInput("pixels", list(picture.shape), "FP32")
@@ -71,7 +71,7 @@ def test_it_sends_pictures_in_binary_form(pictures: Server) -> None:
 
 
 def test_it_hears_what_is_wrong(triton: Any) -> None:
-    import tritonclient.http as http  # noqa: PLC0415 - see conftest.py
+    from tritonclient import http  # noqa: PLC0415 - see conftest.py
 
     tensor = http.InferInput("input", [1, 3], "FP64")
     tensor.set_data_from_numpy(np.zeros((1, 3)))

@@ -69,7 +69,7 @@ class Front:
             ready=self._on_ready, load_failed=self._on_load_failure, load=self._start_child, unload=self._let_child_go
         )
         self._workers = Workers(outfit.token, dispatcher, events)
-        self._api = Api(service, self._workers)
+        self._api = Api(service, self._workers, self._metrics)
         limits = Limits(body_bytes=service.serve.max_body_bytes, header_seconds=service.serve.header_seconds)
         self._desk = Desk(self._api.serve, limits)
         self._desk.answered = self._count

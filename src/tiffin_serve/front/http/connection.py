@@ -19,7 +19,15 @@ import msgspec
 from tiffin_serve.front.log import report
 
 _REASONS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-_OF_INTEREST = {b"host", b"content-length", b"content-encoding", b"expect", b"inference-header-content-length"}
+_OF_INTEREST = {
+    b"host",
+    b"content-length",
+    b"content-encoding",
+    b"expect",
+    b"inference-header-content-length",
+    b"content-type",
+    b"accept",
+}
 JSON = b"content-type: application/json\r\n"
 LINGER_SECONDS = 2
 

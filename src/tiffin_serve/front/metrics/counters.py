@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 
 class Metrics:
@@ -33,6 +34,30 @@ class Metrics:
         self.rows += rows
         self.predict_seconds += seconds
 
+    def statistics(self) -> dict[str, Any]:
+        """Give the numbers as Triton's statistics extension has them, one entry of `model_stats`."""
+        predict = _duration(self.batches, self.predict_seconds)
+        nothing = _duration(0, 0)
+        inference = {
+            "success": _duration(self.requests, self.queue_seconds + self.predict_seconds),
+            "fail": _duration(sum(self.rejections.values()), 0),
+            "queue": _duration(self.requests, self.queue_seconds),
+            "compute_input": nothing,
+            "compute_infer": predict,
+            "compute_output": nothing,
+            "cache_hit": nothing,
+            "cache_miss": nothing,
+        }
+        return {
+            "name": self._model,
+            "version": "",
+            "last_inference": 0,
+            "inference_count": self.rows,
+            "execution_count": self.batches,
+            "inference_stats": inference,
+            "batch_stats": [],
+        }
+
     def text(self, *, in_flight: int, queued: int, workers: int) -> str:
         """Write everything for a scraper."""
         label = f'model="{self._model}"'
@@ -57,6 +82,10 @@ class Metrics:
                 "",
             ]
         )
+
+
+def _duration(count: int, seconds: float) -> dict[str, int]:
+    return {"count": count, "ns": round(seconds * 1e9)}
 
 
 def _head(name: str, kind: str, meaning: str) -> tuple[str, str]:

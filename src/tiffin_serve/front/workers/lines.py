@@ -48,6 +48,8 @@ class Workers:
         self.events = events
         self.signature: Signature | None = None
         self.unloaded = False
+        self.failure = ""
+        """Why the model could not be loaded the last time, until it is tried again."""
 
     @property
     def ready(self) -> bool:
@@ -58,6 +60,7 @@ class Workers:
         """Have the model again after `unload`; nothing happens where it is there or on its way."""
         if self.unloaded:
             self.unloaded = False
+            self.failure = ""
             self.events.load()
 
     def unload(self) -> None:
@@ -76,6 +79,7 @@ class Workers:
         if not hmac.compare_digest(hello.token.encode(), self._token):
             return "the token is wrong"
         if hello.error is not None:
+            self.failure = hello.error.message
             self.events.load_failed(hello.error)
             return "there is nothing to do for a worker without a model"
         if hello.signature is None:
