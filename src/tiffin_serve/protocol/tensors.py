@@ -52,7 +52,7 @@ def read_json(raw: msgspec.Raw, sent: Datatype, wanted: Datatype, shape: Sequenc
     if sent is _BF16:
         raise RequestError(f"{field}: BF16 is sent in binary form only")
     depth = _depth(raw)
-    if depth not in {1, len(shape)}:
+    if depth not in {1, len(shape)} and not (0 in shape and depth == list(shape).index(0) + 1):
         raise RequestError(f"{field}: data is nested {depth} deep, but shape {list(shape)} has {len(shape)} dimensions")
     try:
         values = _decoder(sent, wanted, depth).decode(raw)
