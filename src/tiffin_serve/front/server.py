@@ -161,9 +161,11 @@ class Front:
             report("the worker cannot be started", error=str(error))
             self._loop.call_later(LAST_BACKOFF_SECONDS, self._start_child)
 
-    def _let_child_go(self) -> None:
-        if self._outfit.child is not None:
-            self._outfit.child.stop()
+    def _let_child_go(self) -> bool:
+        child = self._outfit.child
+        if child is not None:
+            child.stop()
+        return child is not None
 
     async def _stop_child(self) -> None:
         child = self._outfit.child

@@ -37,12 +37,12 @@ class Repository:
         ]
 
     def _index(self, exchange: Exchange) -> None:
-        served = self._served
+        served, only_ready = self._served, _read(exchange.body).ready
         state, reason = ("UNAVAILABLE", "unloaded") if served.workers.unloaded else ("LOADING", "")
         if served.workers.ready and not served.workers.unloaded:
             state = "READY"
         entry = {"name": served.name, "version": served.version, "state": state, "reason": reason}
-        exchange.answer(200, encode([entry] if state == "READY" or not _read(exchange.body).ready else []))
+        exchange.answer(200, encode([entry] if state == "READY" or not only_ready else []))
 
     def _load(self, exchange: Exchange) -> None:
         """Answer when the model is there, at once where it is."""
