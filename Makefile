@@ -60,7 +60,7 @@ docs: setup  ## write the pages that are made from the code
 bench: setup  ## tiffin beside its peers, in one run; prints tables
 	$(BIN)/python -m benchmarks
 
-ci: check test test-models demo  ## what .ci/run calls
+ci: check test test-models test-clients demo  ## what .ci/run calls
 
 lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 	$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt

@@ -28,12 +28,14 @@ OF_THE_PROTOCOL = {"binary_data_output", "content_type", "headers"}
 NOT_SPOKEN = ("classification", "shared_memory_region")
 """What a tensor's parameters may ask of Triton."""
 NO_DATA = msgspec.Raw()
+RAW: dict[str, Any] = {}
+"""The parameters of an input whose data is raw elements: this very object, which no client can send."""
 
 
 class InferInput(msgspec.Struct, gc=False):
     """One input tensor of a request; its data stays as it came until its datatype is known.
 
-    It is JSON, or raw elements where the parameter `binary_data_size` is given.
+    It is JSON, or raw elements where the parameters are `RAW`.
     """
 
     name: str
@@ -62,13 +64,12 @@ class InferRequest(msgspec.Struct, gc=False):
 _decoder = msgspec.json.Decoder(InferRequest)
 
 
-def read_request(body: bytes) -> InferRequest:
+def read_request(body: Buffer) -> InferRequest:
     """Read a request that is JSON alone; raises RequestError that names the field."""
-    request = _read(body)
-    for item in request.inputs:
-        if item.parameters and "binary_data_size" in item.parameters:
-            raise RequestError(f"input '{item.name}': binary data needs the header Inference-Header-Content-Length")
-    return request
+    try:
+        return _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise RequestError(explain(error, "request")) from error
 
 
 def read_mixed(body: bytes, header: bytes, signature: Signature) -> InferRequest:
@@ -85,7 +86,7 @@ def read_mixed(body: bytes, header: bytes, signature: Signature) -> InferRequest
     if length > len(body):
         raise RequestError(f"Inference-Header-Content-Length says {length} bytes, but the body has {len(body)}")
     view = memoryview(body)
-    request = _read(view[:length])
+    request = read_request(view[:length])
     rest = view[length:]
     for item in request.inputs:
         if item.parameters and "binary_data_size" in item.parameters:
@@ -93,13 +94,6 @@ def read_mixed(body: bytes, header: bytes, signature: Signature) -> InferRequest
     if len(rest):
         raise RequestError(f"the body has {len(rest)} bytes more than its tensors")
     return request
-
-
-def _read(body: Buffer) -> InferRequest:
-    try:
-        return _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise RequestError(explain(error, "request")) from error
 
 
 def _cut(item: InferInput, size: Any, rest: memoryview) -> memoryview:
@@ -111,7 +105,8 @@ def _cut(item: InferInput, size: Any, rest: memoryview) -> memoryview:
         raise RequestError(f"{field}: has both `data` and binary data")
     if size > len(rest):
         raise RequestError(f"{field}: the body ends {size - len(rest)} bytes before its binary data does")
-    item.data = msgspec.Raw(rest[:size])
+    _refuse_unspoken("input", item.name, item.parameters)
+    item.data, item.parameters = msgspec.Raw(rest[:size]), RAW
     return rest[size:]
 
 
@@ -127,7 +122,7 @@ def _whole_body(body: bytes, signature: Signature) -> InferRequest:
         count, odd = divmod(len(body), datatype.size)
         if odd:
             raise RequestError(f"input '{spec.name}': {len(body)} bytes are not whole {spec.datatype} values")
-    item = InferInput(spec.name, _fill(spec, count), spec.datatype, msgspec.Raw(body), {"binary_data_size": len(body)})
+    item = InferInput(spec.name, _fill(spec, count), spec.datatype, msgspec.Raw(body), RAW)
     return InferRequest([item], parameters={"binary_data_output": True})
 
 
@@ -146,14 +141,9 @@ def _fill(spec: TensorSpec, count: int) -> list[int]:
 
 def bind(request: InferRequest, signature: Signature) -> Call:
     """Hold a request against the model's signature and make the call of it; raises RequestError."""
-    outputs = tuple([output.name for output in request.outputs or ()])
-    known = {spec.name for spec in signature.outputs}
-    for name in outputs:
-        if known and name not in known:
-            raise RequestError(f"unknown output '{name}'; the model gives {_names(known)}")
-    _refuse_unspoken(request)
+    outputs = _read_outputs(request.outputs, signature) if request.outputs else ()
     tensors = _read_inputs(request.inputs, signature)
-    if signature.batches and (0,) in {tensor.shape[:1] for tensor in tensors}:
+    if signature.batches and (0,) in [tensor.shape[:1] for tensor in tensors]:
         raise RequestError("the request has no rows")
     return make_call(tensors, batches=signature.batches, outputs=outputs, parameters=_for_the_model(request.parameters))
 
@@ -162,12 +152,19 @@ def _for_the_model(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     return {key: value for key, value in parameters.items() if key not in OF_THE_PROTOCOL} if parameters else None
 
 
-def _refuse_unspoken(request: InferRequest) -> None:
-    for what, items in (("input", request.inputs), ("output", request.outputs or ())):
-        for item in items:
-            for name in NOT_SPOKEN if item.parameters else ():
-                if name in (item.parameters or ()):
-                    raise RequestError(f"{what} '{item.name}': the parameter `{name}` is not spoken here")
+def _read_outputs(wanted: list[WantedOutput], signature: Signature) -> tuple[str, ...]:
+    known = {spec.name for spec in signature.outputs}
+    for output in wanted:
+        if known and output.name not in known:
+            raise RequestError(f"unknown output '{output.name}'; the model gives {_names(known)}")
+        _refuse_unspoken("output", output.name, output.parameters)
+    return tuple([output.name for output in wanted])
+
+
+def _refuse_unspoken(what: str, name: str, parameters: dict[str, Any] | None) -> None:
+    for parameter in NOT_SPOKEN if parameters else ():
+        if parameter in (parameters or ()):
+            raise RequestError(f"{what} '{name}': the parameter `{parameter}` is not spoken here")
 
 
 def _read_inputs(inputs: list[InferInput], signature: Signature) -> tuple[Tensor, ...]:
@@ -222,13 +219,17 @@ def _read_free(item: InferInput) -> Tensor:
 
 
 def _read_data(item: InferInput, sent: Datatype, wanted: Datatype, shape: tuple[int, ...]) -> Buffer:
-    field, parameters = f"input '{item.name}'", item.parameters
+    field = f"input '{item.name}'"
+    if item.parameters is RAW:
+        return read_raw(memoryview(item.data), sent, wanted, shape, field)
+    if item.parameters:
+        _refuse_unspoken("input", item.name, item.parameters)
+        if "binary_data_size" in item.parameters:
+            raise RequestError(f"{field}: binary data needs the header Inference-Header-Content-Length")
     if item.data is NO_DATA:
         raise RequestError(f"{field}: has no `data`")
-    if parameters is not None and "binary_data_size" in parameters:
-        return read_raw(memoryview(item.data), sent, wanted, shape, field)
     data = read_json(item.data, sent, wanted, shape, field)
-    if parameters is not None and wanted.kind is Kind.TEXT and parameters.get("content_type") == "base64":
+    if item.parameters and wanted.kind is Kind.TEXT and item.parameters.get("content_type") == "base64":
         return from_base64(data, field)
     return data
 

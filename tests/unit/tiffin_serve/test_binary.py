@@ -262,7 +262,7 @@ def test_binary_data_without_the_header_or_beside_data_is_refused() -> None:
     tensor = {"name": "x", "datatype": "FP32", "shape": [2, 2], "parameters": {"binary_data_size": 16}}
     head = json.dumps({"inputs": [tensor]}).encode()
     with pytest.raises(RequestError, match="needs the header Inference-Header-Content-Length"):
-        read_request(head)
+        bind(read_request(head), MATRIX)
     both = json.dumps({"inputs": [{**tensor, "data": [1, 2, 3, 4]}]}).encode()
     with pytest.raises(RequestError, match="both `data` and binary data"):
         read_mixed(both + GOOD, b"%d" % len(both), MATRIX)

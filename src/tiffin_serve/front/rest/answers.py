@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tiffin_serve.front.http.connection import JSON, Exchange
+from tiffin_serve.front.http.connection import Exchange
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.outputs import Output
 
@@ -36,11 +36,8 @@ def post(path: str, answers: Answers) -> Route:
     return Route(b"POST", path, answers)
 
 
-class Reply(NamedTuple):
-    """The body of an answer and the headers that say what it is."""
-
-    body: bytes
-    headers: bytes = JSON
+Reply = tuple[bytes, bytes]
+"""The body of an answer and the headers that say what it is."""
 
 
 class Waiting:
@@ -67,11 +64,11 @@ class Waiting:
     def deliver(self, outputs: list[Output]) -> None:
         """Answer with the model's outputs."""
         try:
-            reply = self.write(outputs)
+            body, headers = self.write(outputs)
         except RequestError as error:
             self.fail(error)
         else:
-            self._exchange.answer(200, reply.body, reply.headers)
+            self._exchange.answer(200, body, headers)
 
     def fail(self, error: RequestError) -> None:
         """Answer with the reason."""

@@ -88,12 +88,13 @@ class OpenInference:
         exchange.answer(200, encode({"model_stats": [{**self._served.metrics.statistics(), **known}]}))
 
     def _infer(self, exchange: Exchange) -> None:
-        signature = self._served.signature()
-        header = exchange.headers.get(b"inference-header-content-length")
+        served, header = self._served, exchange.headers.get(b"inference-header-content-length")
+        signature = served.signature()
         request = read_request(exchange.body) if header is None else read_mixed(exchange.body, header, signature)
         call = bind(request, signature)
-        waiter = InferWaiter(exchange, self._served.service, request.id, call.kind.outputs, wants_binary(request))
-        self._served.submit(call, waiter)
+        binary = wants_binary(request) if request.outputs or request.parameters else None
+        waiter = InferWaiter(exchange, served.service, request.id, call.kind.outputs, binary)
+        served.workers.dispatcher.submit(call, waiter)
 
 
 class Everything(Container[str]):
@@ -106,10 +107,8 @@ class Everything(Container[str]):
         return name not in self._without
 
 
-def wants_binary(request: InferRequest) -> Container[str]:
-    """Say which outputs a client wants in binary form: what an output says goes before what the request says."""
-    if not request.outputs and not request.parameters:
-        return ()
+def wants_binary(request: InferRequest) -> Container[str] | None:
+    """Say which outputs a client wants in binary form, if any: what an output says goes before what the request says."""
     whole = bool(request.parameters and request.parameters.get("binary_data_output"))
     told = {
         output.name: bool(output.parameters["binary_data"])
@@ -118,7 +117,7 @@ def wants_binary(request: InferRequest) -> Container[str]:
     }
     if whole:
         return Everything(frozenset(name for name, binary in told.items() if not binary))
-    return frozenset(name for name, binary in told.items() if binary)
+    return frozenset(name for name, binary in told.items() if binary) or None
 
 
 class InferWaiter(Waiting):
@@ -127,9 +126,14 @@ class InferWaiter(Waiting):
     __slots__ = ("_binary", "_id", "_outputs", "_service")
 
     def __init__(
-        self, exchange: Exchange, service: Service, id_: str | None, outputs: tuple[str, ...], binary: Container[str]
+        self,
+        exchange: Exchange,
+        service: Service,
+        id_: str | None,
+        outputs: tuple[str, ...],
+        binary: Container[str] | None,
     ) -> None:
-        super().__init__(exchange)
+        self._exchange = exchange
         self._service = service
         self._id = id_
         self._outputs = outputs
@@ -137,11 +141,12 @@ class InferWaiter(Waiting):
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write the outputs that were asked for, in that order, those wanted in binary form behind the JSON."""
-        outputs = select(outputs, self._outputs)
+        if self._outputs:
+            outputs = select(outputs, self._outputs)
         service, binary = self._service, self._binary
-        if binary == ():
-            return Reply(encode(InferAnswer(service.name, service.version, [as_json(o) for o in outputs], self._id)))
+        if binary is None:
+            return encode(InferAnswer(service.name, service.version, [as_json(o) for o in outputs], self._id)), JSON
         told = [as_binary(o) if o.name in binary else as_json(o) for o in outputs]
         head = encode(InferAnswer(service.name, service.version, told, self._id))
         tensors = [o.data for o in outputs if o.name in binary]
-        return Reply(b"".join([head, *tensors]), BINARY % len(head)) if tensors else Reply(head)
+        return (b"".join([head, *tensors]), BINARY % len(head)) if tensors else (head, JSON)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiffin_serve.front.http.connection import Exchange
+from tiffin_serve.front.http.connection import JSON, Exchange
 from tiffin_serve.front.rest.answers import Reply, Route, Waiting, encode, get, media_type, post
 from tiffin_serve.front.rest.served import Served
 from tiffin_serve.protocol.call import Call
@@ -64,7 +64,7 @@ class RowsWaiter(Waiting):
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write predictions as JSON."""
-        return Reply(encode(plain([as_json(output) for output in outputs], self._signature)))
+        return encode(plain([as_json(output) for output in outputs], self._signature)), JSON
 
 
 class CsvWaiter(RowsWaiter):
@@ -72,7 +72,7 @@ class CsvWaiter(RowsWaiter):
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write a line of names and a line a row."""
-        return Reply(write_csv(outputs, self._signature), b"content-type: text/csv; charset=utf-8\r\n")
+        return write_csv(outputs, self._signature), b"content-type: text/csv; charset=utf-8\r\n"
 
 
 class NpyWaiter(RowsWaiter):
@@ -82,7 +82,7 @@ class NpyWaiter(RowsWaiter):
         """Write the first output."""
         if not outputs:
             raise RequestError("the model gave no output", 500)
-        return Reply(write_npy(outputs[0]), b"content-type: application/x-npy\r\n")
+        return write_npy(outputs[0]), b"content-type: application/x-npy\r\n"
 
 
 _WAITERS = {CSV: CsvWaiter, NPY: NpyWaiter}

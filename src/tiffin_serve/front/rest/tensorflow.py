@@ -70,4 +70,4 @@ class PredictWaiter(Waiting):
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write the answer as it was asked for."""
-        return Reply(encode(self._form(outputs)))
+        return encode(self._form(outputs)), JSON
