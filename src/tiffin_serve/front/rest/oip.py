@@ -108,7 +108,7 @@ class Everything(Container[str]):
 
 
 def wants_binary(request: InferRequest) -> Container[str] | None:
-    """Say which outputs a client wants in binary form, if any: what an output says goes before what the request says."""
+    """Say which outputs a client wants in binary form, if any; what an output says goes first."""
     whole = bool(request.parameters and request.parameters.get("binary_data_output"))
     told = {
         output.name: bool(output.parameters["binary_data"])
