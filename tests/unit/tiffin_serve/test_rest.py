@@ -5,11 +5,14 @@ from __future__ import annotations
 import http.client
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tiffin_serve.protocol.datatypes import DATATYPES
+from tiffin_serve.protocol.tensors import join_bytes
 from unit.tiffin_serve.fronts import COLUMNS, DEADLINE, ROWS, Serve, Server
 
 INFER = "/v2/models/iris/infer"
@@ -241,3 +244,38 @@ def test_a_model_that_cannot_be_loaded_again_is_told_why(serve: Serve, tmp_path:
     own.write_text("raise RuntimeError('out of order')\n")
     status, answer = server.ask("POST", "/v2/repository/models/iris/load")
     assert (status, answer) == (400, {"error": "failed to load 'iris': RuntimeError: out of order"})
+
+
+EVERYTHING = f"""
+TENSORS = {{name: (name, [-1, 3]) for name in {sorted(DATATYPES)!r}}}
+
+class Predictor:
+    inputs = {{"in " + name: spec for name, spec in TENSORS.items()}}
+    outputs = {{"out " + name: spec for name, spec in TENSORS.items()}}
+
+    def predict(self, inputs):
+        return {{"out " + name: inputs["in " + name] for name in TENSORS}}
+"""
+
+
+def test_every_datatype_goes_to_the_model_and_comes_back(predictor: Callable[..., Server]) -> None:
+    server = predictor(EVERYTHING).ready()
+    values = {
+        name: b"\0\1\1" if name == "BOOL" else bytes(range(1, 1 + 3 * DATATYPES[name].size)) for name in DATATYPES
+    }
+    values["BYTES"] = join_bytes([b"", b"\xff\0", "ü".encode()])
+    inputs = [
+        {"name": f"in {n}", "datatype": n, "shape": [1, 3], "parameters": {"binary_data_size": len(data)}}
+        for n, data in values.items()
+    ]
+    body, headers = mixed({"inputs": inputs, "parameters": {"binary_data_output": True}}, b"".join(values.values()))
+    document, tensors = cut(*ask(server, INFER, body, headers)[1:])
+    for output in document["outputs"]:
+        size, name = output["parameters"]["binary_data_size"], output["datatype"]
+        assert (output["name"], output["shape"]) == (f"out {name}", [1, 3])
+        assert tensors[:size] == values[name], name
+        tensors = tensors[size:]
+    assert len(document["outputs"]) == len(DATATYPES)
+    answer = ask(server, INFER, *mixed({"inputs": inputs}, b"".join(values.values())))[2]
+    (text,) = [output for output in json.loads(answer)["outputs"] if output["datatype"] == "BYTES"]
+    assert (text["data"], text["parameters"]) == (["", "/wA=", "w7w="], {"content_type": "base64"})
