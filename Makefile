@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MODELS := .venv-models/bin
+CLIENTS := .venv-clients/bin
+MLSERVER := .venv-mlserver/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 PIP := python -m pip install --quiet --disable-pip-version-check
 
@@ -23,6 +25,14 @@ setup: .venv/.ready  ## make .venv from the committed lock
 	$(MODELS)/$(PIP) --no-deps --editable .
 	touch $@
 
+.venv-clients/.ready: requirements/clients.txt requirements/mlserver.txt pyproject.toml
+	$(PYTHON) -m venv .venv-clients
+	$(CLIENTS)/$(PIP) --no-deps --require-hashes -r requirements/clients.txt
+	$(CLIENTS)/$(PIP) --no-deps --editable .
+	$(PYTHON) -m venv .venv-mlserver
+	$(MLSERVER)/$(PIP) --no-deps --require-hashes -r requirements/mlserver.txt
+	touch $@
+
 fmt: setup  ## format the code
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
@@ -34,6 +44,9 @@ test: setup  ## every test
 
 test-models: .venv-models/.ready  ## the tests of torch, TensorFlow, transformers and MLflow, in an environment of their own
 	$(MODELS)/python -m pytest -n 2 --durations 15 -m models tests/models tests/unit/models/test_ordinary_models.py
+
+test-clients: .venv-clients/.ready  ## clients of other servers, unmodified, in environments of their own
+	$(CLIENTS)/python -m pytest --durations 5 -m clients tests/clients
 
 test-gpu: setup  ## a computation on an NVIDIA GPU through PyTorch in a container; skipped where there is none
 	$(BIN)/python -m pytest -m gpu tests/gpu
@@ -47,14 +60,16 @@ docs: setup  ## write the pages that are made from the code
 bench: setup  ## tiffin beside its peers, in one run; prints tables
 	$(BIN)/python -m benchmarks
 
-ci: check test test-models demo  ## what .ci/run calls
+ci: check test test-models test-clients demo  ## what .ci/run calls
 
 lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 	$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --group models pyproject.toml --excludes requirements/cuda.in --no-emit-package torch -o requirements/models.txt
+	$(COMPILE) --group clients pyproject.toml -o requirements/clients.txt
+	$(COMPILE) --group mlserver pyproject.toml -o requirements/mlserver.txt
 	$(BIN)/python requirements/lock_server.py
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test test-models test-gpu test-faults docs bench ci lock help
+.PHONY: demo setup fmt check test test-models test-clients test-gpu test-faults docs bench ci lock help

@@ -51,7 +51,8 @@ class ModelSpec(msgspec.Struct, frozen=True):
     def columns(self) -> dict[str, str]:
         """The columns that rows may name, each with its datatype; empty where rows have no names."""
         if len(self.inputs) == 1 and self.properties.get("columns"):
-            return dict.fromkeys(self.properties["columns"].split(","), self.inputs[0].datatype)
+            names = msgspec.json.decode(self.properties["columns"], type=list[str])
+            return dict.fromkeys(names, self.inputs[0].datatype)
         if any(tensor.cell for tensor in self.inputs):
             return {}
         return {tensor.name: tensor.datatype for tensor in self.inputs}

@@ -75,7 +75,7 @@ class Front:
             ready=self._on_ready, load_failed=self._on_load_failure, load=self._start_child, unload=self._let_child_go
         )
         self._workers = Workers(outfit.token, dispatcher, events)
-        self._api = Api(service, self._workers)
+        self._api = Api(service, self._workers, self._metrics)
         limits = Limits(body_bytes=service.serve.max_body_bytes, header_seconds=service.serve.header_seconds)
         self._desk = Desk(self._api.serve, limits)
         self._desk.answered = self._metrics.answered
@@ -173,9 +173,11 @@ class Front:
             report("the worker cannot be started", error=str(error))
             self._loop.call_later(LAST_BACKOFF_SECONDS, self._start_child)
 
-    def _let_child_go(self) -> None:
-        if self._outfit.child is not None:
-            self._outfit.child.stop()
+    def _let_child_go(self) -> bool:
+        child = self._outfit.child
+        if child is not None:
+            child.stop()
+        return child is not None
 
     async def _stop_child(self) -> None:
         child = self._outfit.child

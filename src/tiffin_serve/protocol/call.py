@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+Buffer = bytes | memoryview
+"""Elements of a tensor; a memoryview is a piece of the request's body, which is not copied until it is sent."""
+
 
 class TensorKind(NamedTuple):
     """A tensor without its rows: `tail` is its shape after the first dimension, or all of it in a call made alone."""
@@ -30,7 +33,7 @@ class Call(NamedTuple):
 
     kind: CallKind
     rows: int
-    data: tuple[bytes, ...]
+    data: tuple[Buffer, ...]
 
 
 class Tensor(NamedTuple):
@@ -39,7 +42,7 @@ class Tensor(NamedTuple):
     name: str
     datatype: str
     shape: tuple[int, ...]
-    data: bytes
+    data: Buffer
 
 
 def make_call(

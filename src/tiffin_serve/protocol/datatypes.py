@@ -51,12 +51,22 @@ def _integers() -> list[Datatype]:
 
 
 def _floats() -> list[Datatype]:
-    greatest = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": 1.7976931348623157e308}
+    greatest = {
+        "FP16": 65504.0,
+        "BF16": 3.3895313892515355e38,
+        "FP32": 3.4028234663852886e38,
+        "FP64": 1.7976931348623157e308,
+    }
     return [
         Datatype(
             name=name, kind=Kind.FLOAT, size=size, code=code, low=-greatest[name], high=greatest[name], exact=exact
         )
-        for name, size, code, exact in (("FP16", 2, "e", 2**11), ("FP32", 4, "f", 2**24), ("FP64", 8, "d", 2**53))
+        for name, size, code, exact in (
+            ("FP16", 2, "e", 2**11),
+            ("BF16", 2, "", 2**8),
+            ("FP32", 4, "f", 2**24),
+            ("FP64", 8, "d", 2**53),
+        )
     ]
 
 
@@ -69,7 +79,7 @@ DATATYPES: dict[str, Datatype] = {
         Datatype(name="BYTES", kind=Kind.TEXT, size=0, code=""),
     )
 }
-"""Every datatype that JSON can carry, by its name; BF16 exists in binary form only."""
+"""Every datatype by its name; BF16, the upper half of an FP32, is sent in binary form only, as `struct` knows none."""
 
 
 def accepts(wanted: Datatype, sent: Datatype) -> bool:
@@ -80,7 +90,7 @@ def accepts(wanted: Datatype, sent: Datatype) -> bool:
     if wanted == sent:
         return True
     if wanted.kind is Kind.FLOAT:
-        return sent.kind is Kind.INT or (sent.kind is Kind.FLOAT and sent.size <= wanted.size)
+        return sent.kind is Kind.INT or (sent.kind is Kind.FLOAT and sent.size < wanted.size)
     if wanted.kind is Kind.INT and sent.kind is Kind.INT:
         return wanted.low <= sent.low and sent.high <= wanted.high
     return False

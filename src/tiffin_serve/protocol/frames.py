@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tiffin_serve.protocol.call import Call
+from tiffin_serve.protocol.call import Buffer, Call
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 
 MAGIC = b"TFN1"
@@ -75,10 +75,10 @@ class FrameError(Exception):
     """The other side does not speak this protocol."""
 
 
-def encode(head: bytes, tensors: Sequence[bytes] = ()) -> bytes:
+def encode(head: bytes, tensors: Sequence[Buffer] = ()) -> bytes:
     """Write one frame: prefix, head padded with spaces, tensors padded with zeros."""
     head += b" " * (-len(head) % ALIGNMENT)
-    parts = [b"", head]
+    parts: list[Buffer] = [b"", head]
     for tensor in tensors:
         parts += (tensor, bytes(-len(tensor) % ALIGNMENT))
     parts[0] = _PREFIX.pack(MAGIC, len(head), sum(map(len, parts)) - len(head))
@@ -98,7 +98,7 @@ def encode_refusal(reason: str) -> bytes:
 def encode_batch(id_: int, calls: Sequence[Call], seconds: float | None = None) -> bytes:
     """Write calls of one kind as one batch: their rows one after the other; `seconds` is how long it may take."""
     kind = calls[0].kind
-    data = (
+    data: Sequence[Buffer] = (
         calls[0].data
         if len(calls) == 1
         else [b"".join(parts) for parts in zip(*[call.data for call in calls], strict=True)]

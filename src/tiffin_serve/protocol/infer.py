@@ -1,32 +1,47 @@
-"""Inference requests and answers of the Open Inference Protocol v2, in JSON."""
+"""Inference requests of the Open Inference Protocol v2, in JSON and with binary tensors behind it.
+
+Binary tensors: Triton's binary tensor data extension. The header `Inference-Header-Content-Length` says how much of the
+body is JSON; behind it stand the tensors whose parameter `binary_data_size` says how many bytes are theirs. Where the
+header is 0 there is no JSON: the body is the one input of the model.
+"""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
+from math import prod
 from typing import Annotated, Any
 
 import msgspec
 
-from tiffin_serve.protocol.call import Call, Tensor, make_call
-from tiffin_serve.protocol.datatypes import DATATYPES, Datatype, accepts
+from tiffin_serve.protocol.call import Buffer, Call, Tensor, make_call
+from tiffin_serve.protocol.datatypes import DATATYPES, Datatype, Kind, accepts
 from tiffin_serve.protocol.errors import RequestError
+from tiffin_serve.protocol.raw import from_base64, read_raw, weave
 from tiffin_serve.protocol.signature import Signature, TensorSpec
-from tiffin_serve.protocol.tensors import explain, read_json
+from tiffin_serve.protocol.tensors import explain, join_bytes, read_json
 
-Size = Annotated[int, msgspec.Meta(ge=0)]
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 MAX_RANK = 32
-OF_THE_PROTOCOL = {"binary_data_output", "binary_data", "binary_data_size", "classification"}
+LONGEST_NUMBER = 19
+OF_THE_PROTOCOL = {"binary_data_output", "content_type", "headers"}
 """Request parameters that speak to the server, not to the model."""
+NOT_SPOKEN = ("classification", "shared_memory_region")
+"""What a tensor's parameters may ask of Triton."""
+NO_DATA = msgspec.Raw()
+RAW: dict[str, Any] = {}
+"""The parameters of an input whose data is raw elements: this very object, which no client can send."""
 
 
 class InferInput(msgspec.Struct, gc=False):
-    """One input tensor of a request; its data stays JSON until its datatype is known."""
+    """One input tensor of a request; its data stays as it came until its datatype is known.
+
+    It is JSON, or raw elements where the parameters are `RAW`.
+    """
 
     name: str
     shape: Annotated[list[Size], msgspec.Meta(max_length=MAX_RANK)]
     datatype: str
-    data: msgspec.Raw
+    data: msgspec.Raw = NO_DATA
     parameters: dict[str, Any] | None = None
 
 
@@ -46,45 +61,89 @@ class InferRequest(msgspec.Struct, gc=False):
     parameters: dict[str, Any] | None = None
 
 
-class InferOutput(msgspec.Struct, omit_defaults=True):
-    """One output tensor of an answer, its data flat and row-major."""
-
-    name: str
-    datatype: str
-    shape: Sequence[int]
-    data: list[Any]
-    parameters: dict[str, Any] | None = None
-
-
-class InferAnswer(msgspec.Struct, omit_defaults=True):
-    """The answer to an inference request."""
-
-    model_name: str
-    model_version: str
-    outputs: list[InferOutput]
-    id: str | None = None
-
-
 _decoder = msgspec.json.Decoder(InferRequest)
 
 
-def read_request(body: bytes) -> InferRequest:
-    """Read a request; raises RequestError that names the field."""
+def read_request(body: Buffer) -> InferRequest:
+    """Read a request that is JSON alone; raises RequestError that names the field."""
     try:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise RequestError(explain(error, "request")) from error
 
 
+def read_mixed(body: bytes, header: bytes, signature: Signature) -> InferRequest:
+    """Read a request whose body is JSON of the length that the header says, and then raw tensors.
+
+    A length of 0 is a body that is one raw tensor, and every output is wanted in binary form. The tensors are not
+    copied. Raises RequestError.
+    """
+    if not header.isascii() or not header.isdigit() or len(header) > LONGEST_NUMBER:
+        raise RequestError("the header Inference-Header-Content-Length must be a number of bytes")
+    length = int(header)
+    if length == 0:
+        return _whole_body(body, signature)
+    if length > len(body):
+        raise RequestError(f"Inference-Header-Content-Length says {length} bytes, but the body has {len(body)}")
+    view = memoryview(body)
+    request = read_request(view[:length])
+    rest = view[length:]
+    for item in request.inputs:
+        if item.parameters and "binary_data_size" in item.parameters:
+            rest = _cut(item, item.parameters["binary_data_size"], rest)
+    if len(rest):
+        raise RequestError(f"the body has {len(rest)} bytes more than its tensors")
+    return request
+
+
+def _cut(item: InferInput, size: Any, rest: memoryview) -> memoryview:
+    """Give an input its bytes; returns what is left."""
+    field = f"input '{item.name}'"
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise RequestError(f"{field}: the parameter `binary_data_size` must be a number of bytes")
+    if item.data is not NO_DATA:
+        raise RequestError(f"{field}: has both `data` and binary data")
+    if size > len(rest):
+        raise RequestError(f"{field}: the body ends {size - len(rest)} bytes before its binary data does")
+    _refuse_unspoken("input", item.name, item.parameters)
+    item.data, item.parameters = msgspec.Raw(rest[:size]), RAW
+    return rest[size:]
+
+
+def _whole_body(body: bytes, signature: Signature) -> InferRequest:
+    """Take a body as the model's one input: a single row, unless the first dimension is the only one not known."""
+    if len(signature.inputs) != 1:
+        raise RequestError(f"a raw body is one input, but the model takes {len(signature.inputs) or 'any'}")
+    (spec,) = signature.inputs
+    datatype = DATATYPES[spec.datatype]
+    if datatype.kind is Kind.TEXT:
+        body, count = join_bytes([body]), 1
+    else:
+        count, odd = divmod(len(body), datatype.size)
+        if odd:
+            raise RequestError(f"input '{spec.name}': {len(body)} bytes are not whole {spec.datatype} values")
+    item = InferInput(spec.name, _fill(spec, count), spec.datatype, msgspec.Raw(body), RAW)
+    return InferRequest([item], parameters={"binary_data_output": True})
+
+
+def _fill(spec: TensorSpec, count: int) -> list[int]:
+    """Give the shape that so many values have; raises RequestError where there is more than one such shape or none."""
+    shape = list(spec.shape)
+    if shape.count(-1) == 2 and shape[0] == -1:  # noqa: PLR2004 - one row, and one length that the values give
+        shape[0] = 1
+    known = prod(size for size in shape if size != -1)
+    if shape.count(-1) > 1 or not known or count % known or (-1 not in shape and count != known):
+        raise RequestError(
+            f"input '{spec.name}': {count} values do not give the shape {list(spec.shape)}; send JSON before it"
+        )
+    return [count // known if size == -1 else size for size in shape]
+
+
 def bind(request: InferRequest, signature: Signature) -> Call:
     """Hold a request against the model's signature and make the call of it; raises RequestError."""
-    outputs = tuple([output.name for output in request.outputs or ()])
-    known = {spec.name for spec in signature.outputs}
-    for name in outputs:
-        if known and name not in known:
-            raise RequestError(f"unknown output '{name}'; the model gives {_names(known)}")
+    outputs = _read_outputs(request.outputs, signature) if request.outputs else ()
     tensors = _read_inputs(request.inputs, signature)
-    if signature.batches and 0 in {tensor.shape[0] for tensor in tensors}:
+    if signature.batches and (0,) in [tensor.shape[:1] for tensor in tensors]:
         raise RequestError("the request has no rows")
     return make_call(tensors, batches=signature.batches, outputs=outputs, parameters=_for_the_model(request.parameters))
 
@@ -93,11 +152,26 @@ def _for_the_model(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     return {key: value for key, value in parameters.items() if key not in OF_THE_PROTOCOL} if parameters else None
 
 
+def _read_outputs(wanted: list[WantedOutput], signature: Signature) -> tuple[str, ...]:
+    known = {spec.name for spec in signature.outputs}
+    for output in wanted:
+        if known and output.name not in known:
+            raise RequestError(f"unknown output '{output.name}'; the model gives {_names(known)}")
+        _refuse_unspoken("output", output.name, output.parameters)
+    return tuple([output.name for output in wanted])
+
+
+def _refuse_unspoken(what: str, name: str, parameters: dict[str, Any] | None) -> None:
+    for parameter in NOT_SPOKEN if parameters else ():
+        if parameter in (parameters or ()):
+            raise RequestError(f"{what} '{name}': the parameter `{parameter}` is not spoken here")
+
+
 def _read_inputs(inputs: list[InferInput], signature: Signature) -> tuple[Tensor, ...]:
     if not signature.inputs:
         return tuple([_read_free(item) for item in inputs])
     if len(inputs) == 1 == len(signature.inputs) and inputs[0].name == signature.inputs[0].name:
-        return (_read(inputs[0], signature.inputs[0]),)
+        return (_read_input(inputs[0], signature.inputs[0]),)
     sent = _by_name(inputs)
     if len(signature.inputs) == 1 and sent.keys() == set(signature.columns):
         return (_read_columns(sent, signature),)
@@ -108,7 +182,7 @@ def _read_inputs(inputs: list[InferInput], signature: Signature) -> tuple[Tensor
     for name in wanted:
         if name not in sent:
             raise RequestError(f"input '{name}' is missing; the model takes {_names(wanted)}")
-    return tuple([_read(sent[spec.name], spec) for spec in signature.inputs])
+    return tuple([_read_input(sent[spec.name], spec) for spec in signature.inputs])
 
 
 def _by_name(inputs: list[InferInput]) -> dict[str, InferInput]:
@@ -130,32 +204,43 @@ def _datatype(item: InferInput) -> Datatype:
     return datatype
 
 
-def _read(item: InferInput, spec: TensorSpec) -> Tensor:
+def _read_input(item: InferInput, spec: TensorSpec) -> Tensor:
     sent, wanted = _datatype(item), DATATYPES[spec.datatype]
     if not accepts(wanted, sent):
         raise RequestError(f"input '{item.name}': datatype must be {wanted.name}, not {sent.name}")
     shape = tuple(item.shape)
     fitted = spec.fit(shape)
-    return Tensor(spec.name, wanted.name, fitted, read_json(item.data, sent, wanted, shape, f"input '{item.name}'"))
+    return Tensor(spec.name, wanted.name, fitted, _read_data(item, sent, wanted, shape))
 
 
 def _read_free(item: InferInput) -> Tensor:
     datatype, shape = _datatype(item), tuple(item.shape)
-    return Tensor(
-        item.name, datatype.name, shape, read_json(item.data, datatype, datatype, shape, f"input '{item.name}'")
-    )
+    return Tensor(item.name, datatype.name, shape, _read_data(item, datatype, datatype, shape))
+
+
+def _read_data(item: InferInput, sent: Datatype, wanted: Datatype, shape: tuple[int, ...]) -> Buffer:
+    field = f"input '{item.name}'"
+    if item.parameters is RAW:
+        return read_raw(memoryview(item.data), sent, wanted, shape, field)
+    if item.parameters:
+        _refuse_unspoken("input", item.name, item.parameters)
+        if "binary_data_size" in item.parameters:
+            raise RequestError(f"{field}: binary data needs the header Inference-Header-Content-Length")
+    if item.data is NO_DATA:
+        raise RequestError(f"{field}: has no `data`")
+    data = read_json(item.data, sent, wanted, shape, field)
+    if item.parameters and wanted.kind is Kind.TEXT and item.parameters.get("content_type") == "base64":
+        return from_base64(data, field)
+    return data
 
 
 def _read_columns(sent: dict[str, InferInput], signature: Signature) -> Tensor:
     """Weave one tensor a column into the model's single matrix."""
     (matrix,) = signature.inputs
-    columns = [_read(sent[name], TensorSpec(name, matrix.datatype, (-1, 1))) for name in signature.columns]
+    columns = [_read_input(sent[name], TensorSpec(name, matrix.datatype, (-1, 1))) for name in signature.columns]
     rows = columns[0].shape[0]
     for column in columns:
         if column.shape[0] != rows:
             raise RequestError(f"input '{column.name}' has {column.shape[0]} rows, '{columns[0].name}' has {rows}")
-    code = DATATYPES[matrix.datatype].code
-    woven = array(code, bytes(sum(len(column.data) for column in columns)))
-    for position, column in enumerate(columns):
-        woven[position :: len(columns)] = array(code, column.data)
-    return Tensor(matrix.name, matrix.datatype, (rows, len(columns)), woven.tobytes())
+    woven = weave([column.data for column in columns], DATATYPES[matrix.datatype])
+    return Tensor(matrix.name, matrix.datatype, (rows, len(columns)), woven)

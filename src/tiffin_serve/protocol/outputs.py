@@ -5,12 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from tiffin_serve.protocol.datatypes import DATATYPES, Kind
+from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.frames import FrameError, Part, Result, result_bodies
-from tiffin_serve.protocol.infer import InferOutput
 from tiffin_serve.protocol.tensors import lengths, texts, unpack
+
+
+class InferOutput(msgspec.Struct, omit_defaults=True):
+    """One output tensor of an answer, its data flat and row-major."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: list[Any]
+    parameters: dict[str, Any] | None = None
+
+
+class BinaryOutput(msgspec.Struct):
+    """One output tensor of an answer whose data stands behind the JSON; `parameters` say how long it is."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    parameters: dict[str, Any]
+
+
+class InferAnswer(msgspec.Struct, omit_defaults=True):
+    """The answer to an inference request."""
+
+    model_name: str
+    model_version: str
+    outputs: list[InferOutput | BinaryOutput]
+    id: str | None = None
 
 
 class Output(NamedTuple):
@@ -65,3 +95,19 @@ def as_json(output: Output) -> InferOutput:
         values, encoded = texts(values)
     parameters = {"content_type": "base64"} if encoded else None
     return InferOutput(output.name, output.datatype, output.shape, values, parameters)
+
+
+def as_binary(output: Output) -> BinaryOutput:
+    """Give an output whose elements follow behind the JSON."""
+    return BinaryOutput(output.name, output.datatype, output.shape, {"binary_data_size": len(output.data)})
+
+
+def select(outputs: list[Output], names: Sequence[str]) -> list[Output]:
+    """Give the outputs of these names in this order, or all of them; raises RequestError where there is none such."""
+    if not names:
+        return outputs
+    named = {output.name: output for output in outputs}
+    for name in names:
+        if name not in named:
+            raise RequestError(f"unknown output '{name}'")
+    return [named[name] for name in names]

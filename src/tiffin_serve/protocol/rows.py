@@ -1,4 +1,4 @@
-"""`POST /predict`: plain rows in, plain predictions out, for people.
+"""Plain rows in, plain predictions out: what `POST /predict` and the forms of other servers are read into.
 
 Rows are lists (`[[5.1, 3.5], ...]`) or objects by column name (`[{"sepal length": 5.1, ...}, ...]`), by themselves or
 under `rows` or `inputs`.
@@ -6,14 +6,16 @@ under `rows` or `inputs`.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tiffin_serve.protocol.call import Call, Tensor, make_call
 from tiffin_serve.protocol.datatypes import DATATYPES
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.infer import MAX_RANK, InferOutput
+from tiffin_serve.protocol.infer import MAX_RANK
+from tiffin_serve.protocol.outputs import InferOutput
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 from tiffin_serve.protocol.tensors import explain, nest, read_values
 
@@ -36,17 +38,68 @@ def read_rows(body: bytes) -> list[Any]:
     return document
 
 
-def bind_rows(rows: list[Any], signature: Signature) -> Call:
+class Rows(NamedTuple):
+    """Rows of plain values, at least one, and what they are called in the request."""
+
+    values: list[Any]
+    field: str = "rows"
+
+    @property
+    def named(self) -> bool:
+        """Say whether values come by the names of their columns."""
+        return isinstance(self.values[0], dict)
+
+    def by_name(self, name: str) -> list[Any]:
+        """Give a column; raises RequestError where a row lacks it."""
+        return [self._cell(row, place, name) for place, row in enumerate(self.values)]
+
+    def _cell(self, row: Any, place: int, name: str) -> Any:
+        if not isinstance(row, dict):
+            raise RequestError(f"{self.field}[{place}]: must be an object, as the first row is")
+        try:
+            return row[name]
+        except KeyError:
+            raise RequestError(f"{self.field}[{place}]: column '{name}' is missing") from None
+
+    def by_position(self, position: int, width: int) -> list[Any]:
+        """Give a column of so many; raises RequestError where a row has more or fewer."""
+        if width == 1 and not isinstance(self.values[0], list):
+            return self.values
+        return [self._at(row, place, position, width) for place, row in enumerate(self.values)]
+
+    def _at(self, row: Any, place: int, position: int, width: int) -> Any:
+        if not isinstance(row, list):
+            raise RequestError(f"{self.field}[{place}]: must be a list of {width} values")
+        if len(row) != width:
+            raise RequestError(f"{self.field}[{place}]: needs {width} values, not {len(row)}")
+        return row[position]
+
+    def refuse_unknown(self, columns: Sequence[str]) -> None:
+        """Raise RequestError where a row names a column that the model does not take."""
+        known = set(columns)
+        for place, row in enumerate(self.values):
+            for name in row if isinstance(row, dict) else ():
+                if name not in known:
+                    shown = ", ".join(f"'{column}'" for column in columns[:SHOWN])
+                    more = ", ..." if len(columns) > SHOWN else ""
+                    place_ = f"{self.field}[{place}]"
+                    raise RequestError(f"{place_}: unknown column '{name}'; the model takes {shown}{more}")
+
+
+def bind_rows(
+    values: list[Any], signature: Signature, field: str = "rows", parameters: dict[str, Any] | None = None
+) -> Call:
     """Hold rows against the model's signature and make the call of them; raises RequestError."""
-    named = isinstance(rows[0], dict)
+    rows = Rows(values, field)
     if not signature.inputs:
-        tensors = _free(rows, named=named)
-    elif (named and not signature.is_matrix) or (signature.is_table and not named):
-        tensors = tuple([_column(rows, position, signature, named=named) for position in range(len(signature.inputs))])
-        _refuse_unknown(rows, [spec.name for spec in signature.inputs], named=named)
+        tensors = _free(rows)
+    elif (rows.named and not signature.is_matrix) or (signature.is_table and not rows.named):
+        if rows.named:
+            rows.refuse_unknown([spec.name for spec in signature.inputs])
+        tensors = tuple([_column(rows, position, signature) for position in range(len(signature.inputs))])
     else:
-        tensors = (_matrix(rows, signature, named=named),)
-    return make_call(tensors, batches=signature.batches)
+        tensors = (_matrix(rows, signature),)
+    return make_call(tensors, batches=signature.batches, parameters=parameters)
 
 
 def plain(outputs: list[InferOutput], signature: Signature) -> dict[str, Any]:
@@ -69,80 +122,46 @@ def plain(outputs: list[InferOutput], signature: Signature) -> dict[str, Any]:
     return answer | ({"outputs": others} if others else {})
 
 
-def _matrix(rows: list[Any], signature: Signature, *, named: bool) -> Tensor:
+def _matrix(rows: Rows, signature: Signature) -> Tensor:
     if len(signature.inputs) > 1:
         wanted = ", ".join(f"'{spec.name}'" for spec in signature.inputs)
-        raise RequestError(f"rows[0]: must be an object with {wanted}")
+        raise RequestError(f"{rows.field}[0]: must be an object with {wanted}")
     (spec,) = signature.inputs
-    if named:
-        _refuse_unknown(rows, list(signature.columns), named=True)
-        rows = [[_cell(row, place, name) for name in signature.columns] for place, row in enumerate(rows)]
-    shape, data = read_values(rows, DATATYPES[spec.datatype], spec.shape, "rows")
+    values = rows.values
+    if rows.named:
+        rows.refuse_unknown(signature.columns)
+        columns = [rows.by_name(name) for name in signature.columns]
+        values = [list(row) for row in zip(*columns, strict=True)]
+    shape, data = read_values(values, DATATYPES[spec.datatype], spec.shape, rows.field)
     return Tensor(spec.name, spec.datatype, shape, data)
 
 
-def _column(rows: list[Any], position: int, signature: Signature, *, named: bool) -> Tensor:
-    spec, width = signature.inputs[position], len(signature.inputs)
-    if named:
-        cells = [_cell(row, place, spec.name) for place, row in enumerate(rows)]
-    elif width == 1 and not isinstance(rows[0], list):
-        cells = rows
-    else:
-        cells = [_at(row, place, position, width) for place, row in enumerate(rows)]
+def _column(rows: Rows, position: int, signature: Signature) -> Tensor:
+    spec = signature.inputs[position]
+    cells = rows.by_name(spec.name) if rows.named else rows.by_position(position, len(signature.inputs))
     shape = spec.shape[:1] if spec.shape == (-1, 1) else spec.shape
-    found, data = read_values(cells, DATATYPES[spec.datatype], shape, f"column '{spec.name}' of rows")
+    found, data = read_values(cells, DATATYPES[spec.datatype], shape, f"column '{spec.name}' of {rows.field}")
     return Tensor(spec.name, spec.datatype, spec.fit(found), data)
 
 
-def _cell(row: Any, place: int, name: str) -> Any:
-    if not isinstance(row, dict):
-        raise RequestError(f"rows[{place}]: must be an object, as the first row is")
-    try:
-        return row[name]
-    except KeyError:
-        raise RequestError(f"rows[{place}]: column '{name}' is missing") from None
-
-
-def _at(row: Any, place: int, position: int, width: int) -> Any:
-    if not isinstance(row, list):
-        raise RequestError(f"rows[{place}]: must be a list of {width} values")
-    if len(row) != width:
-        raise RequestError(f"rows[{place}]: needs {width} values, not {len(row)}")
-    return row[position]
-
-
-def _refuse_unknown(rows: list[Any], columns: list[str], *, named: bool) -> None:
-    known = set(columns)
-    for place, row in enumerate(rows if named else ()):
-        for name in row if isinstance(row, dict) else ():
-            if name not in known:
-                shown = ", ".join(f"'{column}'" for column in columns[:SHOWN])
-                more = ", ..." if len(columns) > SHOWN else ""
-                raise RequestError(f"rows[{place}]: unknown column '{name}'; the model takes {shown}{more}")
-
-
-def _free(rows: list[Any], *, named: bool) -> tuple[Tensor, ...]:
+def _free(rows: Rows) -> tuple[Tensor, ...]:
     """Guess the tensors of a model that announces no inputs: one a column by name, or one matrix called `input`."""
-    if not named:
-        return (_guess("input", rows, "rows"),)
-    columns = list(rows[0])
+    if not rows.named:
+        return (guess("input", rows.values, rows.field),)
+    columns = list(rows.values[0])
     if not columns:
-        raise RequestError("rows[0]: has no columns")
-    return tuple(
-        [
-            _guess(name, [_cell(row, place, name) for place, row in enumerate(rows)], f"column '{name}' of rows")
-            for name in columns
-        ]
-    )
+        raise RequestError(f"{rows.field}[0]: has no columns")
+    return tuple([guess(name, rows.by_name(name), f"column '{name}' of {rows.field}") for name in columns])
 
 
-def _guess(name: str, values: list[Any], field: str) -> Tensor:
+def guess(name: str, values: list[Any], field: str) -> Tensor:
+    """Make a tensor of values whose type nobody has said; raises RequestError."""
     rank, inner = 0, values
     while isinstance(inner, list):
         rank += 1
         inner = inner[0] if inner else 0.0  # type: ignore[assignment] # the innermost value
     if rank > MAX_RANK:
         raise RequestError(f"{field}: nested too deep")
-    datatype = "BYTES" if isinstance(inner, str) else "BOOL" if isinstance(inner, bool) else "FP64"
+    datatype = "BYTES" if isinstance(inner, (str, dict)) else "BOOL" if isinstance(inner, bool) else "FP64"
     shape, data = read_values(values, DATATYPES[datatype], TensorSpec(name, datatype, (-1,) * rank).shape, field)
     return Tensor(name, datatype, shape, data)

@@ -7,9 +7,10 @@ Types and ranges are checked by msgspec while it decodes, so no value is looked 
 from __future__ import annotations
 
 import base64
+import binascii
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from math import prod
@@ -17,11 +18,22 @@ from typing import Annotated, Any
 
 import msgspec
 
-from tiffin_serve.protocol.datatypes import Datatype, Kind
+from tiffin_serve.protocol.datatypes import DATATYPES, Datatype, Kind
 from tiffin_serve.protocol.errors import RequestError
 
 INT64_LOW, INT64_HIGH = -(2**63), 2**63 - 1
 _LENGTH = struct.Struct("<I")
+_BF16, _FP32 = DATATYPES["BF16"], DATATYPES["FP32"]
+
+
+class Base64(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """Bytes among rows, which need not be text: `{"b64": "..."}`, as TensorFlow Serving has it."""
+
+    b64: str
+
+    def encode(self) -> bytes:
+        """Give the bytes; raises binascii.Error, which is a ValueError."""
+        return base64.b64decode(self.b64, validate=True)
 
 
 def explain(error: Exception, field: str) -> str:
@@ -37,8 +49,10 @@ def explain(error: Exception, field: str) -> str:
 
 def read_json(raw: msgspec.Raw, sent: Datatype, wanted: Datatype, shape: Sequence[int], field: str) -> bytes:
     """Read JSON data that was declared as `sent` into the bytes of a `wanted` tensor; raises RequestError."""
+    if sent is _BF16:
+        raise RequestError(f"{field}: BF16 is sent in binary form only")
     depth = _depth(raw)
-    if depth not in {1, len(shape)}:
+    if depth not in {1, len(shape)} and not (0 in shape and depth == list(shape).index(0) + 1):
         raise RequestError(f"{field}: data is nested {depth} deep, but shape {list(shape)} has {len(shape)} dimensions")
     try:
         values = _decoder(sent, wanted, depth).decode(raw)
@@ -71,20 +85,46 @@ def pack(values: Sequence[Any], datatype: Datatype, field: str) -> bytes:
     """Turn flat values into bytes; raises RequestError where one does not fit the type."""
     try:
         if datatype.kind is Kind.TEXT:
-            return b"".join([_LENGTH.pack(len(text)) + text for text in (value.encode() for value in values)])
+            return join_bytes(value.encode() for value in values)
         if datatype.kind is Kind.BOOL:
             return bytes(values)
         if datatype.code == "e":
             return struct.pack(f"<{len(values)}e", *values)
+        if datatype is _BF16:
+            return narrow(array("f", values))
         return array(datatype.code, values).tobytes()
     except OverflowError as error:
         raise RequestError(f"{field}: a value does not fit {datatype.name}") from error
     except UnicodeError as error:
         raise RequestError(explain(error, field)) from error
+    except binascii.Error as error:
+        raise RequestError(f"{field}: not valid base64: {error}") from error
+
+
+def join_bytes(values: Iterable[bytes]) -> bytes:
+    """Write the elements of a BYTES tensor."""
+    return b"".join([_LENGTH.pack(len(value)) + value for value in values])
+
+
+def widen(data: memoryview) -> memoryview:
+    """Give BF16 values as FP32: theirs is its upper half."""
+    return memoryview(array("I", [value << 16 for value in data.cast("H")])).cast("B")
+
+
+def narrow(values: array[float]) -> bytes:
+    """Round FP32 values to BF16, to the nearest and of two to the even one; NaN stays NaN."""
+    bits = memoryview(values).cast("B").cast("I")
+    halves = [
+        (value >> 16 | 0x40) if value & 0x7FFFFFFF > 0x7F800000 else (value + 0x7FFF + (value >> 16 & 1)) >> 16  # noqa: PLR2004 - the bits of an FP32
+        for value in bits
+    ]
+    return array("H", halves).tobytes()
 
 
 def unpack(data: memoryview, datatype: Datatype) -> list[Any]:
     """Turn bytes into flat values; BYTES elements stay bytes."""
+    if datatype is _BF16:
+        data, datatype = widen(data), _FP32
     if datatype.kind is Kind.TEXT:
         return list(elements(data))
     if datatype.code == "e":
@@ -157,8 +197,10 @@ def _nested(element: Any, depth: int) -> Any:
 
 def _element(sent: Datatype, wanted: Datatype, *, missing: bool = False) -> Any:
     """Give the type of one JSON value, with the range that both datatypes hold exactly."""
-    if sent.kind in {Kind.BOOL, Kind.TEXT}:
-        return bool if sent.kind is Kind.BOOL else str
+    if sent.kind is Kind.TEXT:
+        return str | Base64 if missing else str
+    if sent.kind is Kind.BOOL:
+        return bool
     if sent.kind is Kind.INT:
         low, high = max(sent.low, INT64_LOW), min(sent.high, INT64_HIGH)
         if wanted.kind is Kind.FLOAT:

@@ -60,10 +60,32 @@ def _decode(datatype: str, shape: Sequence[int], data: memoryview, numpy: Any) -
         array = numpy.empty(len(elements), dtype=object)
         array[:] = elements
         return array.reshape(shape)
+    if numpy is not None and datatype == "BF16":
+        return numpy.array(_widen(data), dtype="<f4").reshape(shape)
     if numpy is not None:
         return numpy.frombuffer(data, dtype=DTYPES[datatype]).reshape(shape)
+    if datatype == "BF16":
+        return _nest(_widen(data), shape)
     code = _CODES[datatype]
     return _nest(struct.unpack("<%d%s" % (len(data) // struct.calcsize(code), code), data), shape)
+
+
+def _widen(data: memoryview) -> Sequence[float]:
+    """Read BF16, which no environment is sure to know: it is the upper half of an FP32."""
+    halves = struct.unpack("<%dH" % (len(data) // 2), data)
+    return struct.unpack("<%df" % len(halves), struct.pack("<%dI" % len(halves), *[half << 16 for half in halves]))
+
+
+def _narrow(values: Sequence[float]) -> bytes:
+    """Write BF16, rounded to the nearest and of two to the even one; NaN stays NaN."""
+    bits = struct.unpack("<%dI" % len(values), struct.pack("<%df" % len(values), *values))
+    return struct.pack(
+        "<%dH" % len(bits),
+        *[
+            (value >> 16 | 0x40) if value & 0x7FFFFFFF > 0x7F800000 else (value + 0x7FFF + (value >> 16 & 1)) >> 16  # noqa: PLR2004 - the bits of an FP32
+            for value in bits
+        ],
+    )
 
 
 def _elements(data: memoryview) -> Iterator[bytes]:
@@ -91,6 +113,8 @@ def encode(value: Any, declared: Optional[str], numpy: Any) -> Encoded:
     if numpy is None:
         return _encode_lists(value, declared)
     array = numpy.asarray(value)
+    if declared == "BF16":
+        return declared, array.shape, _narrow(array.ravel().tolist())
     if declared is not None and declared != "BYTES":
         return declared, array.shape, numpy.ascontiguousarray(array, dtype=DTYPES[declared]).tobytes()
     if declared is None and array.dtype.kind in "biuf":
@@ -131,6 +155,8 @@ def _encode_lists(value: Any, declared: Optional[str]) -> Encoded:
     if datatype == "BYTES":
         return datatype, shape, join_bytes(flat)
     try:
+        if datatype == "BF16":
+            return datatype, shape, _narrow(flat)
         return datatype, shape, struct.pack("<%d%s" % (len(flat), _CODES[datatype]), *flat)
     except struct.error as error:
         raise TypeError("the answer cannot be sent as %s: %s" % (datatype, error)) from error

@@ -194,7 +194,7 @@ def test_while_the_model_loads_the_server_lives_and_is_not_ready(predictor: Own)
     assert server.ask("GET", "/v2/health/live")[0] == 200
     for path in ("/v2/health/ready", "/v2/models/iris", "/v2/models/iris/ready"):
         status, headers, answer = server.ask_whole("GET", path)
-        assert (status, headers["retry-after"], list(answer)) == (503, "1", ["error"])
+        assert (status, headers["retry-after"], "error" in answer) == (503, "1", True)
     assert server.ask("POST", "/predict", [1])[0] == 503
     assert server.stop() == 0
 

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.infer import InferOutput, bind, read_request
+from tiffin_serve.protocol.infer import bind, read_request
+from tiffin_serve.protocol.outputs import InferOutput
 from tiffin_serve.protocol.rows import bind_rows, plain, read_rows
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 

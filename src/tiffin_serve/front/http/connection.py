@@ -27,6 +27,7 @@ _OF_INTEREST = {
     b"inference-header-content-length",
     b"accept",
     b"accept-encoding",
+    b"content-type",
 }
 JSON = b"content-type: application/json\r\n"
 LINGER_SECONDS = 2

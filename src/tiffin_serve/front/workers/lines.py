@@ -30,12 +30,15 @@ HELLO_SECONDS = 10
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants to know: a worker is ready or could not load its model, and the model is to be there or to go."""
+    """Who wants to know: a worker is ready or could not load its model, and the model is to be there or to go.
+
+    `unload` says whether the workers that are connected will go.
+    """
 
     ready: Callable[[], None]
     load_failed: Callable[[LoadError], None]
     load: Callable[[], None]
-    unload: Callable[[], None]
+    unload: Callable[[], bool]
 
 
 class Workers:
@@ -44,27 +47,31 @@ class Workers:
     def __init__(self, token: str, dispatcher: Dispatcher, events: Events) -> None:
         self._token = token.encode()
         self._lines: set[WorkerLine] = set()
+        self._leaving: set[WorkerLine] = set()
         self.dispatcher = dispatcher
         self.events = events
         self.signature: Signature | None = None
         self.unloaded = False
+        self.failure = ""
+        """Why the model could not be loaded the last time, until it is tried again."""
 
     @property
     def ready(self) -> bool:
-        """Say whether anyone could predict."""
-        return bool(self._lines)
+        """Say whether anyone could predict who is not about to go."""
+        return not self._lines <= self._leaving
 
     def load(self) -> None:
         """Have the model again after `unload`; nothing happens where it is there or on its way."""
         if self.unloaded:
             self.unloaded = False
+            self.failure = ""
             self.events.load()
 
     def unload(self) -> None:
         """Let the model go: what is out is still answered, and the memory is given back."""
         if not self.unloaded:
             self.unloaded = True
-            self.events.unload()
+            self._leaving = set(self._lines) if self.events.unload() else set()
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -76,6 +83,7 @@ class Workers:
         if not hmac.compare_digest(hello.token.encode(), self._token):
             return "the token is wrong"
         if hello.error is not None:
+            self.failure = hello.error.message
             self.events.load_failed(hello.error)
             return "there is nothing to do for a worker without a model"
         if hello.signature is None:
@@ -91,6 +99,7 @@ class Workers:
         """Let a worker go."""
         if line in self._lines:
             self._lines.discard(line)
+            self._leaving.discard(line)
             self.dispatcher.leave(line)
 
 

@@ -1,0 +1,88 @@
+"""`POST /predict`: rows in and predictions out, as JSON, CSV, JSON lines or npy."""
+
+from __future__ import annotations
+
+from tiffin_serve.front.http.connection import JSON, Exchange
+from tiffin_serve.front.rest.answers import Reply, Route, Waiting, encode, get, media_type, post
+from tiffin_serve.front.rest.served import Served
+from tiffin_serve.protocol.call import Call
+from tiffin_serve.protocol.errors import RequestError
+from tiffin_serve.protocol.npy import bind_npy, write_npy
+from tiffin_serve.protocol.outputs import Output, as_json
+from tiffin_serve.protocol.rows import bind_rows, plain, read_rows
+from tiffin_serve.protocol.signature import Signature
+from tiffin_serve.protocol.table import write_csv
+from tiffin_serve.protocol.text_rows import read_csv, read_lines
+
+CSV, NPY = b"text/csv", b"application/x-npy"
+LINES = {b"application/x-ndjson", b"application/jsonlines", b"application/jsonl"}
+
+
+class People:
+    """The root, and rows for people."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+
+    def routes(self) -> list[Route]:
+        """Give the table of paths."""
+        return [get("/", self._index), post("/predict", self._predict)]
+
+    def _index(self, exchange: Exchange) -> None:
+        model = f"/v2/models/{self._served.name}"
+        urls = {"predict": "/predict", "model": model, "infer": f"{model}/infer", "ready": "/v2/health/ready"}
+        told = {"name": self._served.name, "version": self._served.version, "status": "alive", "urls": urls}
+        exchange.answer(200, encode(told))
+
+    def _predict(self, exchange: Exchange) -> None:
+        signature = self._served.signature()
+        accept = media_type(exchange.headers.get(b"accept", b""))
+        waiter = (_WAITERS.get(accept) or RowsWaiter)(exchange, signature)
+        self._served.submit(read(exchange, signature), waiter)
+
+
+def read(exchange: Exchange, signature: Signature) -> Call:
+    """Read rows in the form that the header Content-Type says, JSON for any other; raises RequestError."""
+    kind, body = media_type(exchange.headers.get(b"content-type", b"")), exchange.body
+    if kind == CSV:
+        return bind_rows(read_csv(body, signature), signature)
+    if kind in LINES:
+        return bind_rows(read_lines(body), signature)
+    if kind == NPY:
+        return bind_npy(body, signature)
+    return bind_rows(read_rows(body), signature)
+
+
+class RowsWaiter(Waiting):
+    """Someone who waits for plain predictions."""
+
+    __slots__ = ("_signature",)
+
+    def __init__(self, exchange: Exchange, signature: Signature) -> None:
+        super().__init__(exchange)
+        self._signature = signature
+
+    def write(self, outputs: list[Output]) -> Reply:
+        """Write predictions as JSON."""
+        return encode(plain([as_json(output) for output in outputs], self._signature)), JSON
+
+
+class CsvWaiter(RowsWaiter):
+    """Someone who waits for a table."""
+
+    def write(self, outputs: list[Output]) -> Reply:
+        """Write a line of names and a line a row."""
+        return write_csv(outputs, self._signature), b"content-type: text/csv; charset=utf-8\r\n"
+
+
+class NpyWaiter(RowsWaiter):
+    """Someone who waits for an array."""
+
+    def write(self, outputs: list[Output]) -> Reply:
+        """Write the first output."""
+        if not outputs:
+            raise RequestError("the model gave no output", 500)
+        return write_npy(outputs[0]), b"content-type: application/x-npy\r\n"
+
+
+_WAITERS = {CSV: CsvWaiter, NPY: NpyWaiter}

@@ -1,0 +1,53 @@
+"""The one model of this server, as every protocol sees it."""
+
+from __future__ import annotations
+
+from tiffin_serve.front.batching.batches import Waiter
+from tiffin_serve.front.metrics.counters import Metrics
+from tiffin_serve.front.workers.lines import Workers
+from tiffin_serve.protocol.call import Call
+from tiffin_serve.protocol.errors import RequestError
+from tiffin_serve.protocol.service import Service
+from tiffin_serve.protocol.signature import Signature
+
+
+class Served:
+    """A model by name and version, whether it is ready, and the way to it."""
+
+    def __init__(self, service: Service, workers: Workers, metrics: Metrics) -> None:
+        self.service = service
+        self.workers = workers
+        self.metrics = metrics
+        self.draining = False
+
+    @property
+    def name(self) -> str:
+        """Give the model's name."""
+        return self.service.name
+
+    @property
+    def version(self) -> str:
+        """Give the model's version."""
+        return self.service.version
+
+    @property
+    def unready(self) -> str:
+        """Say why no request can be answered; empty where one can."""
+        if self.draining:
+            return "the server is stopping"
+        if self.workers.unloaded:
+            return f"the model '{self.name}' is unloaded; POST /v2/repository/models/{self.name}/load loads it"
+        return "" if self.workers.ready else "the model is not loaded"
+
+    def signature(self) -> Signature:
+        """Give what the model takes; raises RequestError where it is not there to be asked."""
+        signature = self.workers.signature
+        if self.workers.unloaded:
+            raise RequestError(self.unready, 503)
+        if signature is None:
+            raise RequestError("the model is not loaded yet", 503)
+        return signature
+
+    def submit(self, call: Call, waiter: Waiter) -> None:
+        """Let the model answer; raises RequestError when too many wait already."""
+        self.workers.dispatcher.submit(call, waiter)
