@@ -10,7 +10,8 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from tiffin_serve import __version__
-from tiffin_serve.front.http.connection import Desk, Exchange
+from tiffin_serve.front.http.desk import Desk
+from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.workers.lines import Workers

@@ -1,0 +1,81 @@
+"""What all connections of one server share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from tiffin_serve.front.http.access import AccessLog
+from tiffin_serve.front.http.exchange import Exchange
+from tiffin_serve.front.http.limits import Limits
+
+
+class Visitor(Protocol):
+    """A client's connection, as the desk sees it."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being read or answered."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are not answered yet."""
+        ...
+
+    def close(self) -> None:
+        """Close after what is written has left."""
+        ...
+
+    def check_time(self) -> None:
+        """Close what took too long."""
+        ...
+
+
+class Desk:
+    """What all connections of one server share: limits, clock, who answers, and who is connected.
+
+    `dress` adds what every answer to such a request has, refusals of what could not be read included.
+    """
+
+    def __init__(
+        self,
+        serve: Callable[[Exchange], None],
+        limits: Limits,
+        *,
+        dress: Callable[[Exchange], None] | None = None,
+        log: AccessLog | None = None,
+    ) -> None:
+        self.serve = serve
+        self.limits = limits
+        self.dress = dress
+        self.log = log
+        self.connections: set[Visitor] = set()
+        self.draining = False
+        self.now = 0.0
+        self.date = b""
+        self.answered: Callable[[int], None] = _nobody
+        self.tick()
+
+    def tick(self) -> None:
+        """Look at the clock, and close the connections that took too long; call it about once a second."""
+        self.now = time.monotonic()
+        self.date = time.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()).encode()
+        for connection in tuple(self.connections):
+            connection.check_time()
+
+    @property
+    def in_flight(self) -> int:
+        """Count the requests that are not answered yet."""
+        return sum(connection.in_flight for connection in self.connections)
+
+    def close_idle(self) -> None:
+        """Close the connections on which nothing is going on."""
+        for connection in tuple(self.connections):
+            if not connection.busy:
+                connection.close()
+
+
+def _nobody(_: int) -> None:
+    """Count nothing."""
