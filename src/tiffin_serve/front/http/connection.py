@@ -169,20 +169,17 @@ class Connection(asyncio.Protocol):
 
     def _send_flow(self, exchange: Exchange, flow: Flow) -> bool:
         """Send what there is of an answer in pieces, chunked or until the end; say whether it is all."""
-        transport, head = self._transport, b""
+        transport, head, waited = self._transport, b"", False
         if transport is None:
             return False
         if not flow.begun:
             flow.begun = True
             exchange.close |= exchange.old or self._desk.draining
-            head = self._flow_head(exchange, flow)
-        late = exchange.full
+            head, waited = self._flow_head(exchange, flow), exchange.full
         body = flow.take(framed=not exchange.old)
-        if exchange.method != b"HEAD":
-            head += body
-        self._write(transport, head)
+        self._write(transport, head if exchange.method == b"HEAD" else head + body)
         if not flow.ended:
-            if late and exchange.room is not None and not self.congested:
+            if waited and exchange.room is not None and not self.congested:
                 exchange.room()
             return False
         del self._pending[0]

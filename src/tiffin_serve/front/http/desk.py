@@ -58,9 +58,9 @@ class Desk:
         self.answered: Callable[[int], None] = _nobody
         self.tick()
 
-    def tick(self) -> None:
+    def tick(self, now: float | None = None) -> None:
         """Look at the clock, and close the connections that took too long; call it about once a second."""
-        self.now = time.monotonic()
+        self.now = time.monotonic() if now is None else now
         self.date = time.strftime("date: %a, %d %b %Y %H:%M:%S GMT\r\n", time.gmtime()).encode()
         for connection in tuple(self.connections):
             connection.check_time()

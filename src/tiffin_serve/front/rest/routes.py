@@ -114,6 +114,9 @@ class Api:
             route = methods.get(exchange.method)
             if route is None:
                 allowed = b", ".join(methods)
+                if exchange.method == b"OPTIONS":
+                    exchange.answer(200, b"", b"allow: %b, OPTIONS\r\n" % allowed)
+                    return
                 message = f"{exchange.path.decode('latin-1')} takes {allowed.decode()}"
                 exchange.refuse(405, message, b"allow: %b\r\n" % allowed)
             else:
@@ -127,6 +130,7 @@ class Api:
     def _make_routes(self) -> dict[bytes, dict[bytes, Answers]]:
         name, version = self._service.name, self._service.version
         routes: dict[str, dict[bytes, Answers]] = {
+            "*": _reading(self._index),  # of which only OPTIONS can be asked: the server as a whole
             "/": _reading(self._index),
             "/v2": _reading(self._server),
             "/v2/": _reading(self._server),
