@@ -36,6 +36,7 @@ FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 10.0
 HEALTHY_SECONDS = 10
 ECHO_SECONDS = 0.2
+FRESH_SECONDS = 0.5
 
 
 class Outfit(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,11 +221,13 @@ class Front:
         if self._workers.ready:
             await asyncio.sleep(self._outfit.service.serve.drain_seconds)
         await self._door.close()
-        deadline = self._loop.time() + GRACE_SECONDS
-        self._desk.close_idle()
-        while self._desk.connections and self._loop.time() < deadline:
+        closed = self._loop.time()
+        while True:
+            passed = self._loop.time() - closed
+            self._desk.close_idle(spare_fresh=passed < FRESH_SECONDS)
+            if not self._desk.connections or passed > GRACE_SECONDS:
+                break
             await asyncio.sleep(0.01)
-            self._desk.close_idle()
         self._finish(0, "")
 
     def _finish(self, status: int, sentence: str) -> None:

@@ -236,6 +236,11 @@ class Connection(asyncio.Protocol):
         return bool(self._pending) or self._reader.reading
 
     @property
+    def fresh(self) -> bool:
+        """Say whether nothing was heard of the client yet."""
+        return not self._reader.since
+
+    @property
     def in_flight(self) -> int:
         """Count the requests that are not answered yet."""
         return len(self._pending)

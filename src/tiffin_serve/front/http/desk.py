@@ -20,6 +20,11 @@ class Visitor(Protocol):
         ...
 
     @property
+    def fresh(self) -> bool:
+        """Whether nothing was heard of the client yet."""
+        ...
+
+    @property
     def in_flight(self) -> int:
         """How many requests are not answered yet."""
         ...
@@ -70,10 +75,10 @@ class Desk:
         """Count the requests that are not answered yet."""
         return sum(connection.in_flight for connection in self.connections)
 
-    def close_idle(self) -> None:
-        """Close the connections on which nothing is going on."""
+    def close_idle(self, *, spare_fresh: bool = False) -> None:
+        """Close the connections on which nothing is going on; of one that is new, the request may be on its way."""
         for connection in tuple(self.connections):
-            if not connection.busy:
+            if not connection.busy and not (spare_fresh and connection.fresh):
                 connection.close()
 
 
