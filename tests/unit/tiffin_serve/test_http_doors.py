@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from unit.tiffin_serve.desks import until
 from unit.tiffin_serve.fronts import DEADLINE, SRC, Server, wait_for
 from unit.tiffin_serve.test_http import request
 
@@ -167,8 +168,7 @@ def test_a_stop_under_load_loses_nothing(predictor: Own) -> None:
 
     async def scenario() -> None:
         asking = asyncio.ensure_future(load.run(keep=16, fresh=16))
-        while load.answered < 500:
-            await asyncio.sleep(0.01)
+        await until(lambda: load.answered >= 500, "under load")
         server.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(asking, DEADLINE)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import NamedTuple
 
 import msgspec
 
 from tiffin_serve.front.http.exchange import Exchange
-from tiffin_serve.front.http.ids import trace_id
 from tiffin_serve.front.log import Writer
 
 FLUSH_SECONDS = 0.1
 WAITING = 10_000
 MOST = 1024
 _encode = msgspec.json.Encoder().encode
+_TRACEPARENT = rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?"
+_traceparent = re.compile(_TRACEPARENT).fullmatch
 
 
 class Entry(NamedTuple):
@@ -79,3 +81,9 @@ def line(entry: Entry, model: str) -> bytes:
     if trace := trace_id(entry.trace):
         fields["trace_id"] = trace
     return _encode(fields) + b"\n"
+
+
+def trace_id(traceparent: bytes) -> str:
+    """Give the trace that a header `traceparent` names (W3C Trace Context, level 1), or nothing."""
+    found = _traceparent(traceparent)
+    return found.group(1).decode() if found else ""

@@ -10,6 +10,8 @@ from tiffin_serve.front.http.access import AccessLog
 from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.http.limits import Limits
 
+HOSTS = 256
+
 
 class Visitor(Protocol):
     """A client's connection, as the desk sees it."""
@@ -41,7 +43,8 @@ class Visitor(Protocol):
 class Desk:
     """What all connections of one server share: limits, clock, who answers, and who is connected.
 
-    `dress` adds what every answer to such a request has, refusals of what could not be read included.
+    `dress` adds what every answer to such a request has, refusals of what could not be read included. `hosts` are
+    values of the header `Host` that were found to be names; a body's length of fewer than `digits` is within the limit.
     """
 
     def __init__(
@@ -56,12 +59,19 @@ class Desk:
         self.limits = limits
         self.dress = dress
         self.log = log
+        self.hosts: set[bytes] = set()
+        self.digits = len(str(limits.body_bytes))
         self.connections: set[Visitor] = set()
         self.draining = False
         self.now = 0.0
         self.date = b""
         self.answered: Callable[[int], None] = _nobody
         self.tick()
+
+    def know(self, host: bytes) -> None:
+        """Remember that this is a host's name, since the same few come again and again."""
+        if len(self.hosts) < HOSTS and len(host) < HOSTS:
+            self.hosts.add(host)
 
     def tick(self, now: float | None = None) -> None:
         """Look at the clock, and close the connections that took too long; call it about once a second."""

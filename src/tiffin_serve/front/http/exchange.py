@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from itertools import count
 from typing import Protocol
 
 import msgspec
 
-from tiffin_serve.front.http.ids import make_id
-
 JSON = b"content-type: application/json\r\n"
 HELD_BYTES = 65_536
+_OURS = b"%b-" % os.urandom(6).hex().encode()
+_numbers = count(1)
 _SANE_ID = re.compile(rb"[A-Za-z0-9._~+/=:@-]{1,128}").fullmatch
 _encode = msgspec.json.Encoder().encode
 
@@ -104,10 +106,11 @@ class Exchange:
     @property
     def id(self) -> bytes:
         """Give the request's name for logs: the client's `X-Request-Id` if it is a sane one, else one of our own."""
-        if not self._id:
-            given = self.headers.get(b"x-request-id")
-            self._id = given if given is not None and _SANE_ID(given) else make_id()
-        return self._id
+        if self._id:
+            return self._id
+        given = self.headers.get(b"x-request-id")
+        self._id = found = given if given is not None and _SANE_ID(given) else b"%b%x" % (_OURS, next(_numbers))
+        return found
 
     @property
     def gone(self) -> bool:

@@ -42,9 +42,10 @@ class RequestReader:
     """Reads the requests of one connection. `since` is when the head or the body began, `heard` when any byte came."""
 
     __slots__ = (
+        "_again",
         "_body",
         "_desk",
-        "_fields",
+        "_fed",
         "_headers",
         "_inflated",
         "_old",
@@ -66,7 +67,8 @@ class RequestReader:
         self._parser: Any = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._fields = 0
+        self._again = 0
+        self._fed = 0
         self._size = 0
         self._wire = 0
         self._old = False
@@ -99,8 +101,11 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read what came; a parser that gives up costs the connection."""
+        if self.deaf:
+            return
         self.heard = self._desk.now
-        if not self.in_head and not self.in_body:
+        self._fed = len(data)
+        if not (self.in_head or self.in_body):
             self._wire = 0
         try:
             self._parser.feed_data(data)
@@ -112,7 +117,7 @@ class RequestReader:
         except httptools.HttpParserError as error:
             self._refuse(400, _reason(data, error))
         if self.in_head or self.in_body:
-            self._weigh(len(data))
+            self._weigh(self._fed)
 
     def late(self) -> bool:
         """Say whether what is being read takes too long: its head, its next byte, or its body as a whole."""
@@ -136,7 +141,7 @@ class RequestReader:
         self.since = self._desk.now
         self._target = b""
         self._headers = {}
-        self._fields = self._size = 0
+        self._again = self._size = 0
 
     def on_url(self, url: bytes) -> None:
         """Take the target, which may come in pieces."""
@@ -144,15 +149,14 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; what comes again makes a list (RFC 9110, section 5.3); trailers are ignored."""
-        if not self.in_head:
-            return
-        self._fields += 1
-        self._size += len(name) + len(value)
-        key, headers = name.lower(), self._headers
-        if key not in headers:
-            headers[key] = value
-        elif self._fields <= self._desk.limits.head_fields:
-            headers[key] = b"%b, %b" % (headers[key], value)
+        if self.in_head:
+            key, headers = name.lower(), self._headers
+            if key not in headers:
+                headers[key] = value
+            else:
+                self._again += 1
+                if self._again <= self._desk.limits.head_fields:
+                    headers[key] = b"%b, %b" % (headers[key], value)
 
     def on_headers_complete(self) -> None:
         """Refuse what will not be read; say 100 Continue where it will."""
@@ -160,19 +164,20 @@ class RequestReader:
             return
         self.in_head, self.in_body = False, True
         self._body = []
-        limits, headers, version = self._desk.limits, self._headers, self._parser.get_http_version()
+        desk, headers, version = self._desk, self._headers, self._parser.get_http_version()
         self._old = version != "1.1"
-        if self._size + len(self._target) > limits.head_bytes:
-            self._refuse(431, f"the head of the request is larger than {limits.head_bytes} bytes")
-        elif self._fields > limits.head_fields:
-            self._refuse(431, f"the head of the request has more than {limits.head_fields} fields")
-        elif found := objection(headers, version, limits):
-            self._refuse(found.status, found.message)
-        elif b"content-encoding" in headers and not self._begin_inflating(headers[b"content-encoding"]):
-            return
-        elif b"expect" in headers and not self._old:
-            self._taker.proceed()
-        self._size = 0
+        plain = (
+            version == "1.1"
+            and headers.get(b"host") in desk.hosts
+            and len(headers.get(b"content-length", b"")) < desk.digits
+            and self._wire + self._fed <= desk.limits.head_bytes
+            and len(headers) + self._again <= desk.limits.head_fields
+            and b"transfer-encoding" not in headers
+            and b"content-encoding" not in headers
+            and b"expect" not in headers
+        )
+        if not plain:
+            self._look_closely(version)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -212,13 +217,30 @@ class RequestReader:
         exchange.body = body[0] if len(body) == 1 else b"".join(body)
         exchange.old = self._old
         self._body = []
-        if not parser.should_keep_alive() or parser.should_upgrade():
+        if not parser.should_keep_alive() or (b"upgrade" in exchange.headers and parser.should_upgrade()):
             exchange.close = self.deaf = True
         if self._desk.log is not None:
             exchange.began = time.perf_counter()
         self._taker.take(exchange)
 
     # --- what is rare
+
+    def _look_closely(self, version: str) -> None:
+        """Decide on a head of which not everything is as usual."""
+        desk, headers = self._desk, self._headers
+        limits = desk.limits
+        if self._wire + self._fed > limits.head_bytes and self._head_size() > limits.head_bytes:
+            self._refuse(431, f"the head of the request is larger than {limits.head_bytes} bytes")
+        elif len(headers) + self._again > limits.head_fields:
+            self._refuse(431, f"the head of the request has more than {limits.head_fields} fields")
+        elif found := objection(headers, version, limits):
+            self._refuse(found.status, found.message)
+        else:
+            desk.know(headers.get(b"host", b""))
+            if b"content-encoding" in headers and not self._begin_inflating(headers[b"content-encoding"]):
+                return
+            if b"expect" in headers and not self._old:
+                self._taker.proceed()
 
     def _refuse(self, status: int, message: str, headers: bytes = b"") -> None:
         if not self.deaf:
@@ -229,6 +251,9 @@ class RequestReader:
     def _refuse_body(self, error: BodyError) -> None:
         coding = self._headers[b"content-encoding"].decode("latin-1")
         self._refuse(400, f"the body is not valid {coding}: {error}")
+
+    def _head_size(self) -> int:
+        return len(self._target) + sum(map(len, self._headers)) + sum(map(len, self._headers.values()))
 
     def _weigh(self, fed: int) -> None:
         """Count what came of a request that is not whole yet: its head, and its body with the framing of chunks."""

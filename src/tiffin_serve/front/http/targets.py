@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 SLASH = 0x2F
 _HOST = rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?"
@@ -11,7 +10,6 @@ _is_host = re.compile(_HOST).fullmatch
 _absolute = re.compile(rb"(?i:https?)://(?!\?|/|$)" + _HOST + rb"(/[^?]*)?(?:\?(.*))?", re.DOTALL).fullmatch
 
 
-@lru_cache(256)
 def is_host(host: bytes) -> bool:
     """Say whether a value of the header `Host` is a host name or an address, with or without a port, or empty."""
     return _is_host(host) is not None
