@@ -116,6 +116,19 @@ def test_a_compressed_request_is_answered(iris: Server, encoding: bytes) -> None
     assert [status for status, _ in answers(iris.raw(head + chunks + LAST))] == [200, 200]
 
 
+def test_an_empty_compressed_body_leaves_nothing_for_the_next_request(iris: Server) -> None:
+    empty = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n"
+    found = answers(iris.raw(empty + request(b"/predict", json.dumps(ROWS).encode()) + LAST))
+    assert [status for status, _ in found] == [400, 200, 200]
+
+
+def test_a_body_of_many_pieces_is_whole(iris: Server) -> None:
+    rows = json.dumps(ROWS * 500).encode()
+    found = answers(iris.raw(request(b"/predict", rows) * 20 + LAST))
+    assert [status for status, _ in found] == [200] * 21
+    assert all(len(answer["predictions"]) == len(ROWS) * 500 for _, answer in found[:-1])
+
+
 def test_an_encoding_that_is_not_known_is_answered_with_those_that_are(iris: Server) -> None:
     status, headers, answer = iris.ask_whole("POST", "/predict", b"x", {"Content-Encoding": "br"})
     assert (status, headers["accept-encoding"]) == (415, encodings().decode())

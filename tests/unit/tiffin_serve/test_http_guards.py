@@ -176,13 +176,12 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def test_every_answer_is_a_line_of_the_access_log(predictor: Own) -> None:
     server = predictor(DOUBLE, serve={"access_log": True, "header_seconds": 1}).ready()
-    known = len(lines(server))
     traced = {"X-Request-Id": "seven", "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
     server.ask("POST", "/predict?key=secret", [2], traced)
     server.ask("GET", "/none", None, {"traceparent": f"00-{'0' * 32}-00f067aa0ba902b7-01"})
     assert server.raw(b"hello\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     server.ask("HEAD", "/v2/health/live")
-    wait_for(lambda: len([line for line in lines(server) if line["status"] != 503]) >= known + 4, "written")
+    wait_for(lambda: "HEAD" in {line["method"] for line in lines(server)}, "written")
     first, second, third, fourth = lines(server)[-4:]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first.pop("time"))
     assert 0 < first.pop("seconds") < DEADLINE

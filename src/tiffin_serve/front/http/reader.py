@@ -48,6 +48,7 @@ class RequestReader:
         "_fed",
         "_headers",
         "_inflated",
+        "_more",
         "_old",
         "_parser",
         "_size",
@@ -72,7 +73,8 @@ class RequestReader:
         self._size = 0
         self._wire = 0
         self._old = False
-        self._body: list[bytes] = []
+        self._body = b""
+        self._more: list[bytes] = []
         self._inflated: Inflated | None = None
         self.in_head = False
         self.in_body = False
@@ -141,7 +143,8 @@ class RequestReader:
         self.since = self._desk.now
         self._target = b""
         self._headers = {}
-        self._again = self._size = 0
+        self._body = b""
+        self._again = 0
 
     def on_url(self, url: bytes) -> None:
         """Take the target, which may come in pieces."""
@@ -163,7 +166,6 @@ class RequestReader:
         if self.deaf:
             return
         self.in_head, self.in_body = False, True
-        self._body = []
         desk, headers, version = self._desk, self._headers, self._parser.get_http_version()
         self._old = version != "1.1"
         plain = (
@@ -180,31 +182,25 @@ class RequestReader:
             self._look_closely(version)
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
+        """Take a piece of the body; most come in one."""
         if self.deaf:
             return
-        self._size += len(body)
-        limit = self._desk.limits.body_bytes
-        try:
-            if self._inflated is not None:
-                body = self._inflated.feed(body)
-        except TooLargeError:
-            self._refuse(413, f"the body is larger than {limit} bytes")
-        except BodyError as error:
-            self._refuse_body(error)
-        if self._size > limit:
-            self._refuse(413, f"the body is larger than {limit} bytes")
-        self._body.append(body)
+        if self._inflated is None and not self._body:
+            self._body = body
+            if len(body) > self._desk.limits.body_bytes:
+                self._refuse(413, f"the body is larger than {self._desk.limits.body_bytes} bytes")
+        else:
+            self._take_more(body)
 
     def on_message_complete(self) -> None:
         """Hand the request over."""
         if self.deaf:
             return
-        if self._inflated is not None and not self._end_inflating():
+        if self._more and not self._end_body():
             return
-        self.in_head = self.in_body = False
+        self.in_body = False
         self._wire = -1
-        parser, body, target, query = self._parser, self._body, self._target, b""
+        parser, target, query = self._parser, self._target, b""
         method = parser.get_method()
         if target[0] != SLASH or b"?" in target:
             split = split_target(target, method)
@@ -214,9 +210,8 @@ class RequestReader:
             target, query = split
         exchange = Exchange(self._taker, method, target, self._headers)
         exchange.query = query
-        exchange.body = body[0] if len(body) == 1 else b"".join(body)
+        exchange.body, self._body = self._body, b""
         exchange.old = self._old
-        self._body = []
         if not parser.should_keep_alive() or (b"upgrade" in exchange.headers and parser.should_upgrade()):
             exchange.close = self.deaf = True
         if self._desk.log is not None:
@@ -245,7 +240,7 @@ class RequestReader:
     def _refuse(self, status: int, message: str, headers: bytes = b"") -> None:
         if not self.deaf:
             self.stop()
-            self._body, self._inflated = [], None
+            self._body, self._more, self._inflated = b"", [], None
             self._taker.refuse(status, message, headers)
 
     def _refuse_body(self, error: BodyError) -> None:
@@ -262,14 +257,14 @@ class RequestReader:
         if self.in_head:
             if self._wire > limits.head_bytes:
                 self._refuse(431, f"the head of the request is larger than {limits.head_bytes} bytes")
-        elif self._wire > limits.head_bytes + limits.framing_bytes + FRAMING * self._size:
+        elif self._wire > limits.head_bytes + limits.framing_bytes + FRAMING * max(self._size, len(self._body)):
             self._refuse(400, "the body has more framing of chunks than content")
 
     def _begin_inflating(self, encoding: bytes) -> bool:
         encoding = encoding.strip().lower()
         if encoding in {b"", b"identity"}:
             return True
-        self._inflated = inflated(encoding, self._desk.limits.body_bytes)
+        self._inflated, self._more = inflated(encoding, self._desk.limits.body_bytes), [b""]
         if self._inflated is None:
             known = encodings()
             self._refuse(
@@ -279,7 +274,23 @@ class RequestReader:
             )
         return self._inflated is not None
 
-    def _end_inflating(self) -> bool:
+    def _take_more(self, body: bytes) -> None:
+        """Take a piece of a body that comes in several, or compressed."""
+        limit = self._desk.limits.body_bytes
+        if not self._more:
+            self._more, self._size = [self._body], len(self._body)
+        self._size += len(body)
+        try:
+            self._more.append(body if self._inflated is None else self._inflated.feed(body))
+        except TooLargeError:
+            self._refuse(413, f"the body is larger than {limit} bytes")
+        except BodyError as error:
+            self._refuse_body(error)
+        if self._size > limit:
+            self._refuse(413, f"the body is larger than {limit} bytes")
+
+    def _end_body(self) -> bool:
+        """Put the pieces together; says whether the body is a whole one."""
         done, self._inflated = self._inflated, None
         try:
             if done is not None:
@@ -287,6 +298,7 @@ class RequestReader:
         except BodyError as error:
             self._refuse_body(error)
             return False
+        self._body, self._more, self._size = b"".join(self._more), [], 0
         return True
 
 
