@@ -90,7 +90,12 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
         token = os.urandom(16).hex()
         sockets = listeners(os.environ)
         hall = _hall(path)
-        handed_in = {"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"}
+        handed_in = {
+            "LISTEN_FDS",
+            "LISTEN_FDNAMES",
+            "LISTEN_PID",
+            "TIFFIN_BEARER_TOKEN",
+        }  # none of the model's business
         own = {name: value for name, value in environment.items() if name not in handed_in}
         child = Child(_worker_argv(document), {**own, "TIFFIN_WORKER_SOCKET": str(path), "TIFFIN_WORKER_TOKEN": token})
         try:
@@ -99,11 +104,10 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
             say(f"the worker cannot be started: {error}")
             return LOAD_FAILED
         try:
-            service = _read(document, drain)
+            return _run(_read(document, drain), sockets, hall, token, child)
         except BaseException:
             child.stop(now=True)
             raise
-        return _run(service, sockets, hall, token, child)
     finally:
         path.unlink(missing_ok=True)
         folder.rmdir()
@@ -144,7 +148,8 @@ def _hall(path: Path) -> socket.socket:
 def _run(
     service: Service, sockets: dict[str, socket.socket], hall: socket.socket, token: str, child: Child | None
 ) -> int:
-    from tiffin_serve.front.server import Outfit, run  # noqa: PLC0415 - heavy; the worker has started by now
+    from tiffin_serve.front.http.bearer import read_tokens  # noqa: PLC0415 - heavy; the worker has started by now
+    from tiffin_serve.front.server import Outfit, run  # noqa: PLC0415 - as above
 
     return run(
         Outfit(
@@ -154,5 +159,6 @@ def _run(
             hall=hall,
             token=token,
             child=child,
+            tokens=read_tokens(os.environ) if service.serve.auth == "bearer" else None,
         )
     )

@@ -14,13 +14,18 @@ import msgspec
 import uvloop
 
 from tiffin_serve.front.batching.dispatch import Dispatcher
-from tiffin_serve.front.http.connection import Connection, Desk, Limits
-from tiffin_serve.front.log import report, say
+from tiffin_serve.front.http.access import AccessLog
+from tiffin_serve.front.http.bearer import Guard, Tokens
+from tiffin_serve.front.http.cors import Cors
+from tiffin_serve.front.http.desk import Desk
+from tiffin_serve.front.http.door import Door
+from tiffin_serve.front.http.limits import Limits
+from tiffin_serve.front.log import Writer, begin_writing, end_writing, report, say
 from tiffin_serve.front.metrics.counters import Limits as Bounds
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.routes import Api
 from tiffin_serve.front.rest.scraping import MetricsApi
-from tiffin_serve.front.sockets import address
+from tiffin_serve.front.sockets import address, allow_many
 from tiffin_serve.front.workers.child import Child
 from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
 from tiffin_serve.protocol.frames import LoadError
@@ -34,10 +39,11 @@ FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 10.0
 HEALTHY_SECONDS = 10
 ECHO_SECONDS = 0.2
+FRESH_SECONDS = 0.5
 
 
 class Outfit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a front starts with; without a `child` it waits for workers that others start."""
+    """What a front starts with; without a `child` others start its workers, without `tokens` all may ask."""
 
     service: Service
     http: socket.socket
@@ -45,15 +51,19 @@ class Outfit(msgspec.Struct, frozen=True, kw_only=True):
     hall: socket.socket
     token: str
     child: Child | None
+    tokens: Tokens | None = None
 
 
 def run(outfit: Outfit) -> int:
     """Serve until told to stop; returns the exit status."""
+    allow_many()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    writer = begin_writing()
     try:
-        return loop.run_until_complete(Front(outfit, loop).serve())
+        return loop.run_until_complete(Front(outfit, loop, writer).serve())
     finally:
+        end_writing()
         # The end is decided; closing the loop gives signals their default back, and one more would change the status.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         loop.close()
@@ -62,7 +72,7 @@ def run(outfit: Outfit) -> int:
 class Front:
     """Ties listeners, workers and the worker process together."""
 
-    def __init__(self, outfit: Outfit, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, outfit: Outfit, loop: asyncio.AbstractEventLoop, writer: Writer) -> None:
         service = outfit.service
         self._outfit = outfit
         self._loop = loop
@@ -76,10 +86,10 @@ class Front:
         )
         self._workers = Workers(outfit.token, dispatcher, events)
         self._api = Api(service, self._workers, self._metrics)
-        limits = Limits(body_bytes=service.serve.max_body_bytes, header_seconds=service.serve.header_seconds)
-        self._desk = Desk(self._api.serve, limits)
+        self._desk = self._make_desk(writer)
         self._desk.answered = self._metrics.answered
         self._metrics_desk = Desk(MetricsApi(self._metrics, self._workers, self._desk).serve, Limits(body_bytes=1024))
+        self._door = Door(self._desk, outfit.http)
         self._began = time.monotonic()
         self._ready_at = 0.0
         self._started_at = self._began
@@ -89,19 +99,32 @@ class Front:
         self._child_ended = asyncio.Event()
         self._end: asyncio.Future[int] = loop.create_future()
 
+    def _make_desk(self, writer: Writer) -> Desk:
+        """Put before the routes whatever the service asks for; raises ValueError."""
+        service, outfit = self._outfit.service, self._outfit
+        serve, dress = self._api.serve, None
+        if outfit.tokens is not None:
+            serve = Guard(serve, outfit.tokens).serve
+        if service.serve.cors:
+            cors = Cors(serve, service.serve.cors)
+            serve, dress = cors.serve, cors.dress
+        log = AccessLog(self._loop, writer, service.name) if service.serve.access_log else None
+        limits = Limits.of(service.serve.max_body_bytes, service.serve.header_seconds)
+        return Desk(serve, limits, dress=dress, log=log)
+
     async def serve(self) -> int:
         """Serve until told to stop; returns the exit status."""
         outfit, loop = self._outfit, self._loop
         hall = await loop.create_unix_server(lambda: WorkerLine(self._workers, loop), sock=outfit.hall)
-        listener = await loop.create_server(lambda: Connection(self._desk), sock=outfit.http, backlog=1024)
-        self._doors = [hall, listener]  # one that nobody refers to is closed
+        self._open = [hall]  # a server that nobody refers to is closed
+        await self._door.open()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
         if outfit.metrics is not None:
-            scraped = await loop.create_server(lambda: Connection(self._metrics_desk), sock=outfit.metrics)
-            self._doors.append(scraped)
-            say(f"metrics at http://{address(outfit.metrics)}/metrics")
-        say(f"listening on http://{address(outfit.http)}")
+            self._scraped = Door(self._metrics_desk, outfit.metrics)
+            await self._scraped.open()
+            say(f"metrics at {address(outfit.metrics)}/metrics")
+        say(f"listening on {address(outfit.http)}")
         if outfit.child is not None:
             outfit.child.watch(self._hear_of_child_end)
             loop.call_later(outfit.service.serve.load_seconds, self._on_load_timeout)
@@ -112,6 +135,8 @@ class Front:
             return await self._end
         finally:
             await self._stop_child()
+            if self._desk.log is not None:
+                self._desk.log.flush()
 
     # --- workers
 
@@ -209,12 +234,14 @@ class Front:
         self._api.draining = self._desk.draining = True
         if self._workers.ready:
             await asyncio.sleep(self._outfit.service.serve.drain_seconds)
-        self._doors[1].close()
-        deadline = self._loop.time() + GRACE_SECONDS
-        self._desk.close_idle()
-        while self._desk.connections and self._loop.time() < deadline:
+        await self._door.close()
+        closed = self._loop.time()
+        while True:
+            passed = self._loop.time() - closed
+            self._desk.close_idle(spare_fresh=passed < FRESH_SECONDS)
+            if not self._desk.connections or passed > GRACE_SECONDS:
+                break
             await asyncio.sleep(0.01)
-            self._desk.close_idle()
         self._finish(0, "")
 
     def _finish(self, status: int, sentence: str) -> None:

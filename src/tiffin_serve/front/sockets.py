@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import resource
 import socket
 from collections.abc import MutableMapping
+from pathlib import Path
 
 FIRST = 3
 PORTS = {"http": ("TIFFIN_HTTP_PORT", 8080), "metrics": ("TIFFIN_METRICS_PORT", 8082)}
+PATHS = {"http": "TIFFIN_HTTP_SOCKET"}
+HOST = ("TIFFIN_HOST", "0.0.0.0")  # noqa: S104 - in a container, who may connect is the engine's matter
+LAST_PORT = 65_535
 
 
 def inherit(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
@@ -33,25 +39,82 @@ def listeners(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
     handed_in = bool(found)
     for name in set(found) - set(PORTS):
         found.pop(name).close()
+    host = environ.get(*HOST)
     for name, (variable, port) in PORTS.items():
-        if name not in found and not (name == "metrics" and handed_in):
-            found[name] = _bind(int(environ.get(variable, port)))
+        if name in found or (name == "metrics" and handed_in):
+            continue
+        path = environ.get(PATHS.get(name, ""), "")
+        found[name] = _bind_path(path) if path else _bind(host, _port(environ.get(variable) or port, variable))
     return found
 
 
-def _bind(port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def _port(text: str | int, variable: str) -> int:
+    try:
+        port = int(text)
+    except ValueError:
+        port = -1
+    if not 0 <= port <= LAST_PORT:
+        raise ValueError(f"{variable} is '{text}'; a port is a number from 0 (any) to {LAST_PORT}")
+    return port
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Listen on an address; `::` takes IPv4 as well."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+    except OSError as error:
+        raise ValueError(f"{HOST[0]} is '{host}'; it must be an address as 0.0.0.0, 127.0.0.1 or ::") from error
+    bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind(("0.0.0.0", port))  # noqa: S104 - in a container, who may connect is the engine's matter
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(address)
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, f"cannot listen on 0.0.0.0:{port}: {error.strerror}") from error
+        where = f"[{host}]" if family == socket.AF_INET6 else host
+        raise OSError(error.errno, f"cannot listen on {where}:{port}: {error.strerror}") from error
     bound.listen(1024)
     return bound
+
+
+def _bind_path(path: str) -> socket.socket:
+    """Listen on a Unix socket; what a server that has ended left at the path is taken away."""
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _clear(path)
+        bound.bind(path)
+    except OSError as error:
+        bound.close()
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, f"cannot listen on unix:{path}: {reason}") from error
+    atexit.register(Path(path).unlink, missing_ok=True)
+    bound.listen(1024)
+    return bound
+
+
+def _clear(path: str) -> None:
+    if not Path(path).is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        try:
+            visitor.connect(path)
+        except ConnectionRefusedError:
+            Path(path).unlink(missing_ok=True)
 
 
 def address(bound: socket.socket) -> str:
     """Say where a socket listens, for people."""
     name = bound.getsockname()
-    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)
+    if not isinstance(name, tuple):
+        return f"unix:{name}"
+    return f"http://[{name[0]}]:{name[1]}" if bound.family == socket.AF_INET6 else f"http://{name[0]}:{name[1]}"
+
+
+def allow_many() -> None:
+    """Let as many files be open as the hard limit allows: each client is one, and 1,024 is a common soft limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError):
+        return  # then it is as many as there may be already

@@ -213,7 +213,7 @@ def test_a_wrong_method_is_told_the_right_ones(iris: Server) -> None:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"Content-Encoding": "gzip"}, 415),
+        ({"Content-Encoding": "br"}, 415),
         ({"Inference-Header-Content-Length": "7"}, 400),
         ({"Expect": "200-ok"}, 417),
         ({"X-Long": "x" * 40_000}, 431),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tiffin_serve.front.http.connection import Exchange
+from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.outputs import Output
 

@@ -9,7 +9,7 @@ from collections.abc import Container
 from typing import Any
 
 from tiffin_serve import __version__
-from tiffin_serve.front.http.connection import JSON, Exchange
+from tiffin_serve.front.http.exchange import JSON, Exchange
 from tiffin_serve.front.rest.answers import RETRY, UNAVAILABLE, Reply, Route, Waiting, encode, get, post
 from tiffin_serve.front.rest.served import Served
 from tiffin_serve.protocol.infer import InferRequest, bind, read_mixed, read_request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tiffin_serve.front.http.connection import JSON, Exchange
+from tiffin_serve.front.http.exchange import JSON, Exchange
 from tiffin_serve.front.rest.answers import Reply, Route, Waiting, encode, get, media_type, post
 from tiffin_serve.front.rest.served import Served
 from tiffin_serve.protocol.call import Call

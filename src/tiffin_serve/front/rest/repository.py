@@ -6,7 +6,7 @@ import asyncio
 
 import msgspec
 
-from tiffin_serve.front.http.connection import Exchange
+from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.rest.answers import Route, encode, post, refuse
 from tiffin_serve.front.rest.served import Served
 from tiffin_serve.protocol.errors import RequestError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from urllib.parse import unquote_to_bytes
 
-from tiffin_serve.front.http.connection import Exchange
+from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.answers import Answers, refuse
@@ -47,6 +47,9 @@ class Api:
             route = methods.get(exchange.method)
             if route is None:
                 allowed = b", ".join(methods)
+                if exchange.method == b"OPTIONS":
+                    exchange.answer(200, b"", b"allow: %b, OPTIONS\r\n" % allowed)
+                    return
                 message = f"{exchange.path.decode('latin-1')} takes {allowed.decode()}"
                 exchange.refuse(405, message, b"allow: %b\r\n" % allowed)
             else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tiffin_serve.front.http.connection import JSON, Desk, Exchange
+from tiffin_serve.front.http.desk import Desk
+from tiffin_serve.front.http.exchange import JSON, Exchange
 from tiffin_serve.front.metrics.counters import Gauges, Metrics
 from tiffin_serve.front.metrics.exposition import OPEN, PLAIN, gzip, prefers_openmetrics, takes_gzip, text
 from tiffin_serve.front.workers.lines import Workers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tiffin_serve.front.http.connection import JSON, Exchange
+from tiffin_serve.front.http.exchange import JSON, Exchange
 from tiffin_serve.front.rest.answers import RETRY, UNAVAILABLE, Reply, Route, Waiting, encode, get, post
 from tiffin_serve.front.rest.served import Served
 from tiffin_serve.protocol.errors import RequestError
