@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tiffin_serve.front.log import say
 from tiffin_serve.front.sockets import listeners
-from tiffin_serve.front.workers.child import Child
+from tiffin_serve.front.workers.child import Children
 
 TYPE_CHECKING = False  # `typing` is heavy, too
 if TYPE_CHECKING:
@@ -92,18 +92,23 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
         hall = _hall(path)
         handed_in = {"LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID"}
         own = {name: value for name, value in environment.items() if name not in handed_in}
-        child = Child(_worker_argv(document), {**own, "TIFFIN_WORKER_SOCKET": str(path), "TIFFIN_WORKER_TOKEN": token})
+        meeting = {
+            "TIFFIN_WORKER_SOCKET": str(path),
+            "TIFFIN_WORKER_TOKEN": token,
+            "TIFFIN_FRONT_PID": str(os.getpid()),
+        }
+        children = Children(_worker_argv(document), {**own, **meeting})
         try:
-            child.start()
+            children.start()
         except OSError as error:
             say(f"the worker cannot be started: {error}")
             return LOAD_FAILED
         try:
             service = _read(document, drain)
         except BaseException:
-            child.stop(now=True)
+            children.stop(now=True)
             raise
-        return _run(service, sockets, hall, token, child)
+        return _run(service, sockets, hall, token, children)
     finally:
         path.unlink(missing_ok=True)
         folder.rmdir()
@@ -124,7 +129,7 @@ def _front(document: Path, environment: Mapping[str, str]) -> int:
 def _worker(document: Path, environment: Mapping[str, str]) -> int:
     _meeting(environment)
     argv = _worker_argv(document)
-    os.execvpe(argv[0], argv, environment)  # noqa: S606 - the role is to become that program
+    os.execvpe(argv[0], argv, {**environment, "TIFFIN_WORKER_STAYS": "1"})  # noqa: S606 - the role is to become that program
 
 
 def _meeting(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -142,7 +147,7 @@ def _hall(path: Path) -> socket.socket:
 
 
 def _run(
-    service: Service, sockets: dict[str, socket.socket], hall: socket.socket, token: str, child: Child | None
+    service: Service, sockets: dict[str, socket.socket], hall: socket.socket, token: str, children: Children | None
 ) -> int:
     from tiffin_serve.front.server import Outfit, run  # noqa: PLC0415 - heavy; the worker has started by now
 
@@ -153,6 +158,6 @@ def _run(
             metrics=sockets.get("metrics"),
             hall=hall,
             token=token,
-            child=child,
+            children=children,
         )
     )
