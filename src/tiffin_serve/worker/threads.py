@@ -12,7 +12,6 @@ give, and who has more processors has more workers."""
 
 _VARIABLES = (
     "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
@@ -20,6 +19,8 @@ _VARIABLES = (
     "POLARS_MAX_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
+_ONE = ("OPENBLAS_NUM_THREADS", "TF_NUM_INTEROP_THREADS")
+"""OpenBLAS starts its threads when numpy is imported, and a process with threads is never forked."""
 _OMP = "OMP_NUM_THREADS"
 
 
@@ -33,7 +34,8 @@ def one_for_each(count: int = 1) -> None:
     given = os.environ.get(_OMP, "")
     for variable in _VARIABLES:
         os.environ.setdefault(variable, given if given.isdigit() else str(count))
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    for variable in _ONE:
+        os.environ.setdefault(variable, "1")
 
 
 def threads() -> int:

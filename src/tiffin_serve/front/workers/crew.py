@@ -74,6 +74,7 @@ class Crew:
         self._stopping = False
         self._failures = 0
         self._not_before = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._lines: dict[WorkerLine, str] = {}
         self._nests: dict[str, Nest] = {}
         self._trials: dict[WorkerLine, Trial] = {}
@@ -167,9 +168,11 @@ class Crew:
             self._admit(line, signature)
 
     def _on_lost_in_trial(self, line: WorkerLine, verdict: Verdict) -> None:
-        nest = self._nests.get(self._lines.get(line, ""))
-        if nest is not None:
-            self._give_up_forking(nest, verdict.sentence)
+        name = self._lines.get(line, "")
+        if name in self._nests:
+            self._give_up_forking(self._nests[name], verdict.sentence)
+        elif name:
+            pass  # a sibling of one that did not live through its trial
         elif not self._ready_at and self._children is not None:
             self._finish(LOAD_FAILED, f"the model failed to load: {verdict.sentence}")
         else:
@@ -268,12 +271,18 @@ class Crew:
         if now >= self._not_before:
             self._failures += 1
             self._not_before = now + backoff(self._failures)
-        self._loop.call_later(max(self._not_before - now, 0), self._fill)
+        self._fill()
         return max(self._not_before - now, 0)
 
     def _fill(self) -> None:
-        """Have as many workers as there should be."""
-        if self._stopping or self.workers.unloaded or time.monotonic() < self._not_before:
+        """Have as many workers as there should be, now or as soon as may be."""
+        if self._stopping or self.workers.unloaded:
+            return
+        early = self._not_before - time.monotonic()
+        if early > 0:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_later(early, self._fill)
             return
         wanted = self._service.serve.workers
         for name, nest in self._nests.items():
