@@ -20,10 +20,11 @@ from tiffin.build.carried import LOCK, PROJECT, read_lock_text, read_project_tex
 from tiffin.build.contents import titles
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import foundation_of
-from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, check_paths, plan_image
 from tiffin.build.reproduce import VERSION, Reproduction, without_gone
 from tiffin.build.reproduce import reproduce as reproduce_plan
 from tiffin.build.server import server_files, server_wheels
+from tiffin.config.checks import CheckTexts
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.image import Image
@@ -48,7 +49,8 @@ def reproduce(name: str, home: Home | None = None) -> Reproduction:
         scratch = Home(data=checkout.folder / "data", cache=checkout.folder / "cache")
         own = _own_files(image, home.store, checkout.folder)
         foundation = foundation_of(lock)
-        plan = _plan(checkout, environment_of(lock, foundation), image, own, scratch)
+        checks = _checks(checkout, image, home.store, name)
+        plan = _plan(checkout, environment_of(lock, foundation), image, own, checks)
         sources = {**own[WEIGHTS], **own[CODE], **server_files()}
         checkout = _on_its_platform(checkout, lock)
         workshop = without_gone(workshop_of(checkout, scratch, lock, foundation.program, sources))
@@ -69,10 +71,30 @@ def _carried(name: str, image: Image, store: Store, folder: Path) -> tuple[Check
         raise UnsupportedError(message, f"use that version: `uvx tiffin@{made_by} reproduce {name}`") from error
 
 
+def _checks(checkout: Checkout, image: Image, store: Store, name: str) -> tuple[CheckTexts, ...]:
+    """Read the files of the checks out of an image."""
+    found = []
+    for number, check in enumerate(checkout.project.check):
+        request, expect = check_paths(number)
+        found.append(
+            CheckTexts(
+                request=document(store, image, request, name),
+                expect=document(store, image, expect, name) if check.expect else "",
+                tolerance=check.tolerance,
+            )
+        )
+    return tuple(found)
+
+
 def _plan(
-    checkout: Checkout, environment: Environment, image: Image, own: dict[str, dict[str, Path]], scratch: Home
+    checkout: Checkout,
+    environment: Environment,
+    image: Image,
+    own: dict[str, dict[str, Path]],
+    checks: tuple[CheckTexts, ...],
 ) -> BuildPlan:
     """Plan the image as its build did, with the server of this tiffin."""
+    scratch = Home(data=checkout.folder / "data", cache=checkout.folder / "cache")
     seen = Fingerprints(scratch.records("files"), checkout.folder)
     format_ = image.config.config.labels.get("dev.tiffin.format", "")
     return plan_image(
@@ -82,7 +104,7 @@ def _plan(
             files=seen.files(server_files()),
             wheels=server_wheels(environment.foundation.python, environment.platform),
         ),
-        Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE])),
+        Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE]), checks=checks),
     )
 
 
