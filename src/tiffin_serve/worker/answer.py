@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import time
 import traceback
 from typing import Any
 
-from tiffin_serve.worker.frames import encode
+from tiffin_serve.worker.frames import FrameReader, encode
 from tiffin_serve.worker.model import Model
 from tiffin_serve.worker.tensors import decode
 from tiffin_serve.worker.tensors import encode as encode_tensor
@@ -26,7 +27,7 @@ class Answers:
         self._declared = {spec["name"]: spec["datatype"] for spec in model.signature.get("outputs", ())}
         self._streams = bool(model.signature.get("streams"))
 
-    def give(self, connection: socket.socket, head: "dict[str, Any]", body: memoryview) -> None:
+    def give(self, connection: socket.socket, reader: FrameReader, head: "dict[str, Any]", body: memoryview) -> None:
         """Answer one batch; where it says how many seconds it may take, the kernel ends us if it takes longer.
 
         That works in the midst of C code too, whatever lock it holds.
@@ -35,7 +36,7 @@ class Answers:
         if seconds:
             signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
         if head.get("stream") and self._streams:
-            answer = self._stream(connection, head, body)
+            answer = self._stream(connection, reader, head, body)
         else:
             answer = self._predict(head, body)
         if seconds:
@@ -56,14 +57,27 @@ class Answers:
         seconds = time.perf_counter() - began
         return encode({"kind": "result", "id": head["id"], "outputs": specs, "seconds": seconds}, data)
 
-    def _stream(self, connection: socket.socket, head: "dict[str, Any]", body: memoryview) -> bytes:
-        """Send each part when the model gives it; the result that ends them has nothing more."""
-        began = time.perf_counter()
+    def _stream(
+        self, connection: socket.socket, reader: FrameReader, head: "dict[str, Any]", body: memoryview
+    ) -> bytes:
+        """Send each part when the model gives it; the result that ends them has nothing more.
+
+        The time for each part begins anew. A front that cancels, or is gone, wants no more of them.
+        """
+        began, seconds = time.perf_counter(), head.get("seconds")
         try:
             inputs = decode(head["inputs"], body, self._numpy)
-            for outputs in self._model.stream(inputs, head.get("outputs", ()), head.get("parameters", {})):  # type: ignore[attr-defined] # what `streams` announces
-                specs, data = self._encode(outputs)
-                connection.sendall(encode({"kind": "part", "id": head["id"], "outputs": specs}, data))
+            model: Any = self._model  # `streams` says that it has one method more
+            parts = model.stream(inputs, head.get("outputs", ()), head.get("parameters", {}))
+            with contextlib.closing(parts):
+                for outputs in parts:
+                    specs, data = self._encode(outputs)
+                    connection.sendall(encode({"kind": "part", "id": head["id"], "outputs": specs}, data))
+                    if seconds:
+                        signal.setitimer(signal.ITIMER_REAL, seconds + GRACE_SECONDS)
+                    if not reader.is_idle(0):
+                        reader.read()  # all that may come before the end of an answer is that it is not wanted
+                        break
         except Exception as error:  # noqa: BLE001 - see `_predict`
             return _failure(head["id"], error, refused=isinstance(error, ValueError))
         seconds = time.perf_counter() - began

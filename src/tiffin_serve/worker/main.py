@@ -127,7 +127,7 @@ class Worker:
                 if self._zygote is not None:
                     self._zygote.disown()
                     self._zygote = None
-                self._answers.give(connection, head, body)
+                self._answers.give(connection, reader, head, body)
             elif head["kind"] == "fork" and "forks" in origin:
                 tidy = True
                 self._fork(connection, head["count"], origin["forks"])
