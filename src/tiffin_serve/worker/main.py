@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from tiffin_serve.worker import threads
 from tiffin_serve.worker.answer import Answers
@@ -83,7 +83,7 @@ class Worker:
         patience: Optional[float] = CONNECT_SECONDS
         while True:
             forks = "" if nest else name_nest()
-            connection = _connect(patience)
+            connection = _connect(patience, lambda: self._stopped)
             if connection is None:
                 return 0
             with connection:
@@ -167,8 +167,11 @@ def _hello() -> "dict[str, Any]":
     }
 
 
-def _connect(patience: Optional[float]) -> Optional[socket.socket]:
-    """Connect to the front, which in another container may start later; None where the one that started us is gone."""
+def _connect(patience: Optional[float], stopped: "Callable[[], bool]" = bool) -> Optional[socket.socket]:
+    """Connect to the front, which in another container may start later.
+
+    Gives None where the front that started us is gone, or we are told to stop.
+    """
     deadline = None if patience is None else time.monotonic() + patience
     starter = os.environ.get("TIFFIN_FRONT_PID", "")
     while True:
@@ -177,7 +180,7 @@ def _connect(patience: Optional[float]) -> Optional[socket.socket]:
             connection.connect(os.environ["TIFFIN_WORKER_SOCKET"])
         except OSError:
             connection.close()
-            if starter and str(os.getppid()) != starter:
+            if stopped() or (starter and str(os.getppid()) != starter):
                 return None
             if deadline is not None and time.monotonic() > deadline:
                 raise

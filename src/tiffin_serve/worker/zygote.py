@@ -6,6 +6,7 @@ never offers to fork. What else may break shows in the child's first answer, for
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -80,22 +81,24 @@ class Zygote:
 
     def disown(self) -> None:
         """End all children, for this process is to work itself."""
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.stop(signal.SIGKILL)
-        for pid in list(self._children):
-            os.waitpid(pid, 0)
-        self._children.clear()
+        self.wait()
 
     def wait(self) -> None:
         """Wait for all children to end."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for pid in list(self._children):
-            os.waitpid(pid, 0)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._children.clear()
 
     def _reap(self) -> None:
         """See which children have ended: only ours, for the model may have processes of its own."""
         for pid in list(self._children):
-            found, status = os.waitpid(pid, os.WNOHANG)
+            try:
+                found, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
             if found:
                 self._children.discard(pid)
                 code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
