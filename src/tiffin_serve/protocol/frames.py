@@ -107,6 +107,11 @@ def encode(head: bytes, tensors: Sequence[bytes] = ()) -> bytes:
     return b"".join(parts)
 
 
+def encode_fork(count: int) -> bytes:
+    """Write the wish for so many workers more, for one that can fork."""
+    return encode(msgspec.json.encode({"kind": "fork", "count": count}))
+
+
 def encode_welcome() -> bytes:
     """Write the answer to a hello that was accepted."""
     return encode(msgspec.json.encode({"kind": "welcome", "version": VERSION}))
@@ -115,11 +120,6 @@ def encode_welcome() -> bytes:
 def encode_refusal(reason: str) -> bytes:
     """Write the answer to a hello that was not."""
     return encode(msgspec.json.encode({"kind": "refused", "message": reason}))
-
-
-def encode_fork(count: int) -> bytes:
-    """Write the wish for so many workers more, for one that can fork."""
-    return encode(msgspec.json.encode({"kind": "fork", "count": count}))
 
 
 def encode_batch(id_: int, calls: Sequence[Call], seconds: float | None = None) -> bytes:
