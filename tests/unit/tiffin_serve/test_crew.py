@@ -118,7 +118,7 @@ def test_a_model_with_threads_is_never_forked(predictor: Own) -> None:
 def test_a_model_that_does_not_survive_a_fork_is_loaded_by_each_worker(predictor: Own, tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text("[7]")
     checks = [{"request": str(tmp_path / "request.json")}]
-    server = predictor(HANGS_WHEN_FORKED, checks=checks, serve={"workers": 2, "deadline_ms": 300}).ready()
+    server = predictor(HANGS_WHEN_FORKED, checks=checks, serve={"workers": 2, "deadline_ms": 2000}).ready()
     assert server.ask("POST", "/predict", [5]) == (200, {"predictions": [5]})
     assert "the model does not survive a fork" in server.log
     wait_for(lambda: len(server.children_pids()) == 2, "two that load")

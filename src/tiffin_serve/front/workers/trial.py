@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from tiffin_serve.front.batching.dispatch import Dispatcher
 from tiffin_serve.front.metrics.counters import Metrics
@@ -106,7 +107,8 @@ class Trial:
     def begin(self, asked: Sequence[Question], seconds: float) -> None:
         """Ask; a worker that has not answered everything after so many seconds is killed."""
         self._questions = list(asked)
-        self._line.dispatcher = Dispatcher(self._loop, self._service.serve, Metrics(self._service.name))
+        patient = structs.replace(self._service.serve, deadline_ms=2000 * seconds)  # the deadline here is ours
+        self._line.dispatcher = Dispatcher(self._loop, patient, Metrics(self._service.name))
         self._timer = self._loop.call_later(seconds, self._line.kill, "deadline")
         self._line.dispatcher.join(self._line)
         self._next()
@@ -145,7 +147,7 @@ class Trial:
             return
         self._asked = self._questions.pop(0)
         if self._line.dispatcher is not None:
-            self._line.dispatcher.submit(self._asked.call, self, self._service.serve.load_seconds)
+            self._line.dispatcher.submit(self._asked.call, self)
 
     def _end(self, verdict: Verdict) -> None:
         if self.gone:
