@@ -16,6 +16,7 @@ from functools import partial
 from tiffin_serve.front.batching.dispatch import Dispatcher
 from tiffin_serve.front.batching.loss import Loss
 from tiffin_serve.front.log import report, say
+from tiffin_serve.front.workers.backoff import LAST_SECONDS, Backoff
 from tiffin_serve.front.workers.child import Children
 from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
 from tiffin_serve.front.workers.memory import watch
@@ -26,18 +27,10 @@ from tiffin_serve.protocol.signature import Signature
 
 LOAD_FAILED = 3
 STOP_SECONDS = 5
-FIRST_BACKOFF_SECONDS = 0.1
-LAST_BACKOFF_SECONDS = 10.0
-HEALTHY_SECONDS = 10
 FORKED_SECONDS = 5.0
 """What a child of a zygote has for its first answers: one that hangs in a lock it inherited never gives them."""
 
 Finish = Callable[[int, str], None]
-
-
-def backoff(failures: int) -> float:
-    """Say how many seconds to wait after so many failures in a row: none after the first, then twice as long each."""
-    return min(FIRST_BACKOFF_SECONDS * 2.0 ** (failures - 2), LAST_BACKOFF_SECONDS) if failures > 1 else 0.0
 
 
 class Nest:
@@ -72,8 +65,7 @@ class Crew:
         self._tested = False
         self._spawns = False
         self._stopping = False
-        self._failures = 0
-        self._not_before = 0.0
+        self._backoff = Backoff()
         self._timer: asyncio.TimerHandle | None = None
         self._lines: dict[WorkerLine, str] = {}
         self._nests: dict[str, Nest] = {}
@@ -192,6 +184,7 @@ class Crew:
         if not self._ready_at:
             say(f"{self._service.name} is ready after {time.monotonic() - self._began:.2f} s")
         self._ready_at = time.monotonic()
+        self._backoff.ready(self._ready_at)
         self.workers.admit(line, signature)
         self._fill()
 
@@ -266,23 +259,18 @@ class Crew:
     def _retry(self) -> float:
         """Have as many as there should be again, later the more often this was needed; gives the seconds."""
         now = time.monotonic()
-        if now - self._ready_at > HEALTHY_SECONDS:
-            self._failures = 0
-        if now >= self._not_before:
-            self._failures += 1
-            self._not_before = now + backoff(self._failures)
+        self._backoff.failed(now)
         self._fill()
-        return max(self._not_before - now, 0)
+        return self._backoff.delay(now)
 
     def _fill(self) -> None:
         """Have as many workers as there should be, now or as soon as may be."""
         if self._stopping or self.workers.unloaded:
             return
-        early = self._not_before - time.monotonic()
-        if early > 0:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_later(early, self._fill)
+        if self._timer is not None:
+            self._timer.cancel()
+        if delay := self._backoff.delay(time.monotonic()):
+            self._timer = self._loop.call_later(delay, self._fill)
             return
         wanted = self._service.serve.workers
         for name, nest in self._nests.items():
@@ -315,7 +303,7 @@ class Crew:
             pid = children.start()
         except OSError as error:
             report("the worker cannot be started", error=str(error))
-            self._loop.call_later(LAST_BACKOFF_SECONDS, self._fill)
+            self._loop.call_later(LAST_SECONDS, self._fill)
         else:
             self._loop.call_later(self._service.serve.load_seconds, self._look_for_loaded, pid)
 
