@@ -10,7 +10,7 @@ ALONE = ("sklearn-joblib", "sklearn-pickle", "skops", "xgboost", "lightgbm")
 """Formats that are given one thread however many processors there are: on small batches more cost more than they
 give, and who has more processors has more workers."""
 
-_VARIABLES = (
+VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "BLIS_NUM_THREADS",
@@ -19,7 +19,7 @@ _VARIABLES = (
     "POLARS_MAX_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
-_ONE = ("OPENBLAS_NUM_THREADS", "TF_NUM_INTEROP_THREADS")
+ONE = ("OPENBLAS_NUM_THREADS", "TF_NUM_INTEROP_THREADS")
 """OpenBLAS starts its threads when numpy is imported, and a process with threads is never forked."""
 _OMP = "OMP_NUM_THREADS"
 
@@ -32,9 +32,9 @@ def limit(format_: str, workers: int) -> None:
 def one_for_each(count: int = 1) -> None:
     """Set the variables that libraries read when they are imported."""
     given = os.environ.get(_OMP, "")
-    for variable in _VARIABLES:
+    for variable in VARIABLES:
         os.environ.setdefault(variable, given if given.isdigit() else str(count))
-    for variable in _ONE:
+    for variable in ONE:
         os.environ.setdefault(variable, "1")
 
 
@@ -48,11 +48,11 @@ def processors() -> float:
     """Count the processors there are: what the engine says, else the cgroup's limit, at most those we may run on."""
     said = _number(os.environ.get("TIFFIN_CPUS", ""))
     affinity = float(len(os.sched_getaffinity(0)))
-    quota = _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
-    return min(found for found in (said, affinity, quota) if found)
+    group = quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    return min(found for found in (said, affinity, group) if found)
 
 
-def _quota(root: Path, own: Path) -> Optional[float]:
+def quota(root: Path, own: Path) -> Optional[float]:
     """Read the cgroup's limit; in a container our group may be mounted as the root."""
     for line in _read(own).splitlines():
         _, controllers, path = line.split(":", 2)
@@ -70,8 +70,8 @@ def _quota(root: Path, own: Path) -> Optional[float]:
 
 
 def _ratio(words: "list[str]") -> Optional[float]:
-    quota, period = [*map(_number, words), None, None][:2]
-    return quota / period if quota and period else None
+    share, period = [*map(_number, words), None, None][:2]
+    return share / period if share and period else None
 
 
 def _number(text: str) -> Optional[float]:
