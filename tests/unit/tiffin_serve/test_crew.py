@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +18,7 @@ import pytest
 
 from tiffin_serve.front.workers.backoff import LAST_SECONDS, Backoff, delay_after
 from tiffin_serve.worker.frames import FrameReader, encode
-from unit.tiffin_serve.fronts import DEADLINE, SRC, Server, children_of, wait_for
+from unit.tiffin_serve.fronts import DEADLINE, SRC, Serve, Server, children_of, wait_for
 
 Own = Callable[..., Server]
 WORKERS = 'tiffin_workers{model="iris"}'
@@ -319,3 +320,39 @@ class Hall:
         self.process.wait(DEADLINE)
         self.close()
         self._folder.cleanup()
+
+
+def test_garbage_from_a_worker_costs_it_its_connection_and_nobody_else_anything(predictor: Own, serve: Serve) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as liar:
+        meeting = {"TIFFIN_WORKER_SOCKET": f"{folder}/hall", "TIFFIN_WORKER_TOKEN": "secret"}
+        front = predictor(ECHO, arguments=["front"], environment=meeting)
+        assert front.ask("GET", "/v2")[0] == 200
+        reader = pretend(liar, meeting["TIFFIN_WORKER_SOCKET"])
+        own = {"format": "python", "predictor": "own:Predictor"}
+        honest = serve(own, arguments=["worker"], environment=meeting)
+        wait_for(lambda: front.metrics()[WORKERS] == 2, "both are in")
+        found: list[Any] = []
+        asking = [threading.Thread(target=lambda: found.append(front.ask("POST", "/predict", [1]))) for _ in range(4)]
+        for each in asking:
+            each.start()
+        assert reader.read() is not None
+        liar.sendall(b"\xff" * 100)
+        assert reader.read() is None
+        for each in asking:
+            each.join(DEADLINE)
+        assert [status for status, _ in found] == [200] * 4
+        assert len(lines(front, "a worker does not keep to the protocol")) == 1
+        assert front.metrics()[WORKERS] == 1
+        assert (front.stop(), honest.stop()) == (0, 0)
+
+
+def pretend(connection: socket.socket, path: str) -> FrameReader:
+    """Say hello as a worker with a model would."""
+    tensor = {"name": "x", "datatype": "INT64", "shape": [-1]}
+    signature = {"platform": "python_predictor", "inputs": [tensor], "outputs": [], "batches": True}
+    connection.settimeout(DEADLINE)
+    connection.connect(path)
+    connection.sendall(encode({"kind": "hello", "version": 1, "token": "secret", "signature": signature}))
+    reader = FrameReader(connection)
+    assert reader.read() is not None
+    return reader
