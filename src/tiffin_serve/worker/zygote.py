@@ -34,7 +34,8 @@ def _is_clean() -> bool:
         return False
     own = Path("/proc/self")
     try:
-        return len(list((own / "task").iterdir())) == 1 and not any(map(_is_connection, (own / "fd").iterdir()))
+        descriptors = list((own / "fd").iterdir())
+        return len(list((own / "task").iterdir())) == 1 and not any(map(_is_connection, descriptors))
     except OSError:
         return False
 
