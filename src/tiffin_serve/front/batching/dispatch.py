@@ -160,7 +160,14 @@ class Dispatcher:
         now = self._loop.time()
         for job in batch.jobs:
             self._metrics.queued(now - job.arrived)
-        line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
+        seconds = self._serving.deadline_ms / 1000
+        line.send(encode_batch(self._number, [job.call for job in batch.jobs], seconds))
+        self._loop.call_later(seconds, self._end_if_it_has, line, self._number)
+
+    def _end_if_it_has(self, line: Line, number: int) -> None:
+        """End a worker that still has a batch whose time is over."""
+        if self._out.get(line, (0, None))[0] == number:
+            line.kill("deadline")
 
 
 def _fail(job: Job, error: RequestError) -> None:
