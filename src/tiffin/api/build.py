@@ -25,6 +25,7 @@ from tiffin.build.prove import Archive, prove
 from tiffin.build.server import server_files, server_wheels
 from tiffin.build.sources import code_of, project_model, weights_of
 from tiffin.build.workshop import Workshop
+from tiffin.config.checks import read_checks
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
@@ -93,7 +94,7 @@ def prepare(
     checkout = Checkout.of(folder)
     model = project_model(checkout.folder, checkout.project)
     weights, code = weights_of(model), code_of(checkout.folder, checkout.project, model)
-    server = server_files()
+    server, checks = server_files(), read_checks(checkout.folder, checkout.project.check)
     lock = fresh_lock(checkout, home, locked=locked)
     foundation = foundation_of(lock)
     workshop = workshop_of(checkout, home, lock, foundation.program, {**weights, **code, **server})
@@ -107,7 +108,7 @@ def prepare(
         checkout.project,
         environment_of(lock, foundation),
         ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
-        Payload(format=model.format, weights=packed, code=seen.files(code), baseline=baseline),
+        Payload(format=model.format, weights=packed, code=seen.files(code), checks=checks, baseline=baseline),
     )
     seen.save()
     layers = LockedLayers(workshop.layers, lock.layers)

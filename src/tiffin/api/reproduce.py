@@ -20,10 +20,19 @@ from tiffin.build.carried import LOCK, PROJECT, read_lock_text, read_project_tex
 from tiffin.build.contents import titles
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import foundation_of
-from tiffin.build.plan import BASELINE, BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.plan import (
+    BASELINE,
+    BuildPlan,
+    Environment,
+    Payload,
+    ServerParts,
+    check_paths,
+    plan_image,
+)
 from tiffin.build.reproduce import VERSION, Reproduction, without_gone
 from tiffin.build.reproduce import reproduce as reproduce_plan
 from tiffin.build.server import server_files, server_wheels
+from tiffin.config.checks import CheckTexts
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.image import Image
@@ -48,9 +57,16 @@ def reproduce(name: str, home: Home | None = None) -> Reproduction:
         scratch = Home(data=checkout.folder / "data", cache=checkout.folder / "cache")
         own = _own_files(image, home.store, checkout.folder)
         foundation = foundation_of(lock)
+        seen = Fingerprints(scratch.records("files"), checkout.folder)
         named = checkout.project.model.training_data
-        baseline = document(home.store, image, BASELINE, name) if named else ""
-        plan = _plan((checkout, baseline), environment_of(lock, foundation), image, own, scratch)
+        payload = Payload(
+            format=image.config.config.labels.get("dev.tiffin.format", ""),
+            weights=seen.files(own[WEIGHTS]),
+            code=seen.files(own[CODE]),
+            checks=_checks(checkout, image, home.store, name),
+            baseline=document(home.store, image, BASELINE, name) if named else "",
+        )
+        plan = _plan(checkout, environment_of(lock, foundation), payload, seen)
         sources = {**own[WEIGHTS], **own[CODE], **server_files()}
         checkout = _on_its_platform(checkout, lock)
         workshop = without_gone(workshop_of(checkout, scratch, lock, foundation.program, sources))
@@ -71,25 +87,26 @@ def _carried(name: str, image: Image, store: Store, folder: Path) -> tuple[Check
         raise UnsupportedError(message, f"use that version: `uvx tiffin@{made_by} reproduce {name}`") from error
 
 
-def _plan(
-    carried: tuple[Checkout, str],
-    environment: Environment,
-    image: Image,
-    own: dict[str, dict[str, Path]],
-    scratch: Home,
-) -> BuildPlan:
+def _checks(checkout: Checkout, image: Image, store: Store, name: str) -> tuple[CheckTexts, ...]:
+    """Read the files of the checks out of an image."""
+    found = []
+    for number, check in enumerate(checkout.project.check):
+        request, expect = check_paths(number)
+        found.append(
+            CheckTexts(
+                request=document(store, image, request, name),
+                expect=document(store, image, expect, name) if check.expect else "",
+                tolerance=check.tolerance,
+            )
+        )
+    return tuple(found)
+
+
+def _plan(checkout: Checkout, environment: Environment, payload: Payload, seen: Fingerprints) -> BuildPlan:
     """Plan the image as its build did, with the server of this tiffin."""
-    checkout, baseline = carried
-    seen = Fingerprints(scratch.records("files"), checkout.folder)
-    format_ = image.config.config.labels.get("dev.tiffin.format", "")
+    wheels = server_wheels(environment.foundation.python, environment.platform)
     return plan_image(
-        checkout.project,
-        environment,
-        ServerParts(
-            files=seen.files(server_files()),
-            wheels=server_wheels(environment.foundation.python, environment.platform),
-        ),
-        Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE]), baseline=baseline),
+        checkout.project, environment, ServerParts(files=seen.files(server_files()), wheels=wheels), payload
     )
 
 

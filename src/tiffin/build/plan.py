@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from tiffin import __version__
@@ -18,6 +20,7 @@ from tiffin.build.group import (
 )
 from tiffin.build.recipes import AnyRecipe, Code, Metadata, Server, SourceFile, WheelBytecode, Wheels
 from tiffin.build.sbom import CYCLONEDX, SPDX, BaseRef, Contents, cyclonedx, spdx
+from tiffin.config.checks import CheckTexts
 from tiffin.config.project import Project
 from tiffin.engine.declared import Data
 from tiffin.engine.declared import labels as declared_labels
@@ -31,6 +34,7 @@ USER = 65532
 PORTS = {"http": 8080, "grpc": 8081, "metrics": 8082}
 SERVICE = "opt/tiffin/service.json"
 BASELINE = "opt/tiffin/baseline.json"
+CHECKS = "opt/tiffin/checks"
 SERVICE_SCHEMA = 1
 CREATED = "1980-01-01T00:00:00Z"
 """When every image says it was made: a clock would give the same input other bytes."""
@@ -54,15 +58,13 @@ class ServerParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """What is the user's own: the model's format, its weights and the code, as paths in the image.
-
-    `baseline` is what the server is told of the training data, which is no part of the image itself.
-    """
+    """What is the user's own: the model's format, its weights and the code, as paths in the image, and its checks."""
 
     format: str
     weights: tuple[SourceFile, ...]
     code: tuple[SourceFile, ...]
     baseline: str = ""
+    checks: tuple[CheckTexts, ...] = ()
 
 
 class BuildPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +146,31 @@ def _texts(project: Project, environment: Environment, server: ServerParts, payl
         CYCLONEDX: cyclonedx(contents),
         SPDX: spdx(contents),
         **({BASELINE: payload.baseline} if payload.baseline else {}),
+        **_check_files(payload.checks),
     }
+
+
+def check_paths(number: int) -> tuple[str, str]:
+    """Where the request and the expected answer of a check lie in the image."""
+    return f"{CHECKS}/{number}/request.json", f"{CHECKS}/{number}/expect.json"
+
+
+def _check_files(checks: tuple[CheckTexts, ...]) -> dict[str, str]:
+    placed = [
+        zip(check_paths(number), (check.request, check.expect), strict=True) for number, check in enumerate(checks)
+    ]
+    return {path: text for pair in placed for path, text in pair if text}
+
+
+def _checks(checks: tuple[CheckTexts, ...]) -> list[dict[str, Any]]:
+    """Say where the server finds them."""
+    found = []
+    for number, check in enumerate(checks):
+        request, expect = check_paths(number)
+        found.append(
+            {"request": f"/{request}", "expect": f"/{expect}" if check.expect else "", "tolerance": check.tolerance}
+        )
+    return found
 
 
 def service_text(project: Project, payload: Payload) -> str:
@@ -163,6 +189,7 @@ def service_text(project: Project, payload: Payload) -> str:
         "worker": ["/opt/venv/bin/python", "/opt/tiffin/worker"],
         "serve": {field: getattr(serve, field) for field in serve.__struct_fields__},
         **({"baseline": f"/{BASELINE}"} if payload.baseline else {}),
+        **({"checks": _checks(payload.checks)} if payload.checks else {}),
     }
     return msgspec.json.format(encode(service)).decode() + "\n"
 

@@ -75,6 +75,14 @@ class DataSection(Section, frozen=True, kw_only=True):
     write: bool = False
 
 
+class CheckSection(Section, frozen=True, kw_only=True):
+    """A request that the server answers before it is ready, and the answer it must give within the tolerance."""
+
+    request: str
+    expect: str = ""
+    tolerance: Annotated[float, msgspec.Meta(ge=0)] = 1e-5
+
+
 class TrustSection(Section, frozen=True, kw_only=True):
     """Whose signature an image must have before it is run, pulled or deployed from here."""
 
@@ -90,4 +98,5 @@ class Project(Section, frozen=True, kw_only=True):
     image: ImageSection = ImageSection()
     serve: ServeSection = ServeSection()
     data: tuple[DataSection, ...] = ()
+    check: tuple[CheckSection, ...] = ()
     trust: TrustSection = TrustSection()

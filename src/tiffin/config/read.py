@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from tiffin.config.base import DEBIAN, parse_base
+from tiffin.config.checks import check_mistakes
 from tiffin.config.data import data_mistakes
-from tiffin.config.project import DataSection, Project
+from tiffin.config.project import CheckSection, DataSection, Project
 from tiffin.errors import ConfigError, NotFoundError
 
 FILE = "tiffin.toml"
@@ -55,7 +56,8 @@ def _hint(error: str) -> str:
     if not found:
         return "docs/reference/config.md lists every key"
     section = found["section"] or ""
-    kind = DataSection if section == "data" else type(getattr(Project(name="x"), section)) if section else Project
+    lists = {"data": DataSection, "check": CheckSection, "": Project}
+    kind = lists[section] if section in lists else type(getattr(Project(name="x"), section))
     keys = kind.__struct_encode_fields__
     near = difflib.get_close_matches(found["key"], keys, 1)
     meant = f"did you mean `{near[0]}`? " if near else ""
@@ -88,7 +90,11 @@ def _mistakes(project: Project) -> list[str]:
         "`max-body-bytes` is at least 1 - at `$.serve.max-body-bytes`": serve.max_body_bytes < 1,
         "seconds are not negative - at `$.serve`": min(serve.drain_seconds, serve.load_seconds, serve.max_delay_ms) < 0,
     }
-    return [*(mistake for mistake, made in found.items() if made), *data_mistakes(project.data)]
+    return [
+        *(mistake for mistake, made in found.items() if made),
+        *data_mistakes(project.data),
+        *check_mistakes(project.check),
+    ]
 
 
 def _table(file: Path) -> dict[str, Any]:

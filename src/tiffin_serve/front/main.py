@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tiffin_serve.front.log import say
 from tiffin_serve.front.sockets import listeners
-from tiffin_serve.front.workers.child import Child
+from tiffin_serve.front.workers.child import Children
 
 TYPE_CHECKING = False  # `typing` is heavy, too
 if TYPE_CHECKING:
@@ -97,16 +97,21 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
             "TIFFIN_BEARER_TOKEN",
         }  # none of the model's business
         own = {name: value for name, value in environment.items() if name not in handed_in}
-        child = Child(_worker_argv(document), {**own, "TIFFIN_WORKER_SOCKET": str(path), "TIFFIN_WORKER_TOKEN": token})
+        meeting = {
+            "TIFFIN_WORKER_SOCKET": str(path),
+            "TIFFIN_WORKER_TOKEN": token,
+            "TIFFIN_FRONT_PID": str(os.getpid()),
+        }
+        children = Children(_worker_argv(document), {**own, **meeting})
         try:
-            child.start()
+            children.start()
         except OSError as error:
             say(f"the worker cannot be started: {error}")
             return LOAD_FAILED
         try:
-            return _run(_read(document, drain), sockets, hall, token, child)
+            return _run(_read(document, drain), sockets, hall, token, children)
         except BaseException:
-            child.stop(now=True)
+            children.stop(now=True)
             raise
     finally:
         path.unlink(missing_ok=True)
@@ -146,7 +151,7 @@ def _hall(path: Path) -> socket.socket:
 
 
 def _run(
-    service: Service, sockets: dict[str, socket.socket], hall: socket.socket, token: str, child: Child | None
+    service: Service, sockets: dict[str, socket.socket], hall: socket.socket, token: str, children: Children | None
 ) -> int:
     from tiffin_serve.front.http.bearer import read_tokens  # noqa: PLC0415 - heavy; the worker has started by now
     from tiffin_serve.front.server import Outfit, run  # noqa: PLC0415 - as above
@@ -158,7 +163,7 @@ def _run(
             metrics=sockets.get("metrics"),
             hall=hall,
             token=token,
-            child=child,
+            children=children,
             tokens=read_tokens(os.environ) if service.serve.auth == "bearer" else None,
         )
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
 import socket
-import time
 
 import msgspec
 import uvloop
@@ -20,37 +18,32 @@ from tiffin_serve.front.http.cors import Cors
 from tiffin_serve.front.http.desk import Desk
 from tiffin_serve.front.http.door import Door
 from tiffin_serve.front.http.limits import Limits
-from tiffin_serve.front.log import Writer, begin_writing, end_writing, report, say
+from tiffin_serve.front.log import Writer, begin_writing, end_writing, say
 from tiffin_serve.front.metrics.counters import Limits as Bounds
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.routes import Api
 from tiffin_serve.front.rest.scraping import MetricsApi
 from tiffin_serve.front.sockets import address, allow_many
-from tiffin_serve.front.workers.child import Child
-from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
-from tiffin_serve.protocol.frames import LoadError
+from tiffin_serve.front.workers.child import Children
+from tiffin_serve.front.workers.crew import Crew
+from tiffin_serve.front.workers.lines import WorkerLine
 from tiffin_serve.protocol.service import Service
 
-LOAD_FAILED = 3
 STOPPED_NOW = 128 + signal.SIGTERM
 GRACE_SECONDS = 30
-WORKER_SECONDS = 5
-FIRST_BACKOFF_SECONDS = 0.1
-LAST_BACKOFF_SECONDS = 10.0
-HEALTHY_SECONDS = 10
 ECHO_SECONDS = 0.2
 FRESH_SECONDS = 0.5
 
 
 class Outfit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a front starts with; without a `child` others start its workers, without `tokens` all may ask."""
+    """What a front starts with; without `children` others start its workers, without `tokens` all may ask."""
 
     service: Service
     http: socket.socket
     metrics: socket.socket | None
     hall: socket.socket
     token: str
-    child: Child | None
+    children: Children | None
     tokens: Tokens | None = None
 
 
@@ -81,22 +74,15 @@ class Front:
         if service.baseline:
             self._metrics.drift.compare_with(service.baseline)
         dispatcher = Dispatcher(loop, service.serve, self._metrics)
-        events = Events(
-            ready=self._on_ready, load_failed=self._on_load_failure, load=self._start_child, unload=self._let_child_go
-        )
-        self._workers = Workers(outfit.token, dispatcher, events)
+        self._crew = Crew(service, outfit.children, outfit.token, dispatcher, loop, self._finish)
+        self._workers = self._crew.workers
         self._api = Api(service, self._workers, self._metrics)
         self._desk = self._make_desk(writer)
         self._desk.answered = self._metrics.answered
         self._metrics_desk = Desk(MetricsApi(self._metrics, self._workers, self._desk).serve, Limits(body_bytes=1024))
         self._door = Door(self._desk, outfit.http)
-        self._began = time.monotonic()
-        self._ready_at = 0.0
-        self._started_at = self._began
-        self._restarts = 0
         self._stopping: asyncio.Task[None] | None = None
         self._stopped_at = 0.0
-        self._child_ended = asyncio.Event()
         self._end: asyncio.Future[int] = loop.create_future()
 
     def _make_desk(self, writer: Writer) -> Desk:
@@ -125,95 +111,16 @@ class Front:
             await self._scraped.open()
             say(f"metrics at {address(outfit.metrics)}/metrics")
         say(f"listening on {address(outfit.http)}")
-        if outfit.child is not None:
-            outfit.child.watch(self._hear_of_child_end)
-            loop.call_later(outfit.service.serve.load_seconds, self._on_load_timeout)
+        self._crew.begin()
         self._tick()
         gc.collect()
         gc.freeze()
         try:
             return await self._end
         finally:
-            await self._stop_child()
+            await self._crew.stop()
             if self._desk.log is not None:
                 self._desk.log.flush()
-
-    # --- workers
-
-    def _on_ready(self) -> None:
-        if not self._ready_at:
-            say(f"{self._outfit.service.name} is ready after {time.monotonic() - self._began:.2f} s")
-        self._ready_at = time.monotonic()
-        self._metrics.loaded(self._ready_at - self._started_at)
-        if self._workers.signature is not None:
-            self._metrics.drift.learn(self._workers.signature)
-
-    def _on_load_failure(self, error: LoadError) -> None:
-        if self._outfit.child is None or self._ready_at:
-            report("the model failed to load", error=error.message, traceback=error.traceback)
-        else:
-            self._finish(LOAD_FAILED, f"the model failed to load: {error.message}")
-
-    def _on_load_timeout(self) -> None:
-        if not self._ready_at and self._stopping is None:
-            seconds = self._outfit.service.serve.load_seconds
-            self._finish(LOAD_FAILED, f"the model failed to load: it took longer than {seconds:g} seconds")
-
-    def _hear_of_child_end(self, code: int) -> None:
-        """Carry the news from the reaper's thread to the loop, which may have ended."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._on_child_end, code)
-
-    def _on_child_end(self, code: int) -> None:
-        child = self._outfit.child
-        if child is None:
-            return
-        child.forget()
-        self._child_ended.set()
-        how = f"signal {-code}" if code < 0 else f"status {code}"
-        if self._end.done():
-            return
-        if self._workers.unloaded:
-            return
-        if not self._ready_at:
-            self._finish(LOAD_FAILED, f"the model failed to load: the worker ended with {how}")
-            return
-        if time.monotonic() - self._ready_at > HEALTHY_SECONDS:
-            self._restarts = 0
-        delay = min(FIRST_BACKOFF_SECONDS * 2**self._restarts, LAST_BACKOFF_SECONDS)
-        self._restarts += 1
-        self._metrics.restarted("signal" if code < 0 else "exit")
-        report("the worker ended and is started again", how=how, delay_seconds=delay)
-        self._loop.call_later(delay, self._start_child)
-
-    def _start_child(self) -> None:
-        child = self._outfit.child
-        if child is None or self._end.done() or child.running or self._workers.unloaded:
-            return
-        self._child_ended.clear()
-        self._started_at = time.monotonic()
-        try:
-            child.start()
-        except OSError as error:
-            report("the worker cannot be started", error=str(error))
-            self._loop.call_later(LAST_BACKOFF_SECONDS, self._start_child)
-
-    def _let_child_go(self) -> bool:
-        child = self._outfit.child
-        if child is not None:
-            child.stop()
-        return child is not None
-
-    async def _stop_child(self) -> None:
-        child = self._outfit.child
-        if child is None or not child.running:
-            return
-        child.stop()
-        try:
-            await asyncio.wait_for(self._child_ended.wait(), WORKER_SECONDS)
-        except asyncio.TimeoutError:  # noqa: UP041 - the built-in name is the same class only from Python 3.11 on
-            child.stop(now=True)
-            await self._child_ended.wait()
 
     # --- the end
 
@@ -222,8 +129,7 @@ class Front:
         if self._stopping is not None and self._loop.time() - self._stopped_at < ECHO_SECONDS:
             return
         if self._stopping is not None:
-            if self._outfit.child is not None:
-                self._outfit.child.stop(now=True)
+            self._crew.stop_now()
             self._finish(STOPPED_NOW, "")
             return
         self._stopped_at = self._loop.time()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -27,7 +28,10 @@ class LoadError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hello"):
-    """A worker presents itself: with its model's signature, or with the reason why there is none."""
+    """A worker presents itself: with its model's signature, or with the reason why there is none.
+
+    One that can fork names its nest in `forks`, and its children say in `nest` where they come from.
+    """
 
     version: int
     token: str = ""
@@ -35,6 +39,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="he
     pid: int = 0
     signature: Signature | None = None
     error: LoadError | None = None
+    forks: str = ""
+    nest: str = ""
 
 
 class ResultTensor(TensorSpec, frozen=True):
@@ -67,7 +73,23 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     refused: bool = False
 
 
-FromWorker = Hello | Result | Part | Failure
+class Ended(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="ended"):
+    """A worker that was forked has ended, with this status (negative: a signal), or could not be forked."""
+
+    pid: int = 0
+    status: int = 0
+    message: str = ""
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A frame of a kind that a later version speaks: it is for somebody else."""
+
+    kind: str
+
+
+FromWorker = Hello | Result | Part | Failure | Ended
+_KINDS = {"hello", "result", "part", "failure", "ended"}
+_any_kind: msgspec.json.Decoder[Unknown] = msgspec.json.Decoder(Unknown)
 _from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
 
 
@@ -83,6 +105,11 @@ def encode(head: bytes, tensors: Sequence[Buffer] = ()) -> bytes:
         parts += (tensor, bytes(-len(tensor) % ALIGNMENT))
     parts[0] = _PREFIX.pack(MAGIC, len(head), sum(map(len, parts)) - len(head))
     return b"".join(parts)
+
+
+def encode_fork(count: int) -> bytes:
+    """Write the wish for so many workers more, for one that can fork."""
+    return encode(msgspec.json.encode({"kind": "fork", "count": count}))
 
 
 def encode_welcome() -> bytes:
@@ -123,11 +150,15 @@ def encode_batch(id_: int, calls: Sequence[Call], seconds: float | None = None) 
     return encode(msgspec.json.encode(head), data)
 
 
-def decode(head: memoryview) -> FromWorker:
+def decode(head: memoryview) -> FromWorker | Unknown:
     """Read a frame's head; raises FrameError."""
     try:
         return _from_worker.decode(head)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        with contextlib.suppress(msgspec.MsgspecError, RecursionError, UnicodeError):
+            frame = _any_kind.decode(head)
+            if frame.kind not in _KINDS:
+                return frame
         raise FrameError(f"a frame's head cannot be read: {error}") from error
 
 

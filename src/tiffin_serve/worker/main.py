@@ -1,4 +1,4 @@
-"""The worker: load the model, tell the front about it, then predict batch after batch."""
+"""The worker: load the model, tell the front about it, then predict batch after batch, or have children that do."""
 
 from __future__ import annotations
 
@@ -13,43 +13,42 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
+from tiffin_serve.worker import threads
+from tiffin_serve.worker.answer import Answers
 from tiffin_serve.worker.frames import VERSION, FrameReader, encode
 from tiffin_serve.worker.loaders import load
 from tiffin_serve.worker.model import Model
-from tiffin_serve.worker.tensors import decode, find_numpy
-from tiffin_serve.worker.tensors import encode as encode_tensor
+from tiffin_serve.worker.tensors import find_numpy
+from tiffin_serve.worker.zygote import STOPS, Zygote, name_nest
 
 SERVICE = "/opt/tiffin/service.json"
 CONNECT_SECONDS = 30
 IDLE_SECONDS = 1.0
 """After so long without a request, what loading left behind may be collected."""
 LOAD_FAILED = 3
+REFUSED = 1
 
 
 def main() -> int:
     """Work until the front hangs up or the process is told to stop; returns the exit status."""
     faulthandler.enable()
+    faulthandler.register(signal.SIGQUIT)  # says where every thread is, and goes on
+    faulthandler.register(signal.SIGALRM, chain=True)  # the same, and then the process ends: its batch took too long
     gc.disable()  # loading makes a hundred thousand objects that stay: to look at each again and again helps nobody
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPS:
         signal.signal(number, lambda *_: os._exit(0))  # nothing is lost while loading
     model, error = _load()
     numpy = find_numpy()  # before the hello: ready means that nothing is left to import
-    with _connect(os.environ["TIFFIN_WORKER_SOCKET"]) as connection:
-        _finish_batch_on_stop(connection)
-        connection.sendall(encode(_hello(model, error)))
-        reader = FrameReader(connection)
-        answer = reader.read()
-        if model is None or answer is None:
-            return LOAD_FAILED if model is None else 0
-        if answer[0].get("kind") != "welcome":
-            print("tiffin: the front refused this worker: %s" % answer[0].get("message"), file=sys.stderr)  # noqa: T201 - the container's log
-            return 1
-        gc.freeze()
-        gc.enable()
-        _work(connection, reader, model, numpy)
-    return 0
+    if model is not None:
+        return Worker(model, numpy).run()
+    connection = _connect(CONNECT_SECONDS)
+    if connection is not None:
+        with connection:
+            connection.sendall(encode({**_hello(), "error": error}))
+            FrameReader(connection).read()
+    return LOAD_FAILED
 
 
 def _load() -> "tuple[Optional[Model], Optional[dict[str, str]]]":
@@ -58,67 +57,136 @@ def _load() -> "tuple[Optional[Model], Optional[dict[str, str]]]":
         if service.get("code"):
             sys.path.insert(0, service["code"])
         model = service["model"]
+        threads.limit(model["format"], service.get("serve", {}).get("workers", 1))
         return load(model["format"], model.get("path", ""), model.get("predictor", "")), None
     except Exception as error:  # noqa: BLE001 - whatever the user's model raises is told to the front
         told = traceback.format_exc()
         sys.stderr.write(told)
         sys.stderr.flush()
-        return None, {"message": _sentence(error), "traceback": told}
+        lines = str(error).strip().splitlines()
+        message = "%s: %s" % (type(error).__name__, lines[0]) if lines else type(error).__name__
+        return None, {"message": message, "traceback": told}
 
 
-def _sentence(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return "%s: %s" % (type(error).__name__, lines[0]) if lines else type(error).__name__
+class Worker:
+    """A process with a model; as a zygote it leaves the predicting to its children."""
 
+    def __init__(self, model: Model, numpy: Any) -> None:
+        self._signature = model.signature
+        self._answers = Answers(model, numpy)
+        self._zygote: Optional[Zygote] = None
+        self._stopped = False
 
-def _connect(path: str) -> socket.socket:
-    deadline = time.monotonic() + CONNECT_SECONDS
-    while True:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def run(self, nest: str = "") -> int:
+        """Serve front after front; a process that a front has started, or that was forked, ends with its first."""
+        stays = "TIFFIN_WORKER_STAYS" in os.environ and not nest
+        patience: Optional[float] = CONNECT_SECONDS
+        while True:
+            forks = "" if nest else name_nest()
+            connection = _connect(patience, lambda: self._stopped)
+            if connection is None:
+                return 0
+            with connection:
+                status = self._serve(connection, {"nest": nest} if nest else {"forks": forks} if forks else {})
+            if status or self._stopped or not stays:
+                return status
+            patience = None
+
+    def _serve(self, connection: socket.socket, origin: "dict[str, str]") -> int:
+        """Present the model to one front and do what it asks; returns the exit status."""
+        self._finish_on_stop(connection)
+        connection.sendall(encode({**_hello(), **origin, "signature": self._signature}))
+        reader = FrameReader(connection)
+        answer = reader.read()
+        if answer is None:
+            return 0
+        if answer[0].get("kind") != "welcome":
+            print("tiffin: the front refused this worker: %s" % answer[0].get("message"), file=sys.stderr)  # noqa: T201 - the container's log
+            return REFUSED
+        gc.freeze()
+        gc.enable()
         try:
-            connection.connect(path)
-        except OSError:  # a front in another container may start later
+            self._work(connection, reader, origin)
+        finally:
+            if self._zygote is not None:
+                self._zygote.wait() if self._stopped else self._zygote.disown()
+                self._zygote = None
+        return 0
+
+    def _work(self, connection: socket.socket, reader: FrameReader, origin: "dict[str, str]") -> None:
+        tidy = "nest" in origin  # what was frozen before the fork is shared, and stays so
+        while True:
+            if not tidy and reader.is_idle(IDLE_SECONDS):
+                _tidy()
+                tidy = True
+            frame = reader.read()
+            if frame is None:
+                return
+            head, body = frame
+            if head["kind"] == "batch":
+                if self._zygote is not None:
+                    self._zygote.disown()
+                    self._zygote = None
+                self._answers.give(connection, reader, head, body)
+            elif head["kind"] == "fork" and "forks" in origin:
+                tidy = True
+                self._fork(connection, head["count"], origin["forks"])
+
+    def _fork(self, connection: socket.socket, count: int, nest: str) -> None:
+        def child() -> int:
             connection.close()
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return connection
+            self._zygote = None
+            return self.run(nest)
+
+        if self._zygote is None:
+            self._zygote = Zygote(connection)
+        self._zygote.fork(count, child)
+
+    def _finish_on_stop(self, connection: socket.socket) -> None:
+        """Let a signal end what can be read: a batch that has arrived is still answered, and then there is no more."""
+
+        def stop(*_: object) -> None:
+            self._stopped = True
+            if self._zygote is not None:
+                self._zygote.stop(signal.SIGTERM)
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+
+        for number in STOPS:
+            signal.signal(number, stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
-def _finish_batch_on_stop(connection: socket.socket) -> None:
-    """Let a signal end what can be read: a batch that has arrived is still answered, and then there is no more."""
-
-    def stop(*_: object) -> None:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RD)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-
-
-def _hello(model: Optional[Model], error: "Optional[dict[str, str]]") -> "dict[str, Any]":
-    hello = {
+def _hello() -> "dict[str, Any]":
+    return {
         "kind": "hello",
         "version": VERSION,
         "image": os.environ.get("TIFFIN_IMAGE", ""),
         "token": os.environ.get("TIFFIN_WORKER_TOKEN", ""),
         "pid": os.getpid(),
     }
-    return {**hello, "error": error} if model is None else {**hello, "signature": model.signature}
 
 
-def _work(connection: socket.socket, reader: FrameReader, model: Model, numpy: Any) -> None:
-    declared = {spec["name"]: spec["datatype"] for spec in model.signature.get("outputs", ())}
-    tidy = False
+def _connect(patience: Optional[float], stopped: "Callable[[], bool]" = bool) -> Optional[socket.socket]:
+    """Connect to the front, which in another container may start later.
+
+    Gives None where the front that started us is gone, or we are told to stop.
+    """
+    deadline = None if patience is None else time.monotonic() + patience
+    starter = os.environ.get("TIFFIN_FRONT_PID", "")
     while True:
-        if not tidy and reader.is_idle(IDLE_SECONDS):
-            _tidy()
-            tidy = True
-        frame = reader.read()
-        if frame is None:
-            return
-        connection.sendall(_answer(model, declared, frame, numpy))
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(os.environ["TIFFIN_WORKER_SOCKET"])
+        except OSError:
+            connection.close()
+            if stopped() or (starter and str(os.getppid()) != starter):
+                return None
+            if deadline is not None and time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return connection
 
 
 def _tidy() -> None:
@@ -126,32 +194,3 @@ def _tidy() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _answer(model: Model, declared: "dict[str, str]", frame: "tuple[dict[str, Any], memoryview]", numpy: Any) -> bytes:
-    head, body = frame
-    began = time.perf_counter()
-    try:
-        inputs = decode(head["inputs"], body, numpy)
-        outputs = model.predict(inputs, head.get("outputs", ()), head.get("parameters", {}))
-    except Exception as error:  # noqa: BLE001 - whatever the user's model raises fails this batch only
-        return _failure(head["id"], error, refused=isinstance(error, ValueError))
-    try:
-        encoded = [(name, *encode_tensor(value, declared.get(name), numpy)) for name, value in outputs.items()]
-    except Exception as error:  # noqa: BLE001 - see above; here the model's answer is to blame, never the input
-        return _failure(head["id"], error, refused=False)
-    specs = [
-        {"name": name, "datatype": datatype, "shape": list(shape), "size": len(data)}
-        for name, datatype, shape, data in encoded
-    ]
-    seconds = time.perf_counter() - began
-    return encode(
-        {"kind": "result", "id": head["id"], "outputs": specs, "seconds": seconds}, [data for *_, data in encoded]
-    )
-
-
-def _failure(id_: int, error: Exception, *, refused: bool) -> bytes:
-    lines = str(error).strip().splitlines()
-    message = lines[0] if refused and lines else _sentence(error)
-    told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return encode({"kind": "failure", "id": id_, "message": message, "traceback": told, "refused": refused})

@@ -9,7 +9,11 @@ class Model(Protocol):
     """A loaded model."""
 
     signature: "dict[str, Any]"
-    """What the hello announces (spec/frames.md): platform, inputs, outputs, columns, classes, probability, batches."""
+    """What the hello announces (spec/frames.md): platform, inputs, outputs, columns, classes, probability, batches.
+
+    One whose signature says `streams` has `stream` as well, which takes what `predict` takes and gives its answer in
+    parts.
+    """
 
     def predict(
         self, inputs: "dict[str, Any]", wanted: Sequence[str], parameters: "dict[str, Any]"

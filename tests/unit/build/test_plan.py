@@ -14,6 +14,7 @@ from tiffin.build.foundation import foundation_of
 from tiffin.build.group import BIG_WHEEL, buckets, group_weights, group_wheels
 from tiffin.build.plan import Environment, Payload, ServerParts, plan_image, service_text
 from tiffin.build.recipes import AnyRecipe, Code, Metadata, SourceFile, Weights, WheelBytecode, Wheels
+from tiffin.config.checks import CheckTexts
 from tiffin.config.project import ImageSection, ModelSection, Project, ServeSection
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
@@ -158,3 +159,19 @@ def test_a_new_wheel_disturbs_one_bucket(count: int) -> None:
     wheels = [wheel(f"w{n}") for n in range(20)]
     before, after = buckets(wheels, count), buckets([*wheels, wheel("new")], count)
     assert len([bucket for bucket in after if bucket not in before]) == 1
+
+
+def test_checks_move_the_metadata_and_lie_where_the_service_document_says() -> None:
+    checks = (
+        CheckTexts(request="[[1]]", expect='{"predictions": [1]}', tolerance=0.5),
+        CheckTexts(request="[[2]]", expect="", tolerance=0),
+    )
+    payload = msgspec.structs.replace(PAYLOAD, checks=checks)
+    assert moved(payload=payload) == {Metadata}
+    *_, metadata = plan_image(PROJECT, ENVIRONMENT, SERVER, payload).recipes
+    assert isinstance(metadata, Metadata)
+    said = json.loads(service_text(PROJECT, payload))["checks"]
+    assert [(check["expect"] != "", check["tolerance"]) for check in said] == [(True, 0.5), (False, 0)]
+    assert metadata.texts[said[0]["request"][1:]] == "[[1]]"
+    assert metadata.texts[said[0]["expect"][1:]] == '{"predictions": [1]}'
+    assert metadata.texts[said[1]["request"][1:]] == "[[2]]"

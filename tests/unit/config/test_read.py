@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tiffin.config.base import Base, parse_base, split_name
-from tiffin.config.project import DataSection, Project
+from tiffin.config.project import CheckSection, DataSection, Project
 from tiffin.config.read import parse_project, read_project
 from tiffin.config.write import Proposal, project_text
 from tiffin.errors import ConfigError, NotFoundError
@@ -52,6 +52,12 @@ def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
         ('name = "Iris!"\n[model]\npath = "m.pkl"', "at `$.name`"),
         ('name = "iris"\n[model]\npredictor = "predict"', "at `$.model.predictor`"),
         ("name = ]", "line 1"),
+        (GOOD + '[[check]]\nexpect = "a.json"', "missing required field `request` - at `$.check[0]`"),
+        (GOOD + '[[check]]\nrequest = "/a.json"', "a file below the project's folder - at `$.check[0].request`"),
+        (GOOD + '[[check]]\nrequest = "a"\nexpect = "../b"', "at `$.check[0].expect`"),
+        (GOOD + '[[check]]\nrequest = "a"\ntolerance = -1', "at `$.check[0].tolerance`"),
+        (GOOD + '[[check]]\nrequest = "a"\ntolerance = nan', "at `$.check[0].tolerance`"),
+        (GOOD + '[[check]]\nreqest = "a"', "unknown field `reqest` - at `$.check[0]`"),
     ],
 )
 def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: str) -> None:
@@ -130,6 +136,7 @@ def test_the_reference_page_is_valid_and_names_every_key() -> None:
     assert block
     parse_project(tomllib.loads(block[1]), "the page")
     for section in Project.__struct_fields__[1:]:
-        kind = DataSection if section == "data" else type(getattr(Project(name="x"), section))
+        lists = {"data": DataSection, "check": CheckSection}
+        kind = lists[section] if section in lists else type(getattr(Project(name="x"), section))
         for key in kind.__struct_encode_fields__:
             assert re.search(rf"^(# )?{key} = ", block[1], re.MULTILINE), f"{section}.{key} is not documented"

@@ -97,8 +97,15 @@ class Server:
         finally:
             connection.close()
 
+    def children_pids(self) -> list[int]:
+        return children_of(self.process.pid)
+
+    def worker_pids(self) -> list[int]:
+        """Those that predict: the children of a zygote, or who loads for itself."""
+        return [worker for child in self.children_pids() for worker in children_of(child) or [child]]
+
     def worker_pid(self) -> int:
-        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+        return self.worker_pids()[0]
 
     def stop(self) -> int:
         if self.process.poll() is None:
@@ -111,6 +118,11 @@ class Server:
 
 
 Serve = Callable[..., Server]
+
+
+def children_of(pid: int) -> list[int]:
+    """List the children of a process whose main thread made them."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def start(folder: Path, model: dict[str, str], **more: Any) -> Server:

@@ -16,6 +16,7 @@ from tiffin_serve.protocol.frames import (
     FrameReader,
     Hello,
     Result,
+    Unknown,
     decode,
     encode,
     encode_batch,
@@ -83,7 +84,7 @@ def test_what_is_no_frame_is_refused(data: bytes) -> None:
         list(FrameReader().feed(data))
 
 
-@pytest.mark.parametrize("head", [b"{}", b'{"kind":"new"}', b"[", b'{"kind":"result","id":"x","outputs":[]}'])
+@pytest.mark.parametrize("head", [b"{}", b"[", b'{"kind":"result","id":"x","outputs":[]}'])
 def test_a_head_that_cannot_be_read_is_refused(head: bytes) -> None:
     with pytest.raises(FrameError):
         decode(memoryview(head))
@@ -119,3 +120,7 @@ def test_a_reader_is_idle_only_while_nothing_has_come() -> None:
         assert reader.is_idle(0)
         near.close()
         assert not reader.is_idle(60)
+
+
+def test_a_frame_of_a_kind_that_a_later_version_speaks_is_for_somebody_else() -> None:
+    assert decode(memoryview(b'{"kind":"new","more":[1]}')) == Unknown(kind="new")

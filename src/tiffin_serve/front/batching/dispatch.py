@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Protocol
 
 from tiffin_serve.front.batching.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
+from tiffin_serve.front.batching.loss import Loss, verdict
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.protocol.call import Call
@@ -24,6 +25,10 @@ class Line(Protocol):
         """Send a frame."""
         ...
 
+    def kill(self, reason: Loss) -> None:
+        """End this worker whatever it is doing; `leave` follows, with the reason."""
+        ...
+
 
 class Dispatcher:
     """Sends batches to free workers and hands their results out."""
@@ -31,7 +36,7 @@ class Dispatcher:
     def __init__(self, loop: asyncio.AbstractEventLoop, serving: Serving, metrics: Metrics) -> None:
         self._loop = loop
         self._serving = serving
-        self._metrics = metrics
+        self.metrics = metrics
         self._queue = Queue()
         self._again: deque[Batch] = deque()
         self._free: deque[Line] = deque()
@@ -55,7 +60,7 @@ class Dispatcher:
         It leaves at the end of this turn of the loop, so that what arrived in the same turn leaves with it.
         """
         if len(self._queue) >= self._serving.queue:
-            self._metrics.rejected("queue")
+            self.metrics.rejected("queue")
             raise RequestError("too many requests wait already", 503)
         now = monotonic()
         patience = self._serving.deadline_ms / 1000 if seconds is None else seconds
@@ -69,17 +74,20 @@ class Dispatcher:
         self._free.append(line)
         self._pump()
 
-    def leave(self, line: Line) -> None:
-        """Forget a worker; the batch it had is sent once more, then in halves."""
+    def leave(self, line: Line, why: Loss = "crash", detail: str = "") -> None:
+        """Forget a worker; the batch it had is sent once more, then in halves; `detail` names the limit it met.
+
+        What took too long is not sent once more as it was, for it would take as long again.
+        """
         if line in self._free:
             self._free.remove(line)
         _, batch = self._out.pop(line, (0, None))
         if batch is None:
             return
-        again = after_loss(batch)
+        again = halves(batch) if why == "deadline" else after_loss(batch)
         if not again:
-            self._metrics.failed("worker")
-            _fail(batch.jobs[0], RequestError("the worker died twice on this request", 500))
+            self.metrics.failed("worker")
+            _fail(batch.jobs[0], verdict(why, detail))
         self._again.extendleft(reversed(again))
         self._pump()
 
@@ -87,7 +95,7 @@ class Dispatcher:
         """Hand out a result, after the next batch has left; raises FrameError on a result that nobody asked for."""
         batch = self._take_back(line, result.id)
         rows = sum([job.call.rows for job in batch.jobs])
-        self._metrics.predicted(len(batch.jobs), rows, result.seconds)
+        self.metrics.predicted(len(batch.jobs), rows, result.seconds)
         self._free.append(line)
         self._pump()
         try:
@@ -95,7 +103,7 @@ class Dispatcher:
         except FrameError as error:
             self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500), "answer")
             return
-        self._metrics.drift.answered(rows, result, body)
+        self.metrics.drift.answered(rows, result, body)
         for job, outputs in shares:
             try:
                 job.waiter.deliver(outputs)
@@ -131,13 +139,13 @@ class Dispatcher:
             if on_time:
                 self._again.append(Batch(on_time, batch.lost))
         for job in late:
-            self._metrics.rejected("deadline")
+            self.metrics.rejected("deadline")
             _fail(job, RequestError(f"no worker was free for {job.deadline - job.arrived:g} seconds", 503))
 
     def _give_up(self, batch: Batch, error: RequestError, reason: str) -> None:
         parts = halves(batch)
         if not parts:
-            self._metrics.failed(reason)
+            self.metrics.failed(reason)
             _fail(batch.jobs[0], error)
         self._again.extendleft(reversed(parts))
         self._pump()
@@ -160,8 +168,15 @@ class Dispatcher:
     def _send(self, line: Line, batch: Batch) -> None:
         self._number += 1
         self._out[line] = (self._number, batch)
-        self._metrics.sent(batch.jobs, monotonic())
-        line.send(encode_batch(self._number, [job.call for job in batch.jobs]))
+        self.metrics.sent(batch.jobs, monotonic())
+        seconds = self._serving.deadline_ms / 1000
+        line.send(encode_batch(self._number, [job.call for job in batch.jobs], seconds))
+        self._loop.call_later(seconds, self._end_if_it_has, line, self._number)
+
+    def _end_if_it_has(self, line: Line, number: int) -> None:
+        """End a worker that still has a batch whose time is over."""
+        if self._out.get(line, (0, None))[0] == number:
+            line.kill("deadline")
 
 
 def _fail(job: Job, error: RequestError) -> None:

@@ -26,7 +26,11 @@ class People:
 
     def routes(self) -> list[Route]:
         """Give the table of paths."""
-        return [get("/", self._index), post("/predict", self._predict)]
+        return [
+            get("*", self._index),  # of which only OPTIONS can be asked: the server as a whole
+            get("/", self._index),
+            post("/predict", self._predict),
+        ]
 
     def _index(self, exchange: Exchange) -> None:
         model = f"/v2/models/{self._served.name}"

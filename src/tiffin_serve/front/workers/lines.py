@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
+import signal
+import socket
+import struct
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from tiffin_serve.front.batching.dispatch import Dispatcher
+from tiffin_serve.front.batching.loss import Loss
 from tiffin_serve.front.log import report
 from tiffin_serve.protocol.frames import (
     VERSION,
+    Ended,
     Failure,
     FrameError,
     FrameReader,
@@ -20,6 +26,8 @@ from tiffin_serve.protocol.frames import (
     Hello,
     LoadError,
     Part,
+    Result,
+    Unknown,
     decode,
     encode_refusal,
     encode_welcome,
@@ -27,22 +35,28 @@ from tiffin_serve.protocol.frames import (
 from tiffin_serve.protocol.signature import Signature
 
 HELLO_SECONDS = 10
+TRACEBACK_SECONDS = 0.1
+"""What a worker that is to be killed has for writing where it hangs."""
+_PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wants to know: a worker is ready or could not load its model, and the model is to be there or to go.
+    """Who wants to know of workers, and that the model is to be there or to go.
 
-    `unload` says whether the workers that are connected will go.
+    `arrived`: one with a model has been welcomed. `lost`: it is gone; gives what else is known of why, and the limit
+    that it met. `ended`: a process that it had forked is gone. `unload` says whether those who are connected will go.
     """
 
-    ready: Callable[[], None]
+    arrived: Callable[[WorkerLine, Hello], None]
+    lost: Callable[[WorkerLine], tuple[Loss, str]]
+    ended: Callable[[WorkerLine, Ended], None]
     load_failed: Callable[[LoadError], None]
     load: Callable[[], None]
     unload: Callable[[], bool]
 
 
 class Workers:
-    """Every worker that is connected and ready; they all serve the same signature."""
+    """Every worker that may predict; they all serve the same signature."""
 
     def __init__(self, token: str, dispatcher: Dispatcher, events: Events) -> None:
         self._token = token.encode()
@@ -76,8 +90,8 @@ class Workers:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def welcome(self, line: WorkerLine, hello: Hello) -> str:
-        """Take a worker in; returns the reason where it is refused."""
+    def welcome(self, hello: Hello) -> str:
+        """Look at who comes; returns the reason where it is refused."""
         if hello.version != VERSION:
             return f"frame version {hello.version} is not spoken here, only {VERSION}"
         if not hmac.compare_digest(hello.token.encode(), self._token):
@@ -91,38 +105,59 @@ class Workers:
         if self._lines and hello.signature != self.signature:
             return "its model's signature is not the one served here"
         hello.signature.check()
-        self.signature = hello.signature
-        self._lines.add(line)
         return ""
+
+    def admit(self, line: WorkerLine, signature: Signature) -> None:
+        """Let a worker predict for clients."""
+        self.signature = signature
+        self._lines.add(line)
+        line.dispatcher = self.dispatcher
+        self.dispatcher.join(line)
 
     def forget(self, line: WorkerLine) -> None:
         """Let a worker go."""
-        if line in self._lines:
-            self._lines.discard(line)
-            self._leaving.discard(line)
-            self.dispatcher.leave(line)
+        self._lines.discard(line)
+        self._leaving.discard(line)
+        why, limit = self.events.lost(line)
+        if line.dispatcher is not None:
+            line.dispatcher.leave(line, why, limit)
 
 
 class WorkerLine(asyncio.Protocol):
-    """The connection to one worker."""
+    """The connection to one worker; `why` says what it is killed for, `dispatcher` whose batches it has.
+
+    `answered` says whether it has ever given a result.
+    """
 
     def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
+        self.why: Loss = "crash"
+        self.pid = 0
+        self.answered = False
+        self.dispatcher: Dispatcher | None = None
         self._workers = workers
+        self._loop = loop
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._known = False
-        self._patience = loop.call_later(HELLO_SECONDS, self._close)
+        self._patience = loop.call_later(HELLO_SECONDS, self.close)
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether the worker has not been seen to go."""
+        return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the hello."""
         self._transport = cast("asyncio.Transport", transport)  # what a stream server makes
+        self.pid = _pid_of(transport.get_extra_info("socket"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the batch go to another worker, or wait for the next."""
         del exc
         self._patience.cancel()
         self._transport = None
-        self._workers.forget(self)
+        if self._known:
+            self._workers.forget(self)
 
     def data_received(self, data: bytes) -> None:
         """Take frames; whoever does not speak the protocol is hung up on."""
@@ -131,41 +166,91 @@ class WorkerLine(asyncio.Protocol):
                 self._take(decode(head), body)
         except (FrameError, ValueError) as error:
             report("a worker does not keep to the protocol", error=str(error))
-            self._close()
+            self.close()
 
     def send(self, frame: bytes) -> None:
         """Send a frame; a worker that is gone is noticed by `connection_lost`."""
         if self._transport is not None:
             self._transport.write(frame)
 
-    def _take(self, frame: FromWorker, body: memoryview) -> None:
-        if isinstance(frame, Hello):
+    def hold(self, *, on: bool) -> None:
+        """Read nothing more from the worker, so that it waits with what it has to say, or go on."""
+        if self._transport is not None and on is self._transport.is_reading():
+            if on:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def kill(self, reason: Loss) -> None:
+        """End the worker, whatever it is doing; first it is to log where it is, which it can even in C code.
+
+        One that is not seen from here, for it is in a container of its own, is hung up on and has to end by itself.
+        """
+        if self._transport is None or self.why != "crash":
+            return
+        self.why = reason
+        if self.pid and self._signal(signal.SIGQUIT):
+            self._loop.call_later(TRACEBACK_SECONDS, self._signal, signal.SIGKILL)
+        else:
+            self._transport.abort()
+
+    def ask_to_go(self) -> None:
+        """Let the worker finish what it has and end."""
+        if self.pid:
+            self._signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Hang up; a worker that reads that ends, or connects again."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal while the connection says that the process is still the one that made it."""
+        if self._transport is None:
+            return True
+        try:
+            os.kill(self.pid, number)
+        except OSError:
+            return False
+        return True
+
+    def _take(self, frame: FromWorker | Unknown, body: memoryview) -> None:
+        if isinstance(frame, Result):
+            self.answered = True
+            self._busy().finished(self, frame, body)
+        elif isinstance(frame, Hello):
             self._greet(frame)
         elif not self._known:
             raise FrameError("the first frame is not a hello")
         elif isinstance(frame, Failure):
-            self._workers.dispatcher.failed(self, frame)
+            self._busy().failed(self, frame)
         elif isinstance(frame, Part):
-            self._workers.dispatcher.part(self, frame, body)
-        else:
-            self._workers.dispatcher.finished(self, frame, body)
+            self._busy().part(self, frame, body)
+        elif isinstance(frame, Ended):
+            self._workers.events.ended(self, frame)
+
+    def _busy(self) -> Dispatcher:
+        if self.dispatcher is None:
+            raise FrameError("the worker was asked nothing")
+        return self.dispatcher
 
     def _greet(self, hello: Hello) -> None:
         if self._known:
             raise FrameError("a second hello")
         self._patience.cancel()
-        reason = self._workers.welcome(self, hello)
+        reason = self._workers.welcome(hello)
         if reason:
             self.send(encode_refusal(reason))
-            self._close()
+            self.close()
             if hello.error is None:
                 report("a worker was refused", reason=reason)
             return
         self._known = True
         self.send(encode_welcome())
-        self._workers.events.ready()
-        self._workers.dispatcher.join(self)
+        self._workers.events.arrived(self, hello)
 
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+
+def _pid_of(connection: socket.socket) -> int:
+    """Ask the kernel who is at the other end, as its process is numbered here; 0 where it is not to be seen."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return cast("int", _PEER.unpack(found)[0])

@@ -6,8 +6,7 @@ import os
 from importlib.util import find_spec
 from typing import Any, Sequence
 
-from tiffin_serve.worker.loaders.sklearn import one_thread
-from tiffin_serve.worker.loaders.tensorflow import quiet_and_single
+from tiffin_serve.worker.loaders.tensorflow import quiet
 from tiffin_serve.worker.model import Model, tensor
 
 FORMATS = ("keras",)
@@ -32,8 +31,7 @@ _DATATYPES = {
 def load(format_: str, path: str, predictor: str) -> Model:
     """Load the model without its optimizer; code in the file (lambdas) is refused by Keras."""
     del format_, predictor
-    one_thread()
-    quiet_and_single()
+    quiet()
     os.environ.setdefault("KERAS_BACKEND", next((name for name in _BACKENDS if find_spec(name)), _BACKENDS[0]))
     import keras
 

@@ -7,12 +7,13 @@ from typing import Any, Dict, Sequence
 
 from tiffin_serve.worker.loaders.scores import Scores
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import threads
 
 FORMATS = ("lightgbm",)
 
 
 def load(format_: str, path: str, predictor: str) -> Model:
-    """Load the trees, to be walked by one thread."""
+    """Load the trees, to be walked by as many threads as a worker may have."""
     del format_, predictor
     import lightgbm
 
@@ -28,7 +29,7 @@ class LightgbmModel:
     """A booster and what the first lines of its file say."""
 
     def __init__(self, booster: Any, header: "Dict[str, str]") -> None:
-        self._booster = booster
+        self._booster, self._threads = booster, threads()
         objective, width = header.get("objective", "").partition(" ")[0], int(header["num_tree_per_iteration"])
         classes = {"binary": 2, "multiclass": width, "multiclassova": width}.get(objective, 0)
         self._scores = Scores(classes, "FP64", 1 if classes else width)
@@ -41,7 +42,7 @@ class LightgbmModel:
     ) -> "dict[str, Any]":
         """Predict values, or the probabilities of the classes and the more likely one; NaN is a missing value."""
         del parameters
-        return self._scores.named(self._booster.predict(inputs["input"], num_threads=1), wanted)
+        return self._scores.named(self._booster.predict(inputs["input"], num_threads=self._threads), wanted)
 
 
 def _header(path: str) -> "Dict[str, str]":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from tiffin_serve.worker.loaders.sklearn import one_thread
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import one_for_each
 
 FORMATS = ("mlflow",)
 INPUT, PREDICT = "input", "predict"
@@ -24,7 +24,7 @@ _KINDS = {"b": "BOOL", "i": "INT", "u": "UINT", "f": "FP"}
 def load(format_: str, path: str, predictor: str) -> Model:
     """Let MLflow load the folder."""
     del format_, predictor
-    one_thread()
+    one_for_each()
     import mlflow.pyfunc
 
     return MlflowModel(mlflow.pyfunc.load_model(path))

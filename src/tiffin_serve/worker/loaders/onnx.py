@@ -1,10 +1,11 @@
-"""ONNX models through onnxruntime, on the CPU with one thread."""
+"""ONNX models through onnxruntime, on the CPU with as many threads as a worker may have."""
 
 from __future__ import annotations
 
 from typing import Any, Sequence, Type
 
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import threads
 
 FORMATS = ("onnx",)
 
@@ -36,7 +37,8 @@ def load(format_: str, path: str, predictor: str) -> Model:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads(), 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a thread that waits costs no processor
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return OnnxModel(session, onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any, Iterator, List, Sequence, Set, Tuple
 
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import one_for_each
 
 FORMATS = ("sklearn-joblib", "sklearn-pickle")
 PREDICT, PROBABILITY = "predict", "predict_proba"
@@ -22,7 +22,7 @@ _NEEDS_NAMES = {"ColumnTransformer", "FunctionTransformer"}
 def load(format_: str, path: str, predictor: str) -> Model:
     """Unpickle the model; its signature is what it says of itself."""
     del predictor
-    one_thread()
+    one_for_each()
     if format_ == "sklearn-joblib":
         import joblib
 
@@ -33,12 +33,6 @@ def load(format_: str, path: str, predictor: str) -> Model:
         with Path(path).open("rb") as file:
             estimator = pickle.load(file)  # noqa: S301 - the image's own model, in the image's own sandbox
     return SklearnModel(estimator)
-
-
-def one_thread() -> None:
-    """Ask numeric libraries, not yet imported, for one thread: more cost more than they give on small batches."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
 
 
 class SklearnModel:

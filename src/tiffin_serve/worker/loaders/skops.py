@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tiffin_serve.worker.loaders.sklearn import SklearnModel, one_thread
+from tiffin_serve.worker.loaders.sklearn import SklearnModel
 from tiffin_serve.worker.model import Model
+from tiffin_serve.worker.threads import one_for_each
 
 FORMATS = ("skops",)
 
@@ -14,7 +15,7 @@ def load(format_: str, path: str, predictor: str) -> Model:
     A list of packages here would trust what that list refuses, and refuse what `allow-imports` adds.
     """
     del format_, predictor
-    one_thread()
+    one_for_each()
     import skops.io
 
     return SklearnModel(skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import one_for_each
 
 FORMATS = ("tensorflow",)
 SIGNATURE = "serving_default"
@@ -29,9 +30,9 @@ _DATATYPES = {
 
 
 def load(format_: str, path: str, predictor: str) -> Model:
-    """Load the graph, to be run by one thread."""
+    """Load the graph, to be run by as many threads as a worker may have."""
     del format_, predictor
-    quiet_and_single()
+    quiet()
     import tensorflow as tf
 
     folder = Path(path).parent if Path(path).is_file() else Path(path)
@@ -41,11 +42,10 @@ def load(format_: str, path: str, predictor: str) -> Model:
     return SavedModel(loaded, tf.constant)
 
 
-def quiet_and_single() -> None:
-    """Ask TensorFlow, not yet imported, for one thread and for warnings only."""
+def quiet() -> None:
+    """Ask TensorFlow, not yet imported, for warnings only, and for one thread where nothing was said of threads."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(variable, "1")
+    one_for_each()
 
 
 class SavedModel:

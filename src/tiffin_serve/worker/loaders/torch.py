@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Sequence
 
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import threads
 
 FORMATS = ("torchscript", "torch-export")
 PREDICT = "predict"
@@ -24,11 +25,11 @@ _DATATYPES = {
 
 
 def load(format_: str, path: str, predictor: str) -> Model:
-    """Load the program on the CPU, with one thread."""
+    """Load the program on the CPU, with as many threads as a worker may have."""
     del predictor
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads())
     if format_ == "torchscript":
         return ScriptModel(torch.jit.load(path, map_location="cpu").eval(), torch)
     return ExportedModel(torch.export.load(path), torch)

@@ -6,6 +6,7 @@ import os
 from typing import Any, List, Sequence
 
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import threads
 
 FORMATS = ("transformers",)
 INPUT, PREDICT, PROBABILITY = "text", "predict", "predict_proba"
@@ -19,7 +20,7 @@ def load(format_: str, path: str, predictor: str) -> Model:
     import torch
     import transformers
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads())
     tokenizer = transformers.AutoTokenizer.from_pretrained(path)
     config = transformers.AutoConfig.from_pretrained(path)
     architecture = (config.architectures or [""])[0]

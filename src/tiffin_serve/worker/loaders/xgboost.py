@@ -7,6 +7,7 @@ from typing import Any, Sequence
 
 from tiffin_serve.worker.loaders.scores import Scores
 from tiffin_serve.worker.model import Model, tensor
+from tiffin_serve.worker.threads import threads
 
 FORMATS = ("xgboost",)
 
@@ -15,13 +16,13 @@ _MORE_CLASSES = {"multi:softprob"}
 
 
 def load(format_: str, path: str, predictor: str) -> Model:
-    """Load the trees, to be walked by one thread."""
+    """Load the trees, to be walked by as many threads as a worker may have."""
     del format_, predictor
     import xgboost
 
-    booster = xgboost.Booster({"nthread": 1})
+    booster = xgboost.Booster({"nthread": threads()})
     booster.load_model(path)
-    booster.set_param({"nthread": 1})
+    booster.set_param({"nthread": threads()})
     if "c" in (booster.feature_types or ()):
         raise ValueError(
             "the model was fitted on categories, which its file keeps as codes: serve it by a class of your own"
@@ -57,7 +58,7 @@ class XgboostModel:
             return self._booster.inplace_predict(rows, iteration_range=self._range)
         import xgboost
 
-        matrix = xgboost.DMatrix(rows, feature_names=self._booster.feature_names, nthread=1)
+        matrix = xgboost.DMatrix(rows, feature_names=self._booster.feature_names, nthread=threads())
         return self._booster.predict(matrix, iteration_range=self._range)
 
     def _best_range(self) -> "tuple[int, int]":
