@@ -31,6 +31,7 @@ LOAD_FAILED = 3
 def main() -> int:
     """Work until the front hangs up or the process is told to stop; returns the exit status."""
     faulthandler.enable()
+    faulthandler.register(signal.SIGQUIT)  # says where every thread is, and goes on
     gc.disable()  # loading makes a hundred thousand objects that stay: to look at each again and again helps nobody
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))  # nothing is lost while loading

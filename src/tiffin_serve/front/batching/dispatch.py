@@ -7,6 +7,7 @@ from collections import deque
 from typing import Protocol
 
 from tiffin_serve.front.batching.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
+from tiffin_serve.front.batching.loss import Loss, verdict
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.protocol.call import Call
@@ -21,6 +22,10 @@ class Line(Protocol):
 
     def send(self, frame: bytes) -> None:
         """Send a frame."""
+        ...
+
+    def kill(self, reason: Loss) -> None:
+        """End this worker whatever it is doing; `leave` follows, with the reason."""
         ...
 
 
@@ -63,16 +68,19 @@ class Dispatcher:
         self._free.append(line)
         self._pump()
 
-    def leave(self, line: Line) -> None:
-        """Forget a worker; the batch it had is sent once more, then in halves."""
+    def leave(self, line: Line, why: Loss = "crash", detail: str = "") -> None:
+        """Forget a worker; the batch it had is sent once more, then in halves; `detail` names the limit it met.
+
+        What took too long is not sent once more as it was, for it would take as long again.
+        """
         if line in self._free:
             self._free.remove(line)
         _, batch = self._out.pop(line, (0, None))
         if batch is None:
             return
-        again = after_loss(batch)
+        again = halves(batch) if why == "deadline" else after_loss(batch)
         if not again:
-            _fail(batch.jobs[0], RequestError("the worker died twice on this request", 500))
+            _fail(batch.jobs[0], verdict(why, detail))
         self._again.extendleft(reversed(again))
         self._pump()
 

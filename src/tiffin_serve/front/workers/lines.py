@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
+import signal
+import socket
+import struct
 from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from tiffin_serve.front.batching.dispatch import Dispatcher
+from tiffin_serve.front.batching.loss import Loss
 from tiffin_serve.front.log import report
 from tiffin_serve.protocol.frames import (
     VERSION,
@@ -27,6 +32,9 @@ from tiffin_serve.protocol.frames import (
 from tiffin_serve.protocol.signature import Signature
 
 HELLO_SECONDS = 10
+TRACEBACK_SECONDS = 0.1
+"""What a worker that is to be killed has for writing where it hangs."""
+_PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,14 +99,17 @@ class Workers:
         """Let a worker go."""
         if line in self._lines:
             self._lines.discard(line)
-            self.dispatcher.leave(line)
+            self.dispatcher.leave(line, line.why)
 
 
 class WorkerLine(asyncio.Protocol):
-    """The connection to one worker."""
+    """The connection to one worker; `why` says what it was lost for."""
 
     def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
+        self.why: Loss = "crash"
         self._workers = workers
+        self._loop = loop
+        self._pid = 0
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._known = False
@@ -107,6 +118,7 @@ class WorkerLine(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the hello."""
         self._transport = cast("asyncio.Transport", transport)  # what a stream server makes
+        self._pid = _pid_of(transport.get_extra_info("socket"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the batch go to another worker, or wait for the next."""
@@ -128,6 +140,29 @@ class WorkerLine(asyncio.Protocol):
         """Send a frame; a worker that is gone is noticed by `connection_lost`."""
         if self._transport is not None:
             self._transport.write(frame)
+
+    def kill(self, reason: Loss) -> None:
+        """End the worker, whatever it is doing; first it is to log where it is, which it can even in C code.
+
+        One that is not seen from here, for it is in a container of its own, is hung up on and has to end by itself.
+        """
+        if self._transport is None or self.why != "crash":
+            return
+        self.why = reason
+        if self._pid and self._signal(signal.SIGQUIT):
+            self._loop.call_later(TRACEBACK_SECONDS, self._signal, signal.SIGKILL)
+        else:
+            self._transport.abort()
+
+    def _signal(self, number: int) -> bool:
+        """Send a signal while the connection says that the process is still the one that made it."""
+        if self._transport is None:
+            return True
+        try:
+            os.kill(self._pid, number)
+        except OSError:
+            return False
+        return True
 
     def _take(self, frame: FromWorker, body: memoryview) -> None:
         if isinstance(frame, Hello):
@@ -160,3 +195,9 @@ class WorkerLine(asyncio.Protocol):
     def _close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def _pid_of(connection: socket.socket) -> int:
+    """Ask the kernel who is at the other end, as its process is numbered here; 0 where it is not to be seen."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return cast("int", _PEER.unpack(found)[0])
