@@ -214,7 +214,6 @@ class Front:
     def _tick(self) -> None:
         self._desk.tick()
         self._metrics_desk.tick()
-        self._workers.dispatcher.expire()
         self._loop.call_later(1, self._tick)
 
     def _count(self, status: int) -> None:

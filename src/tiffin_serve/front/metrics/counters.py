@@ -23,7 +23,7 @@ class Metrics:
         self.queue_seconds += seconds
 
     def rejected(self, reason: str) -> None:
-        """Count a request that was refused before it reached the model: `queue`, `deadline`."""
+        """Count a request that was refused or given up: `queue` is full, `deadline` out of reach, `late` by now."""
         self.rejections[reason] += 1
 
     def predicted(self, requests: int, rows: int, seconds: float) -> None:

@@ -22,7 +22,6 @@ from tiffin_serve.protocol.service import Service
 from tiffin_serve.protocol.signature import Signature
 
 Answers = Callable[[Exchange], None]
-RETRY = b"retry-after: 1\r\n"
 TEXT = b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n"
 
 _encode = msgspec.json.Encoder().encode
@@ -94,7 +93,8 @@ class RowsWaiter:
 
 
 def _refuse(exchange: Exchange, error: RequestError) -> None:
-    exchange.refuse(error.status, error.message, RETRY if error.status == 503 else b"")  # noqa: PLR2004 - HTTP's number
+    retry = b"retry-after: %d\r\n" % error.retry_seconds if error.status == 503 else b""  # noqa: PLR2004 - HTTP's number
+    exchange.refuse(error.status, error.message, retry)
 
 
 class Api:
