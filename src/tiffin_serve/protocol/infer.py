@@ -16,7 +16,7 @@ from tiffin_serve.protocol.tensors import explain, read_json
 
 Size = Annotated[int, msgspec.Meta(ge=0)]
 MAX_RANK = 32
-OF_THE_PROTOCOL = {"binary_data_output", "binary_data", "binary_data_size", "classification"}
+OF_THE_PROTOCOL = {"binary_data_output", "binary_data", "binary_data_size", "classification", "timeout"}
 """Request parameters that speak to the server, not to the model."""
 
 

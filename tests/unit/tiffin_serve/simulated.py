@@ -99,6 +99,7 @@ class Worker:
         self.frames: list[dict[str, Any]] = []
         self.bodies: list[bytes] = []
         self.killed: list[Loss] = []
+        self.held = False
         self.busy = 0.0
 
     def send(self, frame: bytes) -> None:
@@ -109,6 +110,9 @@ class Worker:
             seconds = self._cost(self.rows)
             self.busy += seconds
             self._clock.call_later(seconds, self.answer)
+
+    def hold(self, *, on: bool) -> None:
+        self.held = on
 
     def kill(self, reason: Loss) -> None:
         self.killed.append(reason)

@@ -47,6 +47,10 @@ class Line(Protocol):
         """Send a frame."""
         ...
 
+    def hold(self, *, on: bool) -> None:
+        """Read nothing more from the worker for now, or go on."""
+        ...
+
     def kill(self, reason: Loss) -> None:
         """End this worker whatever it is doing; `leave` follows, with the reason."""
         ...
@@ -63,6 +67,7 @@ class Errand(msgspec.Struct, eq=False):
     due: float
     until: float
     told: bool = False
+    held: bool = False
 
 
 class Dispatcher:
@@ -128,9 +133,18 @@ class Dispatcher:
         kind = job.call.kind
         if self._queue.drop(self._queue.lane(kind), job) or not kind.stream:
             return
+        self.hold(job, on=False)
         for line, errand in self._out.items():
             if errand.batch.jobs[0] is job:
                 line.send(encode_cancel(errand.number))
+
+    def hold(self, job: Job, *, on: bool) -> None:
+        """Let a worker wait with its parts until the client has taken those it was sent; a stream alone is held."""
+        for line, errand in self._out.items():
+            if errand.held is not on and errand.lane.kind.stream and errand.batch.jobs[0] is job:
+                errand.held = on
+                errand.until = job.deadline = self._now() + self._patience
+                line.hold(on=on)
 
     def _wait_before(self, lane: Lane, rows: int, now: float) -> float:
         """Say after how many seconds so many more rows would be done."""
@@ -300,7 +314,9 @@ class Dispatcher:
             self._give_up_late(batch.jobs, now)
         for line, errand in list(self._out.items()):
             self._give_up_late(errand.batch.jobs, now)
-            if errand.until <= now:
+            if errand.held and errand.until <= now:
+                self.forget(errand.batch.jobs[0])
+            elif errand.until <= now:
                 errand.until = inf
                 report("a worker hangs and is ended", seconds=round(now - errand.sent, 3), rows=errand.rows)
                 line.kill("deadline")

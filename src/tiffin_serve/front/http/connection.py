@@ -19,7 +19,15 @@ import msgspec
 from tiffin_serve.front.log import report
 
 _REASONS = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-_OF_INTEREST = {b"host", b"content-length", b"content-encoding", b"expect", b"inference-header-content-length"}
+_OF_INTEREST = {
+    b"accept",
+    b"content-encoding",
+    b"content-length",
+    b"expect",
+    b"host",
+    b"inference-header-content-length",
+    b"inference-timeout",
+}
 JSON = b"content-type: application/json\r\n"
 LINGER_SECONDS = 2
 
@@ -112,6 +120,7 @@ class Exchange:
         "path",
         "query",
         "reply",
+        "room",
     )
 
     def __init__(self, connection: Connection, method: bytes, path: bytes, headers: dict[bytes, bytes]) -> None:
@@ -126,6 +135,12 @@ class Exchange:
         self.reply: tuple[int, bytes, bytes] | None = None
         self.flow: Flow | None = None
         self.abandoned: Callable[[], None] | None = None
+        self.room: Callable[[], None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Say whether the client takes less than it is sent: whoever can wait should, until `room` is called."""
+        return self.connection is not None and self.connection.congested
 
     @property
     def gone(self) -> bool:
@@ -238,6 +253,8 @@ class Connection(asyncio.Protocol):
         """Read again."""
         self._congested = False
         self._regulate()
+        if self._pending and self._pending[0].room is not None:
+            self._pending[0].room()
 
     # --- the parser's side
 
@@ -312,6 +329,11 @@ class Connection(asyncio.Protocol):
         self._desk.serve(exchange)
 
     # --- answers
+
+    @property
+    def congested(self) -> bool:
+        """Say whether the client takes less than it is sent."""
+        return self._congested
 
     def flush(self) -> None:
         """Send the answers that are due, in order."""

@@ -13,6 +13,8 @@ from tiffin_serve import __version__
 from tiffin_serve.front.http.connection import Desk, Exchange
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics.counters import Metrics
+from tiffin_serve.front.rest.asking import ask
+from tiffin_serve.front.rest.streaming import Streams, form_of
 from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.infer import InferAnswer, bind, read_request
@@ -104,6 +106,7 @@ class Api:
         self._service = service
         self._workers = workers
         self.draining = False
+        self._streams = Streams(service, self._signature, workers.dispatcher)
         self._routes = self._make_routes()
 
     def serve(self, exchange: Exchange) -> None:
@@ -137,6 +140,9 @@ class Api:
             routes[model] = _reading(self._model)
             routes[f"{model}/ready"] = _reading(self._model_ready)
             routes[f"{model}/infer"] = {b"POST": self._infer}
+            routes[f"{model}/infer_stream"] = {b"POST": self._streams.infer}
+            routes[f"{model}/generate"] = {b"POST": self._streams.generate}
+            routes[f"{model}/generate_stream"] = {b"POST": self._streams.generate_stream}
         return {path.encode(): methods for path, methods in routes.items()}
 
     def _find(self, path: bytes) -> dict[bytes, Answers]:
@@ -205,12 +211,16 @@ class Api:
         request = read_request(exchange.body)
         call = bind(request, signature)
         waiter = InferWaiter(exchange, self._service, request.id, call.kind.outputs)
-        self._workers.dispatcher.submit(call, waiter)
+        ask(self._workers.dispatcher, exchange, call, waiter, request.parameters)
 
     def _predict(self, exchange: Exchange) -> None:
+        form = form_of(exchange.headers[b"accept"]) if b"accept" in exchange.headers else None
+        if form is not None:
+            self._streams.predict(exchange, form)
+            return
         signature = self._signature()
         call = bind_rows(read_rows(exchange.body), signature)
-        self._workers.dispatcher.submit(call, RowsWaiter(exchange, signature))
+        ask(self._workers.dispatcher, exchange, call, RowsWaiter(exchange, signature))
 
 
 class MetricsApi:

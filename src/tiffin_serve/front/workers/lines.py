@@ -141,6 +141,14 @@ class WorkerLine(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frame)
 
+    def hold(self, *, on: bool) -> None:
+        """Read nothing more from the worker, so that it waits with what it has to say, or go on."""
+        if self._transport is not None and on is self._transport.is_reading():
+            if on:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
     def kill(self, reason: Loss) -> None:
         """End the worker, whatever it is doing; first it is to log where it is, which it can even in C code.
 
