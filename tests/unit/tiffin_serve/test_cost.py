@@ -15,7 +15,7 @@ def learned(fixed: float, each: float, sizes: list[int], cost: Cost | None = Non
 
 
 def sizes(count: int, most: int = 64, seed: int = 1) -> list[int]:
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - repeatable chance is what a test wants
     return [chance.randint(1, most) for _ in range(count)]
 
 
@@ -27,7 +27,7 @@ def test_what_batches_of_many_sizes_cost_is_found(fixed: float, each: float) -> 
 
 
 def test_noise_of_a_fifth_does_not_mislead() -> None:
-    chance, cost = random.Random(2), Cost()
+    chance, cost = random.Random(2), Cost()  # noqa: S311 - as above
     for rows in sizes(500):
         cost.learn(rows, (0.01 + 0.001 * rows) * chance.uniform(0.8, 1.2))
     assert cost.expect(64) == pytest.approx(0.074, rel=0.1)

@@ -77,8 +77,12 @@ def test_the_time_to_come_again_is_whole_seconds_and_at_least_one(seconds: float
 
 
 def test_a_single_call_has_all_its_patience_and_many_a_quarter_unless_that_is_little_for_them() -> None:
-    assert seconds_to_live(0.01, 1, 30) == 30
-    assert seconds_to_live(0.01, 64, 30) == 7.5
-    assert seconds_to_live(1.0, 64, 30) == 20
-    assert seconds_to_live(10.0, 64, 30) == 30
-    assert seconds_to_live(0.0, 64, 30) == 30
+    assert seconds_to_live(0.01, 1, 0, 30) == 30
+    assert seconds_to_live(0.01, 64, 0, 30) == 7.5
+    assert seconds_to_live(1.0, 64, 0, 30) == 20
+    assert seconds_to_live(10.0, 64, 0, 30) == 30
+    assert seconds_to_live(0.0, 64, 0, 30) == 30
+
+
+def test_halving_a_batch_that_hangs_ends_before_the_patience_of_the_innocent() -> None:
+    assert sum(seconds_to_live(0.001, 2**level, 6 - level, 30) for level in range(6, -1, -1)) < 16

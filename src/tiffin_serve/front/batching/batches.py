@@ -99,7 +99,7 @@ def after_loss(batch: Batch, why: Loss = "crash") -> list[Batch]:
     """
     if len(batch.jobs) == 1:
         return [] if batch.lost else [Batch(batch.jobs, 1)]
-    again = Batch(batch.jobs, 1)
+    again = Batch(batch.jobs, batch.lost + 1)
     return halves(again) if batch.lost or why != "crash" else [again]
 
 

@@ -54,12 +54,13 @@ def retry_after(seconds: float) -> int:
     return max(1, min(ceil(seconds), LONGEST_RETRY)) if seconds < inf else LONGEST_RETRY
 
 
-def seconds_to_live(expected: float, calls: int, patience: float) -> float:
+def seconds_to_live(expected: float, calls: int, lost: int, patience: float) -> float:
     """Say after how many seconds the worker of a batch hangs for sure: when nobody would wait for its answer any more.
 
     Many calls do not share the fate of one that hangs: their worker may end after a quarter of that time, if it is a
-    long time beside what such a batch costs, so that there is time left to try them again without it.
+    long time beside what such a batch costs, and half as long each time it is halved, so that all innocent calls are
+    answered within their time.
     """
-    if calls == 1 or not expected:
+    if not expected or (calls == 1 and not lost):
         return patience
-    return min(max(patience / 4, 20 * expected), patience)
+    return min(max(patience / 4 / 2**lost, 20 * expected), patience)

@@ -287,9 +287,7 @@ class Dispatcher:
             rows += job.call.rows
             calls.append(job.call)
         expected = lane.cost.expect(rows)
-        seconds = seconds_to_live(expected, len(jobs), self._patience)
-        if batch.lost:
-            seconds = min(seconds, max(job.deadline for job in jobs) - now)
+        seconds = seconds_to_live(expected, len(jobs), batch.lost, self._patience)
         self._out[line] = Errand(number, batch, lane, rows, now, now + expected, now + seconds)
         if now + seconds < self._alarm:
             self._set_alarm(now + seconds, now)
