@@ -63,4 +63,4 @@ def seconds_to_live(expected: float, calls: int, lost: int, patience: float) -> 
     """
     if not expected or (calls == 1 and not lost):
         return patience
-    return min(max(patience / 4 / 2**lost, 20 * expected), patience)
+    return min(max(patience / 4 * 0.5**lost, 20 * expected), patience)
