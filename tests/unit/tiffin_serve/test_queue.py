@@ -39,7 +39,7 @@ def test_every_job_leaves_once_in_order_of_its_kind_and_batches_keep_to_the_limi
     for kind in kinds.values():
         of_kind = [one for one in jobs if one.call.kind == kind]
         assert [one for one in left if one.call.kind == kind] == of_kind
-    assert (len(queue), queue.bytes, queue.seconds, queue.first()) == (0, 0, 0.0, None)
+    assert (len(queue), queue.bytes, queue.rows, queue.first()) == (0, 0, 0, None)
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from("abc"), st.booleans())), st.integers(1, 12))
@@ -52,7 +52,8 @@ def test_who_goes_is_dropped_and_what_waits_is_counted_right(asked: list[tuple[i
             assert not queue.drop(queue.lane(job.call.kind), job)
         else:
             stay.append(job)
-    assert (len(queue), queue.bytes) == (len(stay), sum(8 * job.call.rows for job in stay))
+    assert (len(queue), queue.rows) == (len(stay), sum(job.call.rows for job in stay))
+    assert queue.bytes == 8 * queue.rows
     left = []
     while queue:
         left += take(queue)
@@ -146,3 +147,12 @@ def test_kinds_of_which_nothing_waits_are_forgotten_in_the_end() -> None:
         take(queue)
     assert len(queue._lanes) <= KEPT_LANES + 2
     assert take(queue) == [waiting]
+
+
+def test_only_calls_that_come_soon_after_answers_are_their_echo() -> None:
+    queue = Queue(64)
+    lane = queue.lane(KIND)
+    for time in range(40):
+        lane.echo.answered(8, time + 0.5)
+        put(queue, arrived=time + 0.6)
+    assert lane.echo.missing == 0

@@ -75,30 +75,28 @@ class Cost:
 
 
 class Echo:
-    """How many calls come within a moment after answers left: clients that ask again, and whoever comes by chance."""
+    """How many calls come within a moment after answers left: clients that ask again, and whoever comes by chance.
 
-    __slots__ = ("_answers", "_came", "_share", "_until")
+    Whoever takes a call before `until` adds one to `came`.
+    """
+
+    __slots__ = ("_answers", "_share", "came", "until")
 
     def __init__(self) -> None:
         self._share = 0.0
         self._answers = 0
-        self._came = 0
-        self._until = 0.0
+        self.came = 0
+        self.until = 0.0
 
     @property
     def missing(self) -> float:
         """Say how many are still to be expected after the last answers."""
-        return self._share * self._answers - self._came
+        return self._share * self._answers - self.came
 
     def answered(self, answers: int, until: float) -> None:
         """Take note that so many answers leave now, and begin to count until then."""
         if self._answers:
-            self._share += ECHO_SHARE * (min(self._came / self._answers, 1.0) - self._share)
+            self._share += ECHO_SHARE * (min(self.came / self._answers, 1.0) - self._share)
         self._answers = answers
-        self._came = 0
-        self._until = until
-
-    def came(self, now: float) -> None:
-        """Take note of a call."""
-        if now < self._until:
-            self._came += 1
+        self.came = 0
+        self.until = until

@@ -29,7 +29,7 @@ def rows_in_time(cost: Cost, most: int, seconds: float) -> int:
     """Say how many rows a batch may have that must be done in so many seconds; at least one, at most `most`."""
     if cost.fixed + cost.each * most <= seconds or not cost.each:
         return most
-    return max(1, int((seconds - cost.fixed) / cost.each))
+    return int(max(1, min((seconds - cost.fixed) / cost.each, most)))
 
 
 def is_hopeless(cost: Cost, rows: int, seconds: float) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tiffin_serve.front.batching.batches import Batch, Job, Waiter, after_loss, halves, hand_out
+from tiffin_serve.front.batching.batches import NOBODY, Batch, Job, Waiter, after_loss, halves, hand_out
 from tiffin_serve.front.batching.decide import LIKELY, SAFETY, TICK, pays_to_wait, retry_after, seconds_to_live
 from tiffin_serve.front.batching.loss import Loss, verdict
 from tiffin_serve.front.batching.queue import Lane, Queue
@@ -24,6 +24,8 @@ from tiffin_serve.protocol.service import Serving
 
 WAITING_BODIES = 4
 """How many requests of the largest size may wait; of smaller ones as many as have the same bytes."""
+SHORT = 4
+"""A patience of so many full batches is long where less than one waits: there is nothing to work out."""
 ALARM_SECONDS = 0.01
 """Deadlines are looked at no more often than this: whoever is late hears of it so much later."""
 
@@ -113,7 +115,7 @@ class Dispatcher:
         lane = queue.lane(call.kind)
         if queue and (len(queue) >= self._serving.queue or queue.bytes + size > self._max_bytes):
             raise self._refusal("queue", "too many requests wait already", self._wait_before(lane, 0, now))
-        if not self._free:
+        if not self._free and (queue.rows >= lane.most or patience < SHORT * lane.full):
             wait = self._wait_before(lane, call.rows, now)
             if wait > patience * SAFETY and queue:
                 late = f"the answer would take about {wait:.3g} seconds, longer than the {patience:g} that are left"
@@ -199,7 +201,7 @@ class Dispatcher:
             self._give_up(errand, RequestError(f"the model's answer cannot be used: {error}", 500))
             return
         for job, outputs in shares:
-            waiter = job.release()
+            waiter, job.waiter = job.waiter, NOBODY
             try:
                 waiter.deliver(outputs)
             except Exception as error:  # noqa: BLE001 - one answer that cannot be written must not harm the others
@@ -252,23 +254,25 @@ class Dispatcher:
         while self._free:
             if self._again:
                 batch = self._again.popleft().waited_for()
-                lane = self._queue.lane(batch.jobs[0].call.kind) if batch.jobs else None
-            else:
-                lane = self._queue.first()
-                if lane is None or self._lingers(lane):
-                    return
-                jobs, late = self._queue.take(lane, self._now())
+                if batch.jobs:
+                    rows = sum([job.call.rows for job in batch.jobs])
+                    self._send(self._free.pop(), batch, self._queue.lane(batch.jobs[0].call.kind), rows)
+                continue
+            lane = self._queue.first()
+            if lane is None or self._lingers(lane):
+                return
+            jobs, late, rows = self._queue.take(lane, self._now())
+            if late:
                 self._give_up_late(late, inf)
-                batch = Batch(jobs).waited_for()
-            if lane is not None and batch.jobs:
-                self._send(self._free.pop(), batch, lane)
+            if jobs:
+                self._send(self._free.pop(), Batch(jobs), lane, rows)
 
     def _lingers(self, lane: Lane) -> bool:
         """Say whether the next batch waits a moment for company, and see to it that the moment ends."""
-        calls, rows, expected = len(lane.jobs), lane.rows, lane.echo.missing
-        if self._now() >= self._lingers_until or expected < LIKELY or rows >= lane.most:
+        expected, rows = lane.echo.missing, lane.rows
+        if expected < LIKELY or rows >= lane.most or self._out or len(self._free) > 1:
             return False
-        if len(self._free) > 1 or self._out or not pays_to_wait(lane.cost, calls, rows, expected):
+        if not pays_to_wait(lane.cost, len(lane.jobs), rows, expected) or self._now() >= self._lingers_until:
             return False
         if not self._ticking:
             self._ticking = True
@@ -279,19 +283,17 @@ class Dispatcher:
         self._ticking = False
         self._pump()
 
-    def _send(self, line: Line, batch: Batch, lane: Lane) -> None:
+    def _send(self, line: Line, batch: Batch, lane: Lane, rows: int) -> None:
         self._number = number = self._number + 1
-        now, jobs, rows, calls = self._now(), batch.jobs, 0, []
+        now, jobs, queued = self._now(), batch.jobs, self._metrics.queued
         for job in jobs:
-            self._metrics.queued(now - job.arrived)
-            rows += job.call.rows
-            calls.append(job.call)
+            queued(now - job.arrived)
         expected = lane.cost.expect(rows)
         seconds = seconds_to_live(expected, len(jobs), batch.lost, self._patience)
         self._out[line] = Errand(number, batch, lane, rows, now, now + expected, now + seconds)
         if now + seconds < self._alarm:
             self._set_alarm(now + seconds, now)
-        line.send(lane.head.frame(number, calls, seconds))
+        line.send(lane.head.frame(number, [job.call for job in jobs], seconds))
 
     # --- deadlines
 

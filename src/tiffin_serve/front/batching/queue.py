@@ -26,9 +26,13 @@ KEPT_LANES = 64
 
 
 class Lane:
-    """The calls of one kind that wait, oldest first, and what is known of the kind."""
+    """The calls of one kind that wait, oldest first, and what is known of the kind.
 
-    __slots__ = ("cost", "echo", "head", "jobs", "kind", "listed", "most", "rows", "seconds")
+    Together they have so many `rows` and `bytes`, and none a deadline before `hurry`; a batch of the `most` rows that
+    may leave together is `full` seconds of a worker.
+    """
+
+    __slots__ = ("bytes", "cost", "echo", "full", "head", "hurry", "jobs", "kind", "listed", "most", "rows")
 
     def __init__(self, kind: CallKind, most: int, cost: Cost) -> None:
         self.kind = kind
@@ -36,9 +40,11 @@ class Lane:
         self.head = BatchHead(kind)
         self.jobs: OrderedDict[Job, None] = OrderedDict()
         self.rows = 0
-        self.seconds = 0.0
+        self.bytes = 0
+        self.hurry = inf
         self.listed = False
         self.cost = cost
+        self.full = cost.expect(self.most)
         self.echo = Echo()
 
     def urgency(self) -> float:
@@ -52,10 +58,11 @@ class Taken(NamedTuple):
 
     jobs: tuple[Job, ...]
     late: list[Job]
+    rows: int
 
 
 class Queue:
-    """All lanes, and what waits in them together: requests, bytes, seconds of a worker."""
+    """All lanes, and what waits in them together: requests, rows, bytes."""
 
     def __init__(self, max_batch: int, patience: float = inf) -> None:
         self._most = max_batch
@@ -65,8 +72,8 @@ class Queue:
         self._tickets = 0
         self._all = Cost()
         self._size = 0
+        self.rows = 0
         self.bytes = 0
-        self.seconds = 0.0
 
     def __len__(self) -> int:
         return self._size
@@ -89,19 +96,30 @@ class Queue:
         """Take note of what a batch cost; one that finds another before it must still be done in time."""
         lane.cost.learn(rows, seconds)
         lane.most = 1 if lane.kind.alone else rows_in_time(lane.cost, self._most, self._longest)
+        lane.full = lane.cost.expect(lane.most)
         self._all.learn(rows, seconds)
 
     def seconds_before(self, lane: Lane, rows: int) -> float:
-        """Say how many seconds of a worker are waiting when so many rows more wait in a lane."""
-        return self.seconds - lane.seconds + backlog(lane.cost, lane.rows + rows, lane.most)
+        """Say about how many seconds of a worker are waiting when so many rows more wait in a lane."""
+        seconds, others = backlog(lane.cost, lane.rows + rows, lane.most), self.rows - lane.rows
+        if others:
+            lanes = len(self._ready) - lane.listed
+            seconds += self._all.fixed * max(lanes, others // self._most) + self._all.each * others
+        return seconds
 
     def put(self, lane: Lane, job: Job) -> None:
         """Append a job."""
+        rows = job.call.rows
         lane.jobs[job] = None
-        lane.echo.came(job.arrived)
+        lane.rows += rows
+        lane.bytes += job.size
+        if job.deadline < lane.hurry:  # noqa: PLR1730 - `min` would cost every request a call
+            lane.hurry = job.deadline
+        if job.arrived < lane.echo.until:
+            lane.echo.came += 1
         self._size += 1
+        self.rows += rows
         self.bytes += job.size
-        self._recount(lane, job.call.rows)
         if not lane.listed:
             self._list(lane)
 
@@ -110,7 +128,7 @@ class Queue:
         if job not in lane.jobs:
             return False
         del lane.jobs[job]
-        self._left(lane, job)
+        self._left(lane, 1, job.call.rows, job.size)
         return True
 
     def first(self) -> Lane | None:
@@ -132,45 +150,58 @@ class Queue:
         """
         heappop(self._ready)
         lane.listed = False
+        if lane.rows <= lane.most and now + lane.full <= lane.hurry:
+            taken = Taken(tuple(lane.jobs), [], lane.rows)
+            lane.jobs.clear()
+            self._left(lane, len(taken.jobs), lane.rows, lane.bytes)
+            return taken
+        taken = self._pick(lane, now)
+        if lane.jobs:
+            self._list(lane)
+        return taken
+
+    def _pick(self, lane: Lane, now: float) -> Taken:
+        """Take what may leave, job by job."""
         late: list[Job] = []
         taken: list[Job] = []
-        rows, limit, full = 0, lane.most, lane.rows >= lane.most > 1
-        while lane.jobs and (not taken or rows < limit):
-            job = next(iter(lane.jobs))
-            left, more = job.deadline - now, job.call.rows
-            if self._is_late(lane, max(more, limit) if full else more, left, tried=not full and bool(taken)):
+        jobs, rows, limit, full = lane.jobs, 0, lane.most, lane.rows >= lane.most > 1
+        hurried = now + lane.full > lane.hurry
+        while jobs and (not taken or rows < limit):
+            job = next(iter(jobs))
+            more = job.call.rows
+            if hurried and self._is_late(lane, max(more, limit) if full else more, job.deadline - now, first=not taken):
                 late.append(job)
             else:
-                if not full:
-                    limit = min(limit, rows_in_time(lane.cost, limit, left))
+                if hurried and not full:
+                    limit = min(limit, rows_in_time(lane.cost, limit, job.deadline - now))
                 if taken and rows + more > limit:
                     break
                 rows += more
                 taken.append(job)
-            lane.jobs.popitem(last=False)
-            self._left(lane, job)
-        if lane.jobs:
-            self._list(lane)
-        return Taken(tuple(taken), late)
+            jobs.popitem(last=False)
+            self._left(lane, 1, more, job.size)
+        return Taken(tuple(taken), late, rows)
 
-    def _is_late(self, lane: Lane, rows: int, seconds: float, *, tried: bool) -> bool:
-        return seconds <= 0 or (self._size > 1 and not tried and is_hopeless(lane.cost, rows, seconds))
+    def _is_late(self, lane: Lane, rows: int, seconds: float, *, first: bool) -> bool:
+        """Say whether a job would come too late in a batch of so many rows; the very last of all is tried."""
+        if seconds <= 0:
+            return True
+        tried = self._size == 1 or (not first and lane.rows < lane.most)
+        return not tried and is_hopeless(lane.cost, rows, seconds)
 
     def _list(self, lane: Lane) -> None:
         self._tickets += 1
         heappush(self._ready, (lane.urgency(), self._tickets, lane))
         lane.listed = True
 
-    def _left(self, lane: Lane, job: Job) -> None:
-        self._size -= 1
-        self.bytes -= job.size
-        self._recount(lane, -job.call.rows)
-
-    def _recount(self, lane: Lane, rows: int) -> None:
-        lane.rows += rows
-        seconds = backlog(lane.cost, lane.rows, lane.most)
-        self.seconds = self.seconds + seconds - lane.seconds if self._size else 0.0
-        lane.seconds = seconds
+    def _left(self, lane: Lane, jobs: int, rows: int, size: int) -> None:
+        self._size -= jobs
+        self.rows -= rows
+        self.bytes -= size
+        lane.rows -= rows
+        lane.bytes -= size
+        if not lane.jobs:
+            lane.hurry = inf
 
     def _tidy(self) -> None:
         """Forget a kind or two of which nothing waits: more go than come until few are kept."""
