@@ -1,4 +1,4 @@
-"""The central queue: what waits leaves as one batch as soon as a worker is free."""
+"""The central queue: what waits leaves as one batch as soon as a worker is free (docs/adr/0029-batching.md)."""
 
 from __future__ import annotations
 
