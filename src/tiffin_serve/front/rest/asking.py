@@ -32,6 +32,8 @@ def seconds_of(headers: Mapping[bytes, bytes], parameters: Mapping[str, Any] | N
     The header `Inference-Timeout` counts milliseconds; the request parameter `timeout` microseconds, as in Triton's
     scheduler, where 0 means nothing said. The shorter holds.
     """
+    if not parameters and HEADER not in headers:
+        return None
     seconds = []
     if HEADER in headers:
         seconds.append(_header(headers[HEADER]) / 1000)
