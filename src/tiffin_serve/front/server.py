@@ -161,6 +161,5 @@ class Front:
     def _tick(self) -> None:
         self._desk.tick()
         self._metrics_desk.tick()
-        self._workers.dispatcher.expire()
         self._metrics.drift.digest()
         self._loop.call_later(1, self._tick)

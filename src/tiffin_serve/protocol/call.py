@@ -65,3 +65,12 @@ def make_call(
         stream=stream,
     )
     return Call(kind, first[0] if together else 1, tuple([tensor.data for tensor in tensors]))
+
+
+def streamed(call: Call) -> Call:
+    """Give the same call with its answer in parts; it is then made alone, so its tensors have their whole shapes."""
+    kind = call.kind
+    tensors = kind.tensors
+    if not kind.alone:
+        tensors = tuple([tensor._replace(tail=(call.rows, *tensor.tail)) for tensor in tensors])
+    return Call(kind._replace(tensors=tensors, alone=True, stream=True), 1, call.data)

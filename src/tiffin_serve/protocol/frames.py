@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tiffin_serve.protocol.call import Buffer, Call
+from tiffin_serve.protocol.call import Buffer, Call, CallKind, TensorKind
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 
 MAGIC = b"TFN1"
@@ -122,32 +122,61 @@ def encode_refusal(reason: str) -> bytes:
     return encode(msgspec.json.encode({"kind": "refused", "message": reason}))
 
 
+class BatchHead:
+    """The head of every batch of one kind: all but its number, rows, sizes and seconds is written once."""
+
+    __slots__ = ("_begin", "_rows")
+
+    def __init__(self, kind: CallKind) -> None:
+        self._rows = not kind.alone
+        more: dict[str, Any] = {"outputs": kind.outputs} if kind.outputs else {}
+        if kind.stream:
+            more["stream"] = True
+        if kind.parameters:
+            more["parameters"] = msgspec.Raw(kind.parameters.encode())
+        inputs = b",".join([_described(tensor, rows=self._rows) for tensor in kind.tensors])
+        rest = b"," + _literal(more)[1:-1] if more else b""
+        self._begin = b'{"kind":"batch","id":%%d,"inputs":[%b]%b' % (inputs, rest)
+
+    def frame(self, id_: int, calls: Sequence[Call], seconds: float | None = None) -> bytes:
+        """Write calls as one batch: their rows one after the other; `seconds` is how long it may take."""
+        data: Sequence[Buffer]
+        if len(calls) == 1:
+            data = calls[0].data
+        elif len(calls[0].data) == 1:
+            data = (b"".join([call.data[0] for call in calls]),)
+        else:
+            data = [b"".join(parts) for parts in zip(*[call.data for call in calls], strict=True)]
+        numbers = [id_]
+        if self._rows:
+            rows = sum([call.rows for call in calls])
+            for tensor in data:
+                numbers += (rows, len(tensor))
+        else:
+            numbers += map(len, data)
+        end = b"}" if seconds is None else b',"seconds":%.3f}' % seconds
+        return encode(self._begin % tuple(numbers) + end, data)
+
+
+def _described(tensor: TensorKind, *, rows: bool) -> bytes:
+    shape = ([b"%d"] if rows else []) + [b"%d" % length for length in tensor.tail]
+    names = (_literal(tensor.name), _literal(tensor.datatype), b",".join(shape))
+    return b'{"name":%b,"datatype":%b,"shape":[%b],"size":%%d}' % names
+
+
+def _literal(value: object) -> bytes:
+    """Write JSON into a form whose percent signs stand for numbers."""
+    return msgspec.json.encode(value).replace(b"%", b"%%")
+
+
 def encode_batch(id_: int, calls: Sequence[Call], seconds: float | None = None) -> bytes:
-    """Write calls of one kind as one batch: their rows one after the other; `seconds` is how long it may take."""
-    kind = calls[0].kind
-    data: Sequence[Buffer] = (
-        calls[0].data
-        if len(calls) == 1
-        else [b"".join(parts) for parts in zip(*[call.data for call in calls], strict=True)]
-    )
-    rows = () if kind.alone else (sum([call.rows for call in calls]),)
-    head: dict[str, Any] = {
-        "kind": "batch",
-        "id": id_,
-        "inputs": [
-            {"name": name, "datatype": datatype, "shape": rows + tail, "size": len(tensor)}
-            for (name, datatype, tail), tensor in zip(kind.tensors, data, strict=True)
-        ],
-    }
-    if kind.outputs:
-        head["outputs"] = kind.outputs
-    if kind.stream:
-        head["stream"] = True
-    if seconds is not None:
-        head["seconds"] = round(seconds, 3)
-    if kind.parameters:
-        head["parameters"] = msgspec.Raw(kind.parameters.encode())
-    return encode(msgspec.json.encode(head), data)
+    """Write calls of one kind as one batch; whoever writes many of a kind keeps its `BatchHead`."""
+    return BatchHead(calls[0].kind).frame(id_, calls, seconds)
+
+
+def encode_cancel(id_: int) -> bytes:
+    """Write that nobody waits for the rest of a streamed answer."""
+    return encode(msgspec.json.encode({"kind": "cancel", "id": id_}))
 
 
 def decode(head: memoryview) -> FromWorker | Unknown:

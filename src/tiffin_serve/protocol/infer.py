@@ -23,7 +23,7 @@ from tiffin_serve.protocol.tensors import explain, join_bytes, read_json
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 MAX_RANK = 32
 LONGEST_NUMBER = 19
-OF_THE_PROTOCOL = {"binary_data_output", "content_type", "headers"}
+OF_THE_PROTOCOL = {"binary_data_output", "content_type", "headers", "timeout"}
 """Request parameters that speak to the server, not to the model."""
 NOT_SPOKEN = ("classification", "shared_memory_region")
 """What a tensor's parameters may ask of Triton."""

@@ -39,7 +39,7 @@ class InferAnswer(msgspec.Struct, omit_defaults=True):
 
     model_name: str
     model_version: str
-    outputs: list[InferOutput | BinaryOutput]
+    outputs: Sequence[InferOutput | BinaryOutput]
     id: str | None = None
 
 

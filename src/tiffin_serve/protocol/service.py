@@ -46,7 +46,7 @@ class Serving(Document, frozen=True, kw_only=True):
 
     workers: Count = 1
     max_batch: Count = 64
-    max_delay_ms: Seconds = 2  # a bound on waiting for company; a batch leaves when a worker is free, so nothing waits
+    max_delay_ms: Seconds = 2  # a bound on waiting for company while the worker is idle; 0 never waits
     max_body_bytes: Count = 67_108_864
     header_seconds: Seconds = 10
     drain_seconds: Seconds = 1

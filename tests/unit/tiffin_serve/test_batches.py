@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import struct
 
 import msgspec
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin_serve.front.batching.batches import Batch, Job, Queue, after_loss, halves, hand_out
+from tiffin_serve.front.batching.batches import Batch, Job, after_loss, halves, hand_out
+from tiffin_serve.front.batching.loss import Loss
 from tiffin_serve.protocol.call import Call, CallKind, TensorKind
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.frames import FrameError, Result, ResultTensor
@@ -36,41 +38,6 @@ def job(rows: int = 1, kind: CallKind = KIND, arrived: float = 0.0) -> Job:
     return Job(Call(kind, rows, (bytes(8 * rows),)), Nobody(), arrived, arrived + 1)
 
 
-@given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from("ab")), min_size=1), st.integers(1, 12))
-def test_every_job_leaves_once_in_order_of_its_kind_and_batches_keep_to_the_limit(
-    asked: list[tuple[int, str]], limit: int
-) -> None:
-    queue, kinds = Queue(), {name: KIND._replace(parameters=name) for name in "ab"}
-    jobs = [job(rows, kinds[name], float(place)) for place, (rows, name) in enumerate(asked)]
-    for one in jobs:
-        queue.put(one)
-    left: list[Job] = []
-    while queue:
-        batch = queue.take(limit)
-        assert min(one.arrived for one in jobs if one not in left) == batch.jobs[0].arrived
-        assert len({one.call.kind for one in batch.jobs}) == 1
-        assert len(batch.jobs) == 1 or sum(one.call.rows for one in batch.jobs) <= limit
-        left += batch.jobs
-    for kind in kinds.values():
-        of_kind = [one for one in jobs if one.call.kind == kind]
-        assert [one for one in left if one.call.kind == kind] == of_kind
-
-
-def test_a_call_that_must_be_alone_is_alone() -> None:
-    queue = Queue()
-    for _ in range(3):
-        queue.put(job(kind=KIND._replace(alone=True)))
-    assert [len(queue.take(64).jobs) for _ in range(3)] == [1, 1, 1]
-
-
-def test_overdue_jobs_are_taken_out() -> None:
-    queue = Queue()
-    for arrived in (1.0, 2.0, 3.0):
-        queue.put(job(arrived=arrived))
-    assert [one.arrived for one in queue.overdue(3.5)] == [1.0, 2.0]
-    assert len(queue) == 1
-
-
 @given(st.integers(1, 40), st.integers(0, 39))
 def test_halving_isolates_the_bad_job_and_answers_all_others(size: int, bad: int) -> None:
     jobs = tuple(job(arrived=float(place)) for place in range(size))
@@ -93,6 +60,31 @@ def test_a_lost_batch_is_sent_once_more_then_in_halves_then_not_at_all() -> None
     first, second = after_loss(again)
     assert (len(first.jobs), len(second.jobs)) == (1, 1)
     assert after_loss(first) == []
+
+
+@pytest.mark.parametrize("why", ["deadline", "memory"])
+def test_what_took_too_much_is_sent_in_halves_at_once_and_alone_once_more(why: Loss) -> None:
+    first, second = after_loss(Batch((job(), job(), job())), why)
+    assert (len(first.jobs), len(second.jobs)) == (1, 2)
+    (alone,) = after_loss(Batch((job(),)), why)
+    assert after_loss(alone, why) == []
+
+
+@given(st.integers(1, 64), st.integers(0, 63), st.sampled_from(["crash", "deadline", "memory"]))
+def test_a_job_that_kills_workers_costs_few_of_them_and_nobody_elses_answer(size: int, bad: int, why: Loss) -> None:
+    jobs = tuple(job(arrived=float(place)) for place in range(size))
+    todo, answered, failed, sent = [Batch(jobs)], set(), [], 0
+    while todo:
+        batch, sent = todo.pop(), sent + 1
+        if all(one.arrived != bad for one in batch.jobs):
+            answered |= {one.arrived for one in batch.jobs}
+        elif parts := after_loss(batch, why):
+            todo += parts
+        else:
+            failed += [one.arrived for one in batch.jobs]
+    assert failed == ([float(bad)] if bad < size else [])
+    assert len(answered) + len(failed) == size
+    assert sent <= 2 * math.ceil(math.log2(size)) + 2
 
 
 def result(shape: tuple[int, ...], values: list[float]) -> tuple[Result, memoryview]:

@@ -37,4 +37,4 @@ def test_a_request_that_hangs_is_refused_at_its_deadline_alone(predictor: Callab
     assert server.worker_pid() != worker
     if hang != "os.kill(os.getpid(), signal.SIGSTOP)":
         assert 'own.py", line 8 in predict' in server.log
-    assert '"a worker was killed", "reason": "deadline"' in server.log
+    wait_for(lambda: '"a worker was killed", "reason": "deadline"' in server.log, "it is said why")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple, Protocol
 
-from tiffin_serve.protocol.call import Call, CallKind
+import msgspec
+
+from tiffin_serve.front.batching.loss import Loss
+from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.frames import FrameError, Result
 from tiffin_serve.protocol.outputs import Output, read_outputs, split
@@ -34,16 +36,41 @@ class Waiter(Protocol):
         ...
 
 
-class Job(NamedTuple):
-    """One request on its way to the model; `arrived` and `deadline` are in seconds.
+class _Nobody:
+    """Who waits when nobody does: takes everything and does nothing."""
 
-    The clock is `time.monotonic`: that of uvloop's loop counts milliseconds.
+    gone = True
+
+    def part(self, outputs: list[Output]) -> None:
+        """Take it."""
+
+    def deliver(self, outputs: list[Output]) -> None:
+        """Take it."""
+
+    def fail(self, error: RequestError) -> None:
+        """Take it."""
+
+
+NOBODY: Waiter = _Nobody()
+"""Takes the place of a waiter that has its answer or has gone: what comes later reaches nobody."""
+
+
+class Job(msgspec.Struct, eq=False):
+    """One request on its way to the model; `arrived` and `deadline` are in seconds of one clock, `size` in bytes.
+
+    It is told apart by what it is, not by what it holds, and changes once: when its waiter has the answer or has gone.
     """
 
     call: Call
     waiter: Waiter
     arrived: float
     deadline: float = inf
+    size: int = 0
+
+    def release(self) -> Waiter:
+        """Give the waiter, for the last time."""
+        waiter, self.waiter = self.waiter, NOBODY
+        return waiter
 
 
 class Batch(NamedTuple):
@@ -52,51 +79,9 @@ class Batch(NamedTuple):
     jobs: tuple[Job, ...]
     lost: int = 0
 
-
-class Queue:
-    """Waiting jobs by kind of call; the kind whose oldest job came first leaves first."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[CallKind, deque[Job]] = {}
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def put(self, job: Job) -> None:
-        """Append a job."""
-        jobs = self._kinds.get(job.call.kind)
-        if jobs is None:
-            self._kinds[job.call.kind] = jobs = deque()
-        jobs.append(job)
-        self._size += 1
-
-    def take(self, max_rows: int) -> Batch:
-        """Remove the next batch: the oldest job and those of its kind that fit beside it; the queue is not empty."""
-        kind = next(iter(self._kinds))
-        if len(self._kinds) > 1:
-            kind = min(self._kinds, key=lambda kind: self._kinds[kind][0].arrived)
-        jobs = self._kinds[kind]
-        taken = [jobs.popleft()]
-        rows = max_rows if kind.alone else taken[0].call.rows
-        while jobs and rows + jobs[0].call.rows <= max_rows:
-            rows += jobs[0].call.rows
-            taken.append(jobs.popleft())
-        if not jobs:
-            del self._kinds[kind]
-        self._size -= len(taken)
-        return Batch(tuple(taken))
-
-    def overdue(self, now: float) -> Iterator[Job]:
-        """Remove every job whose deadline has passed."""
-        for kind, jobs in list(self._kinds.items()):
-            late = [job for job in jobs if job.deadline <= now]
-            if late:
-                self._size -= len(late)
-                self._kinds[kind] = deque([job for job in jobs if job.deadline > now])
-                yield from late
-            if not self._kinds[kind]:
-                del self._kinds[kind]
+    def waited_for(self) -> Batch:
+        """Leave out whose waiter has gone."""
+        return Batch(tuple([job for job in self.jobs if not job.waiter.gone]), self.lost)
 
 
 def halves(batch: Batch) -> list[Batch]:
@@ -105,9 +90,17 @@ def halves(batch: Batch) -> list[Batch]:
     return [Batch(batch.jobs[:middle], batch.lost), Batch(batch.jobs[middle:], batch.lost)] if middle else []
 
 
-def after_loss(batch: Batch) -> list[Batch]:
-    """Say what to send again when a worker died: the same once more, then halves, then nothing."""
-    return halves(batch) if batch.lost else [Batch(batch.jobs, batch.lost + 1)]
+def after_loss(batch: Batch, why: Loss = "crash") -> list[Batch]:
+    """Say what to send again when a worker died over a batch: nothing when it was one job's second time.
+
+    After a crash it is the same once more, for the worker may have died of anything; then halves. What took too long or
+    too much memory would do so again, so it is halves at once. A batch of n that has one bad job in it costs at most
+    2 * log2(n) + 2 batches, as every half but one succeeds.
+    """
+    if len(batch.jobs) == 1:
+        return [] if batch.lost else [Batch(batch.jobs, 1)]
+    again = Batch(batch.jobs, batch.lost + 1)
+    return halves(again) if batch.lost or why != "crash" else [again]
 
 
 def hand_out(result: Result, body: memoryview, jobs: Sequence[Job]) -> list[tuple[Job, list[Output]]]:

@@ -1,21 +1,45 @@
-"""The central queue: what waits leaves as one batch as soon as a worker is free."""
+"""The central queue: what waits leaves as one batch as soon as a worker is free (docs/adr/0029-batching.md)."""
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections import deque
-from time import monotonic
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any, Protocol
 
-from tiffin_serve.front.batching.batches import Batch, Job, Queue, Waiter, after_loss, halves, hand_out
+import msgspec
+
+from tiffin_serve.front.batching.batches import NOBODY, Batch, Job, Waiter, after_loss, halves, hand_out
+from tiffin_serve.front.batching.decide import LIKELY, SAFETY, TICK, pays_to_wait, retry_after, seconds_to_live
 from tiffin_serve.front.batching.loss import Loss, verdict
+from tiffin_serve.front.batching.queue import Lane, Queue
 from tiffin_serve.front.log import report
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.frames import Failure, FrameError, Part, Result, encode_batch
+from tiffin_serve.protocol.frames import Failure, FrameError, Part, Result, encode_cancel
 from tiffin_serve.protocol.outputs import read_outputs
 from tiffin_serve.protocol.service import Serving
+
+WAITING_BODIES = 4
+"""How many requests of the largest size may wait; of smaller ones as many as have the same bytes."""
+SHORT = 4
+"""A patience of so many full batches is long where less than one waits: there is nothing to work out."""
+ALARM_SECONDS = 0.01
+"""Deadlines are looked at no more often than this: whoever is late hears of it so much later."""
+
+
+class Clock(Protocol):
+    """What is needed of a loop: to be called later."""
+
+    def call_soon(self, callback: Callable[..., object], *arguments: Any) -> object:
+        """Call back in the next turn."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> object:
+        """Call back after so many seconds."""
+        ...
 
 
 class Line(Protocol):
@@ -25,23 +49,50 @@ class Line(Protocol):
         """Send a frame."""
         ...
 
+    def hold(self, *, on: bool) -> None:
+        """Read nothing more from the worker for now, or go on."""
+        ...
+
     def kill(self, reason: Loss) -> None:
         """End this worker whatever it is doing; `leave` follows, with the reason."""
         ...
 
 
+class Errand(msgspec.Struct, eq=False):
+    """A batch that is with a worker: since when, until when it is expected, and after when the worker hangs."""
+
+    number: int
+    batch: Batch
+    lane: Lane
+    rows: int
+    sent: float
+    due: float
+    until: float
+    told: bool = False
+    held: bool = False
+
+
 class Dispatcher:
     """Sends batches to free workers and hands their results out."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, serving: Serving, metrics: Metrics) -> None:
-        self._loop = loop
+    def __init__(
+        self, clock: Clock, serving: Serving, metrics: Metrics, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._now = now
         self._serving = serving
         self.metrics = metrics
-        self._queue = Queue()
+        self._patience = serving.deadline_ms / 1000
+        self._max_delay = serving.max_delay_ms / 1000
+        self._max_bytes = WAITING_BODIES * serving.max_body_bytes
+        self._queue = Queue(serving.max_batch, self._patience)
         self._again: deque[Batch] = deque()
-        self._free: deque[Line] = deque()
-        self._out: dict[Line, tuple[int, Batch]] = {}
+        self._free: list[Line] = []
+        self._out: dict[Line, Errand] = {}
         self._scheduled = False
+        self._lingers_until = 0.0
+        self._ticking = False
+        self._alarm = inf
         self._number = 0
 
     @property
@@ -54,20 +105,67 @@ class Dispatcher:
         """Count the workers that have a batch."""
         return len(self._out)
 
-    def submit(self, call: Call, waiter: Waiter, seconds: float | None = None) -> None:
-        """Queue a call whose client waits so many seconds; raises RequestError when too many wait already.
+    # --- requests
 
-        It leaves at the end of this turn of the loop, so that what arrived in the same turn leaves with it.
+    def submit(self, call: Call, waiter: Waiter, seconds: float | None = None) -> Job:
+        """Queue a call whose client waits so many seconds, at most as long as the service lets it.
+
+        It leaves at the end of this turn of the loop, so that what arrived in the same turn leaves with it. Give the
+        job to `forget` when the client goes. Raises RequestError when too much waits already, or so much that the
+        answer would come too late.
         """
-        if len(self._queue) >= self._serving.queue:
-            self.metrics.rejected("queue")
-            raise RequestError("too many requests wait already", 503)
-        now = monotonic()
-        patience = self._serving.deadline_ms / 1000 if seconds is None else seconds
-        self._queue.put(Job(call, waiter, now, now + patience))
+        queue, now = self._queue, self._now()
+        patience = self._patience if seconds is None or seconds > self._patience else seconds
+        size = sum(map(len, call.data))
+        lane = queue.lane(call.kind)
+        if queue and (len(queue) >= self._serving.queue or queue.bytes + size > self._max_bytes):
+            raise self._refusal("queue", "too many requests wait already", self._wait_before(lane, 0, now))
+        if not self._free and (queue.rows >= lane.most or patience < SHORT * lane.full):
+            wait = self._wait_before(lane, call.rows, now)
+            if wait > patience * SAFETY and queue:
+                late = f"the answer would take about {wait:.3g} seconds, longer than the {patience:g} that are left"
+                raise self._refusal("deadline", late, wait - patience * SAFETY)
+        job = Job(call, waiter, now, now + patience, size)
+        queue.put(lane, job)
+        if job.deadline < self._alarm:
+            self._set_alarm(job.deadline, now)
         if self._free and not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._pump)
+            self._clock.call_soon(self._pump)
+        return job
+
+    def forget(self, job: Job) -> None:
+        """Drop a call whose client has gone: it leaves the queue at once, and a stream of it is told to end."""
+        job.release()
+        kind = job.call.kind
+        if self._queue.drop(self._queue.lane(kind), job) or not kind.stream:
+            return
+        self.hold(job, on=False)
+        for line, errand in self._out.items():
+            if errand.batch.jobs[0] is job:
+                line.send(encode_cancel(errand.number))
+
+    def hold(self, job: Job, *, on: bool) -> None:
+        """Let a worker wait with its parts until the client has taken those it was sent; a stream alone is held."""
+        for line, errand in self._out.items():
+            if errand.held is not on and errand.lane.kind.stream and errand.batch.jobs[0] is job:
+                errand.held = on
+                errand.until = job.deadline = self._now() + self._patience
+                line.hold(on=on)
+
+    def _wait_before(self, lane: Lane, rows: int, now: float) -> float:
+        """Say after how many seconds so many more rows would be done."""
+        seconds, errands = self._queue.seconds_before(lane, rows), self._out.values()
+        for errand in errands:
+            if errand.due > now:
+                seconds += errand.due - now
+        return seconds / (len(errands) + len(self._free) or 1)
+
+    def _refusal(self, reason: str, message: str, seconds: float) -> RequestError:
+        self.metrics.rejected(reason)
+        return RequestError(message, 503, retry_after(seconds))
+
+    # --- workers
 
     def join(self, line: Line) -> None:
         """Take a worker that is ready."""
@@ -75,112 +173,184 @@ class Dispatcher:
         self._pump()
 
     def leave(self, line: Line, why: Loss = "crash", detail: str = "") -> None:
-        """Forget a worker; the batch it had is sent once more, then in halves; `detail` names the limit it met.
-
-        What took too long is not sent once more as it was, for it would take as long again.
-        """
+        """Forget a worker; the batch it had is tried again, see `after_loss`; `detail` names the limit it met."""
         if line in self._free:
             self._free.remove(line)
-        _, batch = self._out.pop(line, (0, None))
-        if batch is None:
+        errand = self._out.pop(line, None)
+        if errand is None:
             return
-        again = halves(batch) if why == "deadline" else after_loss(batch)
-        if not again:
-            self.metrics.failed("worker")
-            _fail(batch.jobs[0], verdict(why, detail))
-        self._again.extendleft(reversed(again))
+        self._give_up_late(errand.batch.jobs, self._now())
+        batch = errand.batch.waited_for()
+        if errand.told:
+            _fail(batch.jobs, RequestError("the worker died before the end of the answer", 500))
+        elif batch.jobs:
+            again = after_loss(batch, why)
+            if not again:
+                self.metrics.failed("worker")
+                _fail(batch.jobs, verdict(why, detail))
+            self._again.extendleft(reversed(again))
         self._pump()
 
     def finished(self, line: Line, result: Result, body: memoryview) -> None:
         """Hand out a result, after the next batch has left; raises FrameError on a result that nobody asked for."""
-        batch = self._take_back(line, result.id)
-        rows = sum([job.call.rows for job in batch.jobs])
-        self.metrics.predicted(len(batch.jobs), rows, result.seconds)
-        self._free.append(line)
+        errand = self._take_back(line, result.id)
+        jobs = errand.batch.jobs
+        now = self._now()
+        self._queue.learn(errand.lane, errand.rows, now - errand.sent)
+        self._lingers_until = now + self._max_delay
+        errand.lane.echo.answered(len(jobs), self._lingers_until)
+        self.metrics.predicted(len(jobs), errand.rows, result.seconds)
         self._pump()
         try:
-            shares = hand_out(result, body, batch.jobs)
+            shares = hand_out(result, body, jobs)
         except FrameError as error:
-            self._give_up(batch, RequestError(f"the model's answer cannot be used: {error}", 500), "answer")
+            self._give_up(errand, RequestError(f"the model's answer cannot be used: {error}", 500), "answer")
             return
-        self.metrics.drift.answered(rows, result, body)
+        self.metrics.drift.answered(errand.rows, result, body)
         for job, outputs in shares:
+            waiter, job.waiter = job.waiter, NOBODY
             try:
-                job.waiter.deliver(outputs)
+                waiter.deliver(outputs)
             except Exception as error:  # noqa: BLE001 - one answer that cannot be written must not harm the others
                 report("an answer could not be written", error=repr(error))
-                _fail(job, RequestError("internal error", 500))
+                job.waiter = waiter
+                _fail([job], RequestError("internal error", 500))
 
     def part(self, line: Line, part: Part, body: memoryview) -> None:
-        """Hand out a piece of a streamed answer; raises FrameError on one that nobody asked for."""
-        number, batch = self._out.get(line, (None, None))
-        if number != part.id or batch is None or not batch.jobs[0].call.kind.stream:
+        """Hand out a piece of a streamed answer, whose time begins anew; raises FrameError on one not asked for."""
+        errand = self._out.get(line)
+        if errand is None or errand.number != part.id or not errand.lane.kind.stream:
             raise FrameError(f"a worker streams batch {part.id}, which it does not have")
-        batch.jobs[0].waiter.part(read_outputs(part, body))
+        job = errand.batch.jobs[0]
+        errand.told = True
+        errand.until = job.deadline = self._now() + self._patience
+        try:
+            job.waiter.part(read_outputs(part, body))
+        except Exception as error:  # noqa: BLE001 - see `finished`
+            report("a part of an answer could not be written", error=repr(error))
+            _fail([job], RequestError("internal error", 500))
 
     def failed(self, line: Line, failure: Failure) -> None:
         """Tell the client that its request failed, or find out which request of the batch it was."""
-        batch = self._take_back(line, failure.id)
-        self._free.append(line)
-        if len(batch.jobs) == 1 and not failure.refused:
+        errand = self._take_back(line, failure.id)
+        if len(errand.batch.jobs) == 1 and not failure.refused:
             report("the model failed", error=failure.message, traceback=failure.traceback)
         whose = "the model refused the input" if failure.refused else "the model failed"
         error = RequestError(f"{whose}: {failure.message}", 400 if failure.refused else 500)
-        self._give_up(batch, error, "input" if failure.refused else "model")
+        self._give_up(errand, error, "input" if failure.refused else "model")
 
-    def expire(self) -> None:
-        """Refuse what has waited too long for a worker; call it about once a second."""
-        now = monotonic()
-        late = list(self._queue.overdue(now))
-        again, self._again = self._again, deque()
-        for batch in again:
-            late += [job for job in batch.jobs if job.deadline <= now]
-            on_time = tuple([job for job in batch.jobs if job.deadline > now])
-            if on_time:
-                self._again.append(Batch(on_time, batch.lost))
-        for job in late:
-            self.metrics.rejected("deadline")
-            _fail(job, RequestError(f"no worker was free for {job.deadline - job.arrived:g} seconds", 503))
-
-    def _give_up(self, batch: Batch, error: RequestError, reason: str) -> None:
-        parts = halves(batch)
+    def _give_up(self, errand: Errand, error: RequestError, reason: str) -> None:
+        parts = halves(errand.batch)
         if not parts:
             self.metrics.failed(reason)
-            _fail(batch.jobs[0], error)
+            _fail(errand.batch.jobs, error)
         self._again.extendleft(reversed(parts))
         self._pump()
 
-    def _take_back(self, line: Line, id_: int) -> Batch:
-        number, batch = self._out.get(line, (None, None))
-        if number != id_ or batch is None:
+    def _take_back(self, line: Line, id_: int) -> Errand:
+        errand = self._out.get(line)
+        if errand is None or errand.number != id_:
             raise FrameError(f"a worker answered batch {id_}, which it does not have")
         del self._out[line]
-        return batch
+        self._free.append(line)
+        return errand
+
+    # --- batches
 
     def _pump(self) -> None:
+        """Send what may leave to free workers; the one that worked last goes first, for its caches are warm."""
         self._scheduled = False
-        while self._free and (self._again or self._queue):
-            batch = self._again.popleft() if self._again else self._queue.take(self._serving.max_batch)
-            jobs = tuple([job for job in batch.jobs if not job.waiter.gone])
+        while self._free:
+            if self._again:
+                batch = self._again.popleft().waited_for()
+                if batch.jobs:
+                    rows = sum([job.call.rows for job in batch.jobs])
+                    self._send(self._free.pop(), batch, self._queue.lane(batch.jobs[0].call.kind), rows)
+                continue
+            lane = self._queue.first()
+            if lane is None or self._lingers(lane):
+                return
+            jobs, late, rows = self._queue.take(lane, self._now())
+            if late:
+                self._give_up_late(late, inf)
             if jobs:
-                self._send(self._free.popleft(), Batch(jobs, batch.lost))
+                self._send(self._free.pop(), Batch(jobs), lane, rows)
 
-    def _send(self, line: Line, batch: Batch) -> None:
-        self._number += 1
-        self._out[line] = (self._number, batch)
-        self.metrics.sent(batch.jobs, monotonic())
-        seconds = self._serving.deadline_ms / 1000
-        line.send(encode_batch(self._number, [job.call for job in batch.jobs], seconds))
-        self._loop.call_later(seconds, self._end_if_it_has, line, self._number)
+    def _lingers(self, lane: Lane) -> bool:
+        """Say whether the next batch waits a moment for company, and see to it that the moment ends."""
+        expected, rows = lane.echo.missing, lane.rows
+        if expected < LIKELY or rows >= lane.most or self._out or len(self._free) > 1:
+            return False
+        if not pays_to_wait(lane.cost, len(lane.jobs), rows, expected) or self._now() >= self._lingers_until:
+            return False
+        if not self._ticking:
+            self._ticking = True
+            self._clock.call_later(TICK, self._on_tick)
+        return True
 
-    def _end_if_it_has(self, line: Line, number: int) -> None:
-        """End a worker that still has a batch whose time is over."""
-        if self._out.get(line, (0, None))[0] == number:
-            line.kill("deadline")
+    def _on_tick(self) -> None:
+        self._ticking = False
+        self._pump()
+
+    def _send(self, line: Line, batch: Batch, lane: Lane, rows: int) -> None:
+        self._number = number = self._number + 1
+        now, jobs = self._now(), batch.jobs
+        self.metrics.sent(jobs, now)
+        expected = lane.cost.expect(rows)
+        seconds = seconds_to_live(expected, len(jobs), batch.lost, self._patience)
+        self._out[line] = Errand(number, batch, lane, rows, now, now + expected, now + seconds)
+        if now + seconds < self._alarm:
+            self._set_alarm(now + seconds, now)
+        line.send(lane.head.frame(number, [job.call for job in jobs], seconds))
+
+    # --- deadlines
+
+    def _set_alarm(self, when: float, now: float) -> None:
+        self._alarm = max(when, now + ALARM_SECONDS)
+        self._clock.call_later(self._alarm - now, self._on_alarm, self._alarm)
+
+    def _on_alarm(self, when: float) -> None:
+        """Answer whoever is late, and end workers that hang."""
+        if when != self._alarm:  # one that was set for an earlier time has taken its place
+            return
+        self._alarm, now = inf, self._now()
+        late = [job for job in self._queue if job.deadline <= now]
+        for job in late:
+            self._queue.drop(self._queue.lane(job.call.kind), job)
+        self._give_up_late(late, now)
+        for batch in self._again:
+            self._give_up_late(batch.jobs, now)
+        for line, errand in list(self._out.items()):
+            self._give_up_late(errand.batch.jobs, now)
+            if errand.held and errand.until <= now:
+                self.forget(errand.batch.jobs[0])
+            elif errand.until <= now:
+                errand.until = inf
+                report("a worker hangs and is ended", seconds=round(now - errand.sent, 3), rows=errand.rows)
+                line.kill("deadline")
+        earliest = self._next_alarm()
+        if earliest < inf:
+            self._set_alarm(earliest, now)
+
+    def _next_alarm(self) -> float:
+        waiting = [job.deadline for job in self._queue]
+        waiting += [job.deadline for batch in self._again for job in batch.jobs]
+        for errand in self._out.values():
+            waiting.append(errand.until)
+            waiting += [job.deadline for job in errand.batch.jobs if not job.waiter.gone]
+        return min(waiting, default=inf)
+
+    def _give_up_late(self, jobs: Sequence[Job], now: float) -> None:
+        """Answer those whose deadline has passed by then."""
+        for job in jobs:
+            if job.deadline <= now and not job.waiter.gone:
+                self.metrics.rejected("late")
+                _fail([job], RequestError(f"there was no answer within {job.deadline - job.arrived:.3g} seconds", 504))
 
 
-def _fail(job: Job, error: RequestError) -> None:
-    try:
-        job.waiter.fail(error)
-    except Exception as problem:  # noqa: BLE001 - see `finished`
-        report("an error could not be written", error=repr(problem))
+def _fail(jobs: Sequence[Job], error: RequestError) -> None:
+    for job in jobs:
+        try:
+            job.release().fail(error)
+        except Exception as problem:  # noqa: BLE001 - see `finished`
+            report("an error could not be written", error=repr(problem))

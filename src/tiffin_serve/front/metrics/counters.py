@@ -110,9 +110,9 @@ class Metrics:
         self._request_seconds = 0.0
         self._sizes: dict[int, list[float]] = {}
         self._last = 0.0
-        self._rejections = Counter({"queue": 0, "deadline": 0})  # a rate needs the 0 that it began with
+        self._rejections = Counter({"queue": 0, "deadline": 0, "late": 0})  # a rate needs the 0 that it began with
         self._errors = Counter({"input": 0, "model": 0, "worker": 0, "answer": 0})
-        self._restarts = Counter({"exit": 0, "signal": 0})
+        self._restarts = Counter({"crash": 0, "deadline": 0, "memory": 0})
         self._load_seconds: float | None = None
         self.drift = Drift()
 
@@ -146,7 +146,7 @@ class Metrics:
             self.drift.asked([job.call for job in jobs])
 
     def rejected(self, reason: str) -> None:
-        """Count a request that was refused before it reached the model: `queue`, `deadline`."""
+        """Count a request that was refused or given up: `queue` is full, `deadline` out of reach, `late` by now."""
         self._rejections[reason] += 1
 
     def failed(self, reason: str) -> None:
@@ -168,7 +168,7 @@ class Metrics:
             self._sizes[rows] = [1, seconds]
 
     def restarted(self, reason: str) -> None:
-        """Count a worker that ended unasked: `exit`, `signal`, `memory`, `deadline`."""
+        """Count a worker that ended unasked: `crash`, `deadline`, `memory`."""
         self._restarts[reason] += 1
 
     def loaded(self, seconds: float) -> None:

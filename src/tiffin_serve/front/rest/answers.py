@@ -12,8 +12,9 @@ from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.outputs import Output
 
 Answers = Callable[[Exchange], None]
-RETRY = b"retry-after: 1\r\n"
 UNAVAILABLE = 503
+RETRY = b"retry-after: 1\r\n"
+"""For those who ask whether it is ready."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -77,7 +78,8 @@ class Waiting:
 
 def refuse(exchange: Exchange, error: RequestError) -> None:
     """Answer with the one form that errors have on every path: `{"error": "..."}`."""
-    exchange.refuse(error.status, error.message, RETRY if error.status == UNAVAILABLE else b"")
+    retry = b"retry-after: %d\r\n" % error.retry_seconds if error.status == UNAVAILABLE else b""
+    exchange.refuse(error.status, error.message, retry)
 
 
 def media_type(header: bytes) -> bytes:

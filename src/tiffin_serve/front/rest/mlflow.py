@@ -45,7 +45,7 @@ class Mlflow:
 
     def _invoke(self, exchange: Exchange) -> None:
         signature = self._served.signature()
-        self._served.submit(_read(exchange, signature), InvocationWaiter(exchange, signature))
+        self._served.submit(exchange, _read(exchange, signature), InvocationWaiter(exchange, signature))
 
 
 def _read(exchange: Exchange, signature: Signature) -> Call:

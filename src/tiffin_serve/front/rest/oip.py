@@ -94,7 +94,7 @@ class OpenInference:
         call = bind(request, signature)
         binary = wants_binary(request) if request.outputs or request.parameters else None
         waiter = InferWaiter(exchange, served.service, request.id, call.kind.outputs, binary)
-        served.workers.dispatcher.submit(call, waiter)
+        served.submit(exchange, call, waiter, request.parameters)
 
 
 class Everything(Container[str]):

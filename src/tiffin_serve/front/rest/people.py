@@ -5,6 +5,7 @@ from __future__ import annotations
 from tiffin_serve.front.http.exchange import JSON, Exchange
 from tiffin_serve.front.rest.answers import Reply, Route, Waiting, encode, get, media_type, post
 from tiffin_serve.front.rest.served import Served
+from tiffin_serve.front.rest.streaming import Streams, form_of
 from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.npy import bind_npy, write_npy
@@ -23,6 +24,7 @@ class People:
 
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._streams = Streams(served)
 
     def routes(self) -> list[Route]:
         """Give the table of paths."""
@@ -40,9 +42,13 @@ class People:
 
     def _predict(self, exchange: Exchange) -> None:
         signature = self._served.signature()
-        accept = media_type(exchange.headers.get(b"accept", b""))
-        waiter = (_WAITERS.get(accept) or RowsWaiter)(exchange, signature)
-        self._served.submit(read(exchange, signature), waiter)
+        accept = exchange.headers.get(b"accept", b"")
+        form = form_of(accept)
+        if form is not None:
+            self._streams.predict(exchange, read(exchange, signature), form)
+            return
+        waiter = (_WAITERS.get(media_type(accept)) or RowsWaiter)(exchange, signature)
+        self._served.submit(exchange, read(exchange, signature), waiter)
 
 
 def read(exchange: Exchange, signature: Signature) -> Call:

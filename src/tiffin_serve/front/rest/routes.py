@@ -14,12 +14,13 @@ from tiffin_serve.front.rest.oip import OpenInference
 from tiffin_serve.front.rest.people import People
 from tiffin_serve.front.rest.repository import Repository
 from tiffin_serve.front.rest.served import Served
+from tiffin_serve.front.rest.streaming import Streams
 from tiffin_serve.front.rest.tensorflow import TensorFlow
 from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.service import Service
 
-PROTOCOLS = (People, OpenInference, Repository, TensorFlow, Mlflow)
+PROTOCOLS = (People, OpenInference, Streams, Repository, TensorFlow, Mlflow)
 """Who has paths; each gives the table of its own."""
 MODELS = ("/v2/models/", "/v1/models/", "/v2/repository/models/")
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tiffin_serve.front.batching.batches import Waiter
+from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.metrics.counters import Metrics
+from tiffin_serve.front.rest.asking import ask
 from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
@@ -48,6 +53,8 @@ class Served:
             raise RequestError("the model is not loaded yet", 503)
         return signature
 
-    def submit(self, call: Call, waiter: Waiter) -> None:
-        """Let the model answer; raises RequestError when too many wait already."""
-        self.workers.dispatcher.submit(call, waiter)
+    def submit(
+        self, exchange: Exchange, call: Call, waiter: Waiter, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Let the model answer while the client waits; raises RequestError when too many wait already."""
+        ask(self.workers.dispatcher, exchange, call, waiter, parameters)

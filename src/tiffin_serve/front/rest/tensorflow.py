@@ -52,7 +52,7 @@ class TensorFlow:
         signature = self._served.signature()
         request = read_predict(exchange.body)
         call = bind_predict(request, signature)
-        self._served.submit(call, PredictWaiter(exchange, by_row if request.inputs is None else by_tensor))
+        self._served.submit(exchange, call, PredictWaiter(exchange, by_row if request.inputs is None else by_tensor))
 
     def _refuse(self, exchange: Exchange) -> None:
         del exchange
