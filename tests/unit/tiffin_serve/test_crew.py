@@ -21,7 +21,13 @@ from tiffin_serve.worker.frames import FrameReader, encode
 from unit.tiffin_serve.fronts import DEADLINE, SRC, Serve, Server, children_of, wait_for
 
 Own = Callable[..., Server]
-WORKERS = 'tiffin_workers{model="iris"}'
+
+
+def working(server: Server) -> float:
+    """Count the workers that are in, whatever they do."""
+    found = server.metrics()
+    return sum(found[f'tiffin_workers{{model="iris",state="{state}"}}'] for state in ("busy", "idle"))
+
 
 ECHO = """
 class Predictor:
@@ -103,7 +109,7 @@ def test_workers_that_are_lost_together_are_one_failure() -> None:
 def test_as_many_workers_as_were_asked_for_share_one_load(predictor: Own, tmp_path: Path) -> None:
     loads = "import pathlib\nwith (pathlib.Path(__file__).parent / 'loads').open('a') as file:\n    file.write('x')\n"
     server = predictor(loads + ECHO, serve={"workers": 3}).ready()
-    wait_for(lambda: server.metrics()[WORKERS] == 3, "three are in")
+    wait_for(lambda: working(server) == 3, "three are in")
     (zygote,) = server.children_pids()
     assert len(server.worker_pids()) == 3
     assert pids(server) <= set(children_of(zygote))
@@ -122,26 +128,26 @@ def test_a_forked_worker_that_dies_is_replaced_without_loading_again(predictor: 
 
 def test_a_zygote_that_dies_leaves_its_workers_working_until_another_has_loaded(predictor: Own) -> None:
     server = predictor(ECHO, serve={"workers": 2}).ready()
-    wait_for(lambda: server.metrics()[WORKERS] == 2, "both are in")
+    wait_for(lambda: working(server) == 2, "both are in")
     (zygote,), workers = server.children_pids(), set(server.worker_pids())
     os.kill(zygote, signal.SIGKILL)
     assert pids(server) <= workers
     again = wait_for(lambda: [pid for pid in server.children_pids() if pid != zygote], "another zygote")
     os.kill(workers.pop(), signal.SIGKILL)
     wait_for(lambda: len(children_of(again[0])) == 1, "its first child")
-    wait_for(lambda: server.metrics()[WORKERS] == 2, "both are in again")
+    wait_for(lambda: working(server) == 2, "both are in again")
     assert server.stop() == 0
     wait_for(lambda: not any(map(alive, workers)), "the orphan is gone too")
 
 
 def test_a_model_with_threads_is_never_forked(predictor: Own) -> None:
     server = predictor(STARTS_A_THREAD, serve={"workers": 2}).ready()
-    wait_for(lambda: server.metrics()[WORKERS] == 2, "both are in")
+    wait_for(lambda: working(server) == 2, "both are in")
     found = server.children_pids()
     assert [children_of(pid) for pid in found] == [[], []]
     os.kill(found[0], signal.SIGKILL)
     wait_for(lambda: len(server.children_pids()) == 2 and found[0] not in server.children_pids(), "another")
-    wait_for(lambda: server.metrics()[WORKERS] == 2, "both are in again")
+    wait_for(lambda: working(server) == 2, "both are in again")
 
 
 def test_a_model_that_does_not_survive_a_fork_is_loaded_by_each_worker(predictor: Own, tmp_path: Path) -> None:
@@ -151,7 +157,7 @@ def test_a_model_that_does_not_survive_a_fork_is_loaded_by_each_worker(predictor
     assert server.ask("POST", "/predict", [5]) == (200, {"predictions": [5]})
     assert "the model does not survive a fork" in server.log
     wait_for(lambda: len(server.children_pids()) == 2, "two that load")
-    wait_for(lambda: server.metrics()[WORKERS] == 2, "both are in")
+    wait_for(lambda: working(server) == 2, "both are in")
     assert [children_of(pid) for pid in server.children_pids()] == [[], []]
 
 
@@ -174,7 +180,7 @@ def test_a_worker_that_dies_at_every_start_is_not_started_ever_faster(predictor:
 
 def test_a_front_that_is_killed_takes_its_workers_along(predictor: Own) -> None:
     server = predictor(ECHO, serve={"workers": 2}).ready()
-    wait_for(lambda: server.metrics()[WORKERS] == 2, "both are in")
+    wait_for(lambda: working(server) == 2, "both are in")
     family = [*server.children_pids(), *server.worker_pids()]
     server.process.kill()
     server.process.wait(DEADLINE)
@@ -330,7 +336,7 @@ def test_garbage_from_a_worker_costs_it_its_connection_and_nobody_else_anything(
         reader = pretend(liar, meeting["TIFFIN_WORKER_SOCKET"])
         own = {"format": "python", "predictor": "own:Predictor"}
         honest = serve(own, arguments=["worker"], environment=meeting)
-        wait_for(lambda: front.metrics()[WORKERS] == 2, "both are in")
+        wait_for(lambda: working(front) == 2, "both are in")
         found: list[Any] = []
         asking = [threading.Thread(target=lambda: found.append(front.ask("POST", "/predict", [1]))) for _ in range(4)]
         for each in asking:
@@ -342,7 +348,7 @@ def test_garbage_from_a_worker_costs_it_its_connection_and_nobody_else_anything(
             each.join(DEADLINE)
         assert [status for status, _ in found] == [200] * 4
         assert len(lines(front, "a worker does not keep to the protocol")) == 1
-        assert front.metrics()[WORKERS] == 1
+        assert working(front) == 1
         assert (front.stop(), honest.stop()) == (0, 0)
 
 

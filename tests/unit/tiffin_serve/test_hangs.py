@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from unit.tiffin_serve.fronts import Server
+from unit.tiffin_serve.fronts import Server, wait_for
 from unit.tiffin_serve.test_life import ask_together
 
 HANGS = """

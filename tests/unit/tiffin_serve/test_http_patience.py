@@ -139,7 +139,7 @@ def test_who_asks_and_does_not_read_is_not_read_either() -> None:
     async def scenario(place: Place) -> None:
         asked = 0
 
-        def count(_: int) -> None:
+        def count(_: Exchange, __: int) -> None:
             nonlocal asked
             asked += 1
 

@@ -277,7 +277,7 @@ def test_errors_and_restarts_are_counted_by_reason(predictor: Callable[..., Serv
         found = server.metrics()
         return [
             found.get('tiffin_errors_total{model="iris",reason="worker"}'),
-            found.get('tiffin_worker_restarts_total{model="iris",reason="exit"}'),
+            found.get('tiffin_worker_restarts_total{model="iris",reason="crash"}'),
         ] == [1, 2]
 
     wait_for(reasons, "counted")

@@ -32,7 +32,13 @@ class Played:
         self.connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.connection.settimeout(DEADLINE)
         self.connection.connect(path)
-        signature = {"inputs": [TEXT], "outputs": [TEXT], "batches": not streams, "streams": streams}
+        signature = {
+            "platform": "python_predictor",
+            "inputs": [TEXT],
+            "outputs": [TEXT],
+            "batches": not streams,
+            "streams": streams,
+        }
         self.say({"kind": "hello", "version": 1, "token": "secret", "signature": signature})
         self._reader = FrameReader(self.connection)
         assert self.read()["kind"] == "welcome"

@@ -110,7 +110,7 @@ class Metrics:
         self._request_seconds = 0.0
         self._sizes: dict[int, list[float]] = {}
         self._last = 0.0
-        self._rejections = Counter({"queue": 0, "deadline": 0, "late": 0})  # a rate needs the 0 that it began with
+        self.rejections = Counter({"queue": 0, "deadline": 0, "late": 0})  # a rate needs the 0 that it began with
         self._errors = Counter({"input": 0, "model": 0, "worker": 0, "answer": 0})
         self._restarts = Counter({"crash": 0, "deadline": 0, "memory": 0})
         self._load_seconds: float | None = None
@@ -147,7 +147,7 @@ class Metrics:
 
     def rejected(self, reason: str) -> None:
         """Count a request that was refused or given up: `queue` is full, `deadline` out of reach, `late` by now."""
-        self._rejections[reason] += 1
+        self.rejections[reason] += 1
 
     def failed(self, reason: str) -> None:
         """Count a request that the model or its worker failed: `input`, `model`, `worker`, `answer`."""
@@ -213,7 +213,7 @@ class Metrics:
             [Sample(labels, one) for one, labels in each],
         )
         yield self._by_reason("tiffin_errors_total", "Requests that the model or its worker failed.", self._errors)
-        yield self._by_reason("tiffin_rejected_total", "Requests refused before the model saw them.", self._rejections)
+        yield self._by_reason("tiffin_rejected_total", "Requests refused before the model saw them.", self.rejections)
         yield self._one("tiffin_in_flight_requests", "gauge", "HTTP requests not answered yet.", gauges.in_flight)
         yield self._one("tiffin_queue_depth", "gauge", "Calls that wait for a worker.", gauges.queued)
         if self._limits is not None:

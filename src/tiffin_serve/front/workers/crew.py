@@ -319,6 +319,7 @@ class Crew:
             self._children.end(pid, now=True)
 
     def _unload(self) -> bool:
+        self._nests.clear()  # one that is still there must not fork the model that was to go
         self._let_go()
         return self._children is not None
 
