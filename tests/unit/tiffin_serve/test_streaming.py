@@ -278,7 +278,7 @@ def test_a_client_that_waits_no_longer_is_told_so(play: Play) -> None:
     infer["parameters"] = {"timeout": 60_000}  # type: ignore[assignment] # microseconds
     assert server.ask("POST", "/v2/models/iris/infer", infer)[0] == 504
     assert "parameters" not in worker.read()
-    assert server.metrics()['tiffin_requests_total{model="iris",code="504"}'] == 2
+    assert server.metrics()['tiffin_requests_total{model="iris",version="1",protocol="oip",code="504"}'] == 2
 
 
 @pytest.mark.parametrize("value", ["", "-1", "0", "1.5", "soon", "1_0", "9" * 30])
