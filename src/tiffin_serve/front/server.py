@@ -17,6 +17,7 @@ from tiffin_serve.front.http.connection import Connection, Desk, Limits
 from tiffin_serve.front.log import report, say
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.routes import Api, MetricsApi
+from tiffin_serve.front.rpc.door import RpcDoor
 from tiffin_serve.front.sockets import address
 from tiffin_serve.front.workers.child import Child
 from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
@@ -39,6 +40,7 @@ class Outfit(msgspec.Struct, frozen=True, kw_only=True):
     service: Service
     http: socket.socket
     metrics: socket.socket | None
+    grpc: socket.socket | None = None
     hall: socket.socket
     token: str
     child: Child | None
@@ -74,6 +76,7 @@ class Front:
         self._desk = Desk(self._api.serve, limits)
         self._desk.answered = self._count
         self._metrics_desk = Desk(MetricsApi(self._metrics, self._workers, self._desk).serve, Limits(body_bytes=1024))
+        self._rpc = self._grpc(outfit.grpc) if outfit.grpc is not None else None
         self._began = time.monotonic()
         self._ready_at = 0.0
         self._restarts = 0
@@ -81,6 +84,9 @@ class Front:
         self._stopped_at = 0.0
         self._child_ended = asyncio.Event()
         self._end: asyncio.Future[int] = loop.create_future()
+
+    def _grpc(self, listener: socket.socket) -> RpcDoor:
+        return RpcDoor(self._outfit.service, self._workers, listener, lambda why: self._finish(LOAD_FAILED, why))
 
     async def serve(self) -> int:
         """Serve until told to stop; returns the exit status."""
@@ -95,6 +101,8 @@ class Front:
             self._doors.append(scraped)
             say(f"metrics at http://{address(outfit.metrics)}/metrics")
         say(f"listening on http://{address(outfit.http)}")
+        if self._rpc is not None:
+            self._rpc.open()
         if outfit.child is not None:
             outfit.child.watch(self._hear_of_child_end)
             loop.call_later(outfit.service.serve.load_seconds, self._on_load_timeout)
@@ -104,6 +112,8 @@ class Front:
         try:
             return await self._end
         finally:
+            if self._rpc is not None:
+                await self._rpc.close()
             await self._stop_child()
 
     # --- workers
@@ -112,6 +122,8 @@ class Front:
         if not self._ready_at:
             say(f"{self._outfit.service.name} is ready after {time.monotonic() - self._began:.2f} s")
         self._ready_at = time.monotonic()
+        if self._rpc is not None:
+            self._rpc.look()
 
     def _on_load_failure(self, error: LoadError) -> None:
         if self._outfit.child is None or self._ready_at:
@@ -193,14 +205,19 @@ class Front:
     async def _drain(self) -> None:
         """Be not ready at once, keep accepting for a while, finish what is in flight, go (lame duck)."""
         self._api.draining = self._desk.draining = True
+        if self._rpc is not None:
+            self._rpc.drain()
         if self._workers.ready:
             await asyncio.sleep(self._outfit.service.serve.drain_seconds)
         self._doors[1].close()
         deadline = self._loop.time() + GRACE_SECONDS
+        left = self._loop.create_task(self._rpc.leave(GRACE_SECONDS)) if self._rpc is not None else None
         self._desk.close_idle()
         while self._desk.connections and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
             self._desk.close_idle()
+        if left is not None:
+            await left
         self._finish(0, "")
 
     def _finish(self, status: int, sentence: str) -> None:
@@ -215,6 +232,8 @@ class Front:
         self._desk.tick()
         self._metrics_desk.tick()
         self._workers.dispatcher.expire()
+        if self._rpc is not None:
+            self._rpc.look()
         self._loop.call_later(1, self._tick)
 
     def _count(self, status: int) -> None:

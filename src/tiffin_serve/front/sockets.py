@@ -7,7 +7,11 @@ import socket
 from collections.abc import MutableMapping
 
 FIRST = 3
-PORTS = {"http": ("TIFFIN_HTTP_PORT", 8080), "metrics": ("TIFFIN_METRICS_PORT", 8082)}
+PORTS = {
+    "http": ("TIFFIN_HTTP_PORT", 8080),
+    "grpc": ("TIFFIN_GRPC_PORT", 8081),
+    "metrics": ("TIFFIN_METRICS_PORT", 8082),
+}
 
 
 def inherit(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
@@ -27,14 +31,18 @@ def inherit(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
     return found
 
 
-def listeners(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
-    """Give the sockets `http` and `metrics`; without inherited ones they are bound here; raises OSError, ValueError."""
+def listeners(environ: MutableMapping[str, str], *, grpc: bool = False) -> dict[str, socket.socket]:
+    """Give the sockets `http`, `metrics` and, where it is wanted, `grpc`; raises OSError, ValueError.
+
+    Without inherited ones they are bound here; with some, only `http` must be.
+    """
     found = inherit(environ)
-    handed_in = bool(found)
-    for name in set(found) - set(PORTS):
+    wanted = set(PORTS) if grpc else set(PORTS) - {"grpc"}
+    bound_here = {"http"} if found else wanted
+    for name in set(found) - wanted:
         found.pop(name).close()
     for name, (variable, port) in PORTS.items():
-        if name not in found and not (name == "metrics" and handed_in):
+        if name not in found and name in bound_here:
             found[name] = _bind(int(environ.get(variable, port)))
     return found
 
