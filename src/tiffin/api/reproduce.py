@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tiffin import __version__
-from tiffin.api.build import environment_of, workshop_of
+from tiffin.api.build import environment_of, server_parts, workshop_of
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.projects import Checkout
@@ -20,10 +20,10 @@ from tiffin.build.carried import LOCK, PROJECT, read_lock_text, read_project_tex
 from tiffin.build.contents import titles
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import foundation_of
-from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.plan import BuildPlan, Environment, Payload, plan_image
 from tiffin.build.reproduce import VERSION, Reproduction, without_gone
 from tiffin.build.reproduce import reproduce as reproduce_plan
-from tiffin.build.server import server_files, server_wheels
+from tiffin.build.server import server_files
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.layers.unpack import unpack_layer
 from tiffin.oci.image import Image
@@ -78,10 +78,7 @@ def _plan(
     return plan_image(
         checkout.project,
         environment,
-        ServerParts(
-            files=seen.files(server_files()),
-            wheels=server_wheels(environment.foundation.python, environment.platform),
-        ),
+        server_parts(checkout.project, environment.foundation.python, environment.platform, seen.files(server_files())),
         Payload(format=format_, weights=seen.files(own[WEIGHTS]), code=seen.files(own[CODE])),
     )
 
