@@ -17,7 +17,7 @@ from tiffin_serve.front.http.connection import Connection, Desk, Limits
 from tiffin_serve.front.log import report, say
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.routes import Api, MetricsApi
-from tiffin_serve.front.rpc.door import RpcDoor
+from tiffin_serve.front.rpc.door import RpcDoor, Served
 from tiffin_serve.front.sockets import address
 from tiffin_serve.front.workers.child import Child
 from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
@@ -86,7 +86,8 @@ class Front:
         self._end: asyncio.Future[int] = loop.create_future()
 
     def _grpc(self, listener: socket.socket) -> RpcDoor:
-        return RpcDoor(self._outfit.service, self._workers, listener, lambda why: self._finish(LOAD_FAILED, why))
+        served = Served(service=self._outfit.service, workers=self._workers, metrics=self._metrics)
+        return RpcDoor(self._loop, served, listener, lambda why: self._finish(LOAD_FAILED, why))
 
     async def serve(self) -> int:
         """Serve until told to stop; returns the exit status."""

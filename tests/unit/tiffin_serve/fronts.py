@@ -62,7 +62,7 @@ class Server:
 
     @property
     def grpc_port(self) -> int:
-        return self._port(r"gRPC at [\d.]+:(\d+)")
+        return self._port(r"gRPC on port (\d+)")
 
     def ready(self) -> Server:
         wait_for(lambda: self.ask("GET", "/v2/health/ready")[0] == 200 or self._ended(), "ready")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 
 class Metrics:
@@ -32,6 +33,22 @@ class Metrics:
         self.requests += requests
         self.rows += rows
         self.predict_seconds += seconds
+
+    def counted(self, protocol: str, code: int, seconds: float) -> None:
+        """Count an answer in a protocol that is not HTTP; the code is the HTTP status that means the same."""
+        del protocol, seconds
+        self.codes[code] += 1
+
+    def statistics(self) -> dict[str, Any]:
+        """Give Triton's statistics of the model: counts, and times in nanoseconds."""
+        took = {
+            "success": {"count": self.requests, "ns": round((self.queue_seconds + self.predict_seconds) * 1e9)},
+            "fail": {"count": sum(self.rejections.values()), "ns": 0},
+            "queue": {"count": self.requests, "ns": round(self.queue_seconds * 1e9)},
+            "compute_infer": {"count": self.batches, "ns": round(self.predict_seconds * 1e9)},
+        }
+        counts = {"last_inference": 0, "inference_count": self.rows, "execution_count": self.batches}
+        return {**counts, "inference_stats": took, "batch_stats": []}
 
     def text(self, *, in_flight: int, queued: int, workers: int) -> str:
         """Write everything for a scraper."""

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tiffin_serve.front.log import say
+from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rpc.relay import Relay
-from tiffin_serve.front.sockets import address
 from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.service import Service
 
@@ -21,21 +23,33 @@ QUIET_SECONDS = 0.5
 LAST_SECONDS = 1
 
 
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked here, and who may ask: everyone, or whose `authorization` is accepted."""
+
+    service: Service
+    workers: Workers
+    metrics: Metrics
+    accept: Callable[[bytes], bool] | None = None
+
+
 class RpcDoor:
     """Answers gRPC on a listening socket; `failed` is told when that cannot be."""
 
     def __init__(
-        self, service: Service, workers: Workers, listener: socket.socket, failed: Callable[[str], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        served: Served,
+        listener: socket.socket,
+        failed: Callable[[str], None],
     ) -> None:
-        self._service = service
-        self._workers = workers
+        self._loop = loop
+        self._served = served
         self._listener = listener
         self._failed = failed
-        self._loop = asyncio.get_event_loop()
         self._folder = Path(tempfile.mkdtemp(prefix="tiffin-", dir="/tmp"))
         self._relay = Relay(self._loop, str(self._folder / "grpc.sock"))
         self._readiness: Any = None
-        self._in_flight: Any = None
+        self._calls: Any = None
         self._server: Any = None
         self._starting: asyncio.Task[None] | None = None
         self._draining = False
@@ -62,18 +76,15 @@ class RpcDoor:
         self._starting = self._loop.create_task(self._listen(listening))
 
     async def _listen(self, listening: Any) -> None:
-        service, workers, health, inference = self._service, self._workers, listening.health, listening.inference
-        self._readiness = health.Readiness(lambda: workers.ready and not self._draining)
-        self._in_flight = listening.InFlight()
-        questions = inference.Inference(service, workers, self._readiness, self._loop)
-        names = frozenset({"", inference.SERVICE, service.name})
-        handlers = [
-            listening.inference_handler(questions, self._in_flight, _everyone),
-            listening.health_handler(health.Health(self._readiness, names)),
-        ]
-        self._server = await listening.listen(f"unix:{self._relay.path}", handlers, service.serve.max_body_bytes)
+        workers = self._served.workers
+        self._readiness = listening.Readiness(lambda: workers.ready and not self._draining)
+        self._calls = listening.Calls(self._served.metrics)
+        handlers = listening.handlers(self._loop, self._served, self._readiness, self._calls)
+        self._server = await listening.listen(
+            f"unix:{self._relay.path}", handlers, self._served.service.serve.max_body_bytes
+        )
         await self._relay.open(self._listener)
-        say(f"gRPC at {address(self._listener)}")
+        say(f"gRPC on port {self._listener.getsockname()[1]}")
 
     def look(self) -> None:
         """Look whether requests are answered, for those who watch it."""
@@ -99,7 +110,7 @@ class RpcDoor:
         self._relay.dismiss()
         deadline, heard, since = self._loop.time() + seconds, -1, 0.0
         while self._relay.connections and self._loop.time() < deadline:
-            if heard != self._relay.chunks or (self._in_flight is not None and self._in_flight.count):
+            if heard != self._relay.chunks or (self._calls is not None and self._calls.in_flight):
                 heard, since = self._relay.chunks, self._loop.time()
             elif self._loop.time() - since > QUIET_SECONDS:
                 break
@@ -114,7 +125,3 @@ class RpcDoor:
             await asyncio.wait_for(self._server.stop(0), LAST_SECONDS)
         self._relay.abort()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _everyone(_: dict[str, str]) -> None:
-    """Admit everyone."""

@@ -9,16 +9,15 @@ from typing import Any
 from tiffin_serve import __version__
 from tiffin_serve.front.log import report
 from tiffin_serve.front.rpc import inference_pb2 as messages
+from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.requests import bind, choose, parse, respond
 from tiffin_serve.front.rpc.waiters import Patience, StreamWaiter, Waiter
-from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.service import Service
 from tiffin_serve.protocol.signature import Signature
 
 SERVICE = "inference.GRPCInferenceService"
-EXTENSIONS = ["binary_tensor_data", "model_repository"]
+EXTENSIONS = ["model_repository", "statistics"]
 AHEAD = 64
 """So many requests of one stream are with the model at once."""
 _BUSY = 429
@@ -29,13 +28,12 @@ _WANTS_FINAL = "triton_enable_empty_final_response"
 class Inference:
     """What is asked, one method a question; each reads its message, and raises RequestError where it must refuse."""
 
-    def __init__(
-        self, service: Service, workers: Workers, readiness: Readiness, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._service = service
-        self._workers = workers
-        self._readiness = readiness
+    def __init__(self, loop: asyncio.AbstractEventLoop, served: Served, readiness: Readiness) -> None:
         self._loop = loop
+        self._service = served.service
+        self._workers = served.workers
+        self._metrics = served.metrics
+        self._readiness = readiness
 
     # --- what there is
 
@@ -145,7 +143,8 @@ class Inference:
             yield messages.ModelStreamInferResponse(infer_response=final)
 
     def _patience(self, seconds: float | None) -> Patience:
-        return Patience(self._loop, self._service.serve.deadline_ms / 1000 if seconds is None else seconds)
+        most = self._service.serve.deadline_ms / 1000
+        return Patience(self._loop, most if seconds is None else min(seconds, most))
 
     def _submit(self, call: Any, waiter: Any, seconds: float | None) -> None:
         """Queue a call; what is refused at once is refused because there are too many."""
@@ -183,6 +182,27 @@ class Inference:
         self._workers.unload()
         self._readiness.look()
         return messages.RepositoryModelUnloadResponse()
+
+    async def model_statistics(self, data: bytes) -> messages.ModelStatisticsResponse:
+        """Count what was asked, and how long it took, over every protocol; an empty name asks for all models."""
+        request = parse(messages.ModelStatisticsRequest, data)
+        if request.name:
+            self._check_name(request.name, request.version)
+        found = self._metrics.statistics()
+        took = {name: messages.StatisticDuration(**duration) for name, duration in found["inference_stats"].items()}
+        statistics = messages.ModelStatistics(
+            name=self._service.name,
+            version=self._service.version,
+            last_inference=found["last_inference"],
+            inference_count=found["inference_count"],
+            execution_count=found["execution_count"],
+            inference_stats=messages.InferStatistics(**took),
+        )
+        for entry in found["batch_stats"]:
+            size = entry.pop("batch_size")
+            durations = {name: messages.StatisticDuration(**duration) for name, duration in entry.items()}
+            statistics.batch_stats.add(batch_size=size, **durations)
+        return messages.ModelStatisticsResponse(model_stats=[statistics])
 
     # --- what is refused
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # clients' mistakes are no news, and its log is no JSON
@@ -13,26 +16,62 @@ import grpc
 import grpc.aio
 
 from tiffin_serve.front.log import report
+from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rpc import health, inference
+from tiffin_serve.front.rpc.door import Served
+from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.status import status_of
 from tiffin_serve.protocol.errors import RequestError
 
 HANDSHAKE_MS = 10_000
+GONE = 499
+"""What is counted for a client that did not wait."""
 Asked = Callable[[bytes], Awaitable[Any]]
-Admit = Callable[[dict[str, str]], None]
 
 
-class InFlight:
-    """Counts the inference calls that are not answered yet."""
+class Calls:
+    """The inference calls: those that are not answered yet, and a count of the others."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.in_flight = 0
 
-    def __enter__(self) -> None:
-        self.count += 1
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Count a call by how it ends."""
+        began, code = monotonic(), 200
+        self.in_flight += 1
+        try:
+            yield
+        except RequestError as error:
+            code = error.status
+            raise
+        except Exception:
+            code = 500
+            raise
+        except BaseException:
+            code = GONE
+            raise
+        finally:
+            self.in_flight -= 1
+            self._metrics.counted("grpc", code, monotonic() - began)
 
-    def __exit__(self, *_: object) -> None:
-        self.count -= 1
+
+class Guard:
+    """Lets through who may ask."""
+
+    def __init__(self, accept: Callable[[bytes], bool] | None) -> None:
+        self._accept = accept
+
+    def check(self, context: Any) -> None:
+        """Raise RequestError for a call without a token where one is wanted."""
+        if self._accept is None:
+            return
+        given = dict(context.invocation_metadata() or ()).get("authorization")
+        if given is None:
+            raise RequestError("this server wants a token: send the metadata `authorization: Bearer TOKEN`", 401)
+        if not self._accept(given.encode() if isinstance(given, str) else given):
+            raise RequestError("the token is not one of this server's", 401)
 
 
 async def listen(address: str, handlers: list[grpc.GenericRpcHandler], max_bytes: int) -> grpc.aio.Server:
@@ -49,47 +88,63 @@ async def listen(address: str, handlers: list[grpc.GenericRpcHandler], max_bytes
     return server
 
 
-def inference_handler(questions: inference.Inference, in_flight: InFlight, admit: Admit) -> grpc.GenericRpcHandler:
-    """Bind the protocol's methods."""
+def handlers(
+    loop: asyncio.AbstractEventLoop, served: Served, readiness: Readiness, calls: Calls
+) -> list[grpc.GenericRpcHandler]:
+    """Bind everything that is answered here."""
+    questions = inference.Inference(loop, served, readiness)
+    names = frozenset({"", inference.SERVICE, served.service.name})
+    return [
+        _inference_handler(questions, calls, Guard(served.accept)),
+        _health_handler(health.Health(readiness, names)),
+    ]
+
+
+def _inference_handler(questions: inference.Inference, calls: Calls, guard: Guard) -> grpc.GenericRpcHandler:
+    """Bind the protocol's methods; whether the server is up may be asked without a token, as over HTTP."""
 
     async def infer(data: bytes, context: Any) -> bytes:
-        with in_flight:
-            admit_call(context)
+        with calls.one():
+            guard.check(context)
             return _bytes(await questions.model_infer(data, context.time_remaining()))
 
     async def stream(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        with in_flight:
-            admit_call(context)
+        with calls.one():
+            guard.check(context)
             async for response in questions.model_stream_infer(requests, context.time_remaining()):
                 yield _bytes(response)
 
-    def admit_call(context: Any) -> None:
-        admit(dict(context.invocation_metadata() or ()))
+    def free(asked: Asked) -> Any:
+        async def answer(data: bytes, _: Any) -> bytes:
+            return _bytes(await asked(data))
 
-    def plain(asked: Asked) -> Any:
+        return _unary(answer)
+
+    def guarded(asked: Asked) -> Any:
         async def answer(data: bytes, context: Any) -> bytes:
-            admit_call(context)
+            guard.check(context)
             return _bytes(await asked(data))
 
         return _unary(answer)
 
     methods = {
-        "ServerLive": plain(questions.server_live),
-        "ServerReady": plain(questions.server_ready),
-        "ModelReady": plain(questions.model_ready),
-        "ServerMetadata": plain(questions.server_metadata),
-        "ModelMetadata": plain(questions.model_metadata),
-        "RepositoryIndex": plain(questions.repository_index),
-        "RepositoryModelLoad": plain(questions.repository_model_load),
-        "RepositoryModelUnload": plain(questions.repository_model_unload),
+        "ServerLive": free(questions.server_live),
+        "ServerReady": free(questions.server_ready),
+        "ModelReady": guarded(questions.model_ready),
+        "ServerMetadata": guarded(questions.server_metadata),
+        "ModelMetadata": guarded(questions.model_metadata),
+        "RepositoryIndex": guarded(questions.repository_index),
+        "RepositoryModelLoad": guarded(questions.repository_model_load),
+        "RepositoryModelUnload": guarded(questions.repository_model_unload),
+        "ModelStatistics": guarded(questions.model_statistics),
         "ModelInfer": _unary(infer),
         "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(_telling_stream(stream)),
     }
     return grpc.method_handlers_generic_handler(inference.SERVICE, methods)
 
 
-def health_handler(questions: health.Health) -> grpc.GenericRpcHandler:
-    """Bind the methods of the health service, which needs no token, as with HTTP."""
+def _health_handler(questions: health.Health) -> grpc.GenericRpcHandler:
+    """Bind the methods of the health service, which needs no token either."""
 
     async def check(data: bytes, _: Any) -> bytes:
         return _bytes(await questions.check(data))
