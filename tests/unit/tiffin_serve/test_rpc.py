@@ -11,12 +11,10 @@ import grpc
 import joblib
 import pytest
 
-from tiffin_serve.front.rpc import health_pb2 as health
 from tiffin_serve.front.rpc import inference_pb2 as inference
 from unit.tiffin_serve.fronts import ROWS, Serve, Server, start, train
 from unit.tiffin_serve.rpcs import Client, bare, client, refusal, request, typed
 
-SERVING, NOT_SERVING = health.HealthCheckResponse.SERVING, health.HealthCheckResponse.NOT_SERVING
 LABELS = [b"setosa", b"virginica", b"versicolor"]
 ECHO = """
 class Predictor:
@@ -30,19 +28,7 @@ class Predictor:
     batch = False
 
     def predict(self, inputs, parameters):
-        return {"n": inputs["n"] + parameters.get("more", 0), "said": [parameters.get("say", "nothing")] * len(inputs["n"])}
-"""
-SLOW = """
-import time, pathlib
-class Predictor:
-    inputs = {"n": ("INT64", [-1])}
-    batch = False
-    def predict(self, inputs):
-        folder = pathlib.Path(__file__).parent
-        (folder / "asked").write_text((folder / "asked").read_text() + "." if (folder / "asked").exists() else ".")
-        while (folder / "wait").exists():
-            time.sleep(0.005)
-        return {"n": inputs["n"]}
+        return {"n": inputs["n"] + parameters.get("more", 0), "said": [parameters.get("say", "nothing")]}
 """
 
 

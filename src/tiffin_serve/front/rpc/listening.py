@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -82,10 +83,21 @@ async def listen(address: str, handlers: list[grpc.GenericRpcHandler], max_bytes
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
         ("grpc.so_reuseport", 0),
     ]
-    server = grpc.aio.server(handlers=handlers, options=options)
-    server.add_insecure_port(address)
-    await server.start()
+    with _unsignalled():
+        server = grpc.aio.server(handlers=handlers, options=options)
+        server.add_insecure_port(address)
+        await server.start()
     return server
+
+
+@contextmanager
+def _unsignalled() -> Iterator[None]:
+    """Let threads that are started meanwhile take no signal: the front's thread alone knows what one means."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def handlers(
