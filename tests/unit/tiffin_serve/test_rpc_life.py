@@ -205,9 +205,7 @@ def test_who_watches_health_hears_of_the_end_at_once_and_is_let_go(slow: Slow) -
 
 
 def test_before_the_model_is_loaded_it_is_unavailable(predictor: Callable[..., Server], tmp_path: Path) -> None:
-    source = (
-        SLOW + "    def load(self, path):\n        while (FOLDER / 'load').exists():\n            time.sleep(0.005)\n"
-    )
+    loading = "    def load(self, path):\n        while (FOLDER / 'load').exists():\n            time.sleep(0.005)\n"
     (tmp_path / "load").touch()
     server = predictor(SLOW + loading, serve={"grpc": True})
     with client(server.grpc_port) as asked:

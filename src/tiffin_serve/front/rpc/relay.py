@@ -123,7 +123,7 @@ class Caller(End):
 
     async def _join(self) -> None:
         try:
-            made, server = await self._relay.loop.create_unix_connection(Server, self._relay.path)
+            made, server = await self._relay.loop.create_unix_connection(lambda: Server(self), self._relay.path)
         except OSError as error:
             report("a gRPC connection could not be relayed", error=str(error))
             self.abort()
@@ -132,7 +132,7 @@ class Caller(End):
             made.close()
             self.abort()
             return
-        self.other, server.other = server, self
+        self.other = server
         if self._early:
             server.transport.write(b"".join(self._early))
             self._early.clear()
@@ -173,7 +173,11 @@ class Caller(End):
 
 
 class Server(End):
-    """grpcio's end."""
+    """grpcio's end; it may speak before its connection is known to be there."""
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__()
+        self.other = caller
 
     def data_received(self, data: bytes) -> None:
         """Pass on what the server says."""
