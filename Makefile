@@ -53,7 +53,7 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 	$(COMPILE) --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --group models pyproject.toml --excludes requirements/cuda.in --no-emit-package torch -o requirements/models.txt
 	$(BIN)/python requirements/lock_server.py
-	$(BIN)/uv run --no-project --with 'grpcio-tools==1.85.1' python -m grpc_tools.protoc -I spec --python_out=src/tiffin_serve/front/rpc --pyi_out=src/tiffin_serve/front/rpc inference.proto health.proto
+	$(BIN)/uv run --quiet --no-project --with 'grpcio-tools==1.85.1' requirements/messages.py
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'

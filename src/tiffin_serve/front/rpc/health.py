@@ -64,9 +64,10 @@ class Health:
             if status != said:
                 said = status
                 yield HealthCheckResponse(status=status)
-            if self._readiness.leaving:
+            elif self._readiness.leaving:
                 return
-            await self._readiness.change()
+            else:
+                await self._readiness.change()
 
     def _status(self, name: str) -> HealthCheckResponse.ServingStatus:
         if name not in self._names:
