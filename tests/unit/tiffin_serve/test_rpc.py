@@ -118,6 +118,13 @@ def test_a_raw_request_gets_a_raw_answer_of_the_outputs_it_names(asked: Client) 
     assert answer.raw_output_contents[0] == b"".join(struct.pack("<I", len(label)) + label for label in LABELS)
 
 
+def test_contents_with_nothing_in_them_beside_raw_ones_are_none(asked: Client) -> None:
+    """KServe's and MLServer's clients send them."""
+    tensor = typed("input", "FP64", [1, 4], "fp64_contents", [])
+    answer = asked.ask("ModelInfer", request(tensor, raw_input_contents=[struct.pack("<4d", *ROWS[0])]))
+    assert len(answer.raw_output_contents) == 2
+
+
 def test_one_tensor_a_column_makes_the_matrix(asked: Client) -> None:
     names = ["sepal length", "sepal width", "petal length", "petal width"]
     columns = [typed(n, "FP64", [3], "fp64_contents", [row[i] for row in ROWS]) for i, n in enumerate(names)]

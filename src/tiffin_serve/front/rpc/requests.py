@@ -69,7 +69,8 @@ def _read_inputs(request: ModelInferRequest) -> list[Tensor]:
         return [_read_typed(item) for item in inputs]
     if len(raw) != len(inputs):
         raise RequestError(f"raw_input_contents has {len(raw)} entries for {len(inputs)} inputs")
-    both = next((item.name for item in inputs if item.HasField("contents")), None)
+    # MLServer's client sends contents, too, but with nothing in them.
+    both = next((item.name for item in inputs if item.HasField("contents") and item.contents.ListFields()), None)
     if both is not None:
         raise RequestError(f"input '{both}' has contents although raw_input_contents are given; send one of them")
     return [_read_raw(item, data) for item, data in zip(inputs, raw, strict=True)]
