@@ -6,7 +6,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from tiffin_serve.front.rpc import health_pb2 as health
 from tiffin_serve.front.rpc import inference_pb2 as inference
+from tiffin_serve.front.server import GRACE_SECONDS
 from unit.tiffin_serve.fronts import DEADLINE, Server, wait_for
 from unit.tiffin_serve.rpcs import Client, client, refusal, request, typed
 
@@ -341,6 +342,29 @@ def test_what_is_in_flight_is_answered_before_the_end(slow: Slow) -> None:
         slow.let_go()
         assert value_of(first.result()) == 1
     assert slow.server.process.wait(DEADLINE) == 0
+
+
+def test_a_stream_on_which_nothing_is_asked_does_not_hold_up_the_end(slow: Slow) -> None:
+    done = threading.Event()
+
+    def one_and_wait() -> Iterator[Any]:
+        yield number(1)
+        done.wait(DEADLINE)
+
+    with client(slow.server.grpc_port) as asked:
+        answers = asked.stream(one_and_wait())
+        assert value_of(next(answers).infer_response) == 1
+        slow.server.process.terminate()
+        assert slow.server.process.wait(GRACE_SECONDS / 2) == 0
+        done.set()
+        with pytest.raises(grpc.RpcError):
+            next(answers)
+
+
+def test_a_server_that_wants_tokens_and_has_none_does_not_answer_without(predictor: Callable[..., Server]) -> None:
+    server = predictor(SLOW, serve={"grpc": True, "auth": "bearer"})
+    assert server.process.wait(DEADLINE) != 0
+    assert "token" in server.log
 
 
 def test_a_second_signal_ends_it_at_once(slow: Slow) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rpc import inference_pb2 as messages
+from tiffin_serve.front.rpc.calls import Calls
 from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.inference import Inference
@@ -54,13 +55,15 @@ def converse(answer: Answer, *requests: Any, take: int = 100) -> tuple[list[Any]
     async def talk() -> list[Any]:
         workers: Any = SimpleNamespace(dispatcher=queue, signature=SIGNATURE, unloaded=False, ready=True)
         served = Served(service=SERVICE, workers=workers, metrics=Metrics("iris"))
-        inference = Inference(asyncio.get_running_loop(), served, Readiness(lambda: True))
+        calls = Calls(served.metrics)
+        inference = Inference(asyncio.get_running_loop(), served, Readiness(lambda: True), calls)
         found: list[Any] = []
         responses = inference.model_stream_infer(asked(), None)
         async for response in responses:
             found.append(response)
             if len(found) == take:
                 await responses.aclose()  # type: ignore[attr-defined] # an async generator
+        assert calls.in_flight == 0
         return found
 
     return asyncio.run(talk()), queue

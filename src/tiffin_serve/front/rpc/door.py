@@ -58,6 +58,9 @@ class RpcDoor:
 
     def open(self) -> None:
         """Begin; clients that connect before grpcio is there wait in the socket's queue."""
+        if self._served.service.serve.auth != "none" and self._served.accept is None:
+            self._failed("gRPC cannot be answered: there are no tokens to ask for")
+            return
         threading.Thread(target=self._import, name="grpc import").start()
 
     def _import(self) -> None:
@@ -84,7 +87,8 @@ class RpcDoor:
             f"unix:{self._relay.path}", handlers, self._served.service.serve.max_body_bytes
         )
         await self._relay.open(self._listener)
-        say(f"gRPC on port {self._listener.getsockname()[1]}")
+        name = self._listener.getsockname()
+        say(f"gRPC on port {name[1]}" if isinstance(name, tuple) else f"gRPC on unix:{name}")
 
     def look(self) -> None:
         """Look whether requests are answered, for those who watch it."""

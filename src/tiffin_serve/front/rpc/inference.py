@@ -9,6 +9,7 @@ from typing import Any
 from tiffin_serve import __version__
 from tiffin_serve.front.log import report
 from tiffin_serve.front.rpc import inference_pb2 as messages
+from tiffin_serve.front.rpc.calls import Calls
 from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.requests import bind, choose, parse, respond
@@ -28,12 +29,13 @@ _WANTS_FINAL = "triton_enable_empty_final_response"
 class Inference:
     """What is asked, one method a question; each reads its message, and raises RequestError where it must refuse."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, served: Served, readiness: Readiness) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, served: Served, readiness: Readiness, calls: Calls) -> None:
         self._loop = loop
         self._service = served.service
         self._workers = served.workers
         self._metrics = served.metrics
         self._readiness = readiness
+        self._calls = calls
 
     # --- what there is
 
@@ -106,9 +108,12 @@ class Inference:
             while (begun := await asked.get()) is not None:
                 async for response in self._answer(*begun):
                     yield response
-                waiting.discard(begun[1])
+                if begun[1] in waiting:
+                    waiting.remove(begun[1])
+                    self._calls.in_flight -= 1
         finally:
             asking.cancel()
+            self._calls.in_flight -= len(waiting)
             for waiter in waiting:
                 waiter.gone = True
 
@@ -121,6 +126,7 @@ class Inference:
             signature = self._signature()
             self._submit(bind(request, signature, stream=signature.streams), waiter, seconds)
             waiting.add(waiter)
+            self._calls.in_flight += 1
         except RequestError as error:
             waiter.fail(error)
         return request, waiter

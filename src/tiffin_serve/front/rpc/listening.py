@@ -8,7 +8,6 @@ import signal
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # clients' mistakes are no news, and its log is no JSON
@@ -17,45 +16,15 @@ import grpc
 import grpc.aio
 
 from tiffin_serve.front.log import report
-from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rpc import health, inference
+from tiffin_serve.front.rpc.calls import Calls
 from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.status import status_of
 from tiffin_serve.protocol.errors import RequestError
 
 HANDSHAKE_MS = 10_000
-GONE = 499
-"""What is counted for a client that did not wait."""
 Asked = Callable[[bytes], Awaitable[Any]]
-
-
-class Calls:
-    """The inference calls: those that are not answered yet, and a count of the others."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-        self.in_flight = 0
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """Count a call by how it ends."""
-        began, code = monotonic(), 200
-        self.in_flight += 1
-        try:
-            yield
-        except RequestError as error:
-            code = error.status
-            raise
-        except Exception:
-            code = 500
-            raise
-        except BaseException:
-            code = GONE
-            raise
-        finally:
-            self.in_flight -= 1
-            self._metrics.counted("grpc", code, monotonic() - began)
 
 
 class Guard:
@@ -104,7 +73,7 @@ def handlers(
     loop: asyncio.AbstractEventLoop, served: Served, readiness: Readiness, calls: Calls
 ) -> list[grpc.GenericRpcHandler]:
     """Bind everything that is answered here."""
-    questions = inference.Inference(loop, served, readiness)
+    questions = inference.Inference(loop, served, readiness, calls)
     names = frozenset({"", inference.SERVICE, served.service.name})
     return [
         _inference_handler(questions, calls, Guard(served.accept)),
@@ -116,12 +85,12 @@ def _inference_handler(questions: inference.Inference, calls: Calls, guard: Guar
     """Bind the protocol's methods; whether the server is up may be asked without a token, as over HTTP."""
 
     async def infer(data: bytes, context: Any) -> bytes:
-        with calls.one():
+        with calls.one(1):
             guard.check(context)
             return _bytes(await questions.model_infer(data, context.time_remaining()))
 
     async def stream(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        with calls.one():
+        with calls.one(0):
             guard.check(context)
             async for response in questions.model_stream_infer(requests, context.time_remaining()):
                 yield _bytes(response)

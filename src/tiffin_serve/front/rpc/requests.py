@@ -53,7 +53,7 @@ def bind(request: ModelInferRequest, signature: Signature, *, stream: bool = Fal
         if known and name not in known:
             raise RequestError(f"unknown output '{name}'; the model gives {_names(known)}")
     tensors = _bind_inputs(_read_inputs(request), signature)
-    if signature.batches and 0 in {tensor.shape[0] for tensor in tensors}:
+    if signature.batches and (0,) in {tensor.shape[:1] for tensor in tensors}:
         raise RequestError("the request has no rows")
     parameters = read_parameters(request.parameters) if request.parameters else {}
     own = {name: value for name, value in parameters.items() if name not in OF_THE_PROTOCOL | OF_TRITON}
