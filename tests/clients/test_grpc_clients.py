@@ -33,6 +33,17 @@ ARRAYS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _apart() -> None:
+    """Import Triton's client where KServe's is imported too: both describe messages of the same names to protobuf."""
+    from google.protobuf import descriptor_pool  # noqa: PLC0415 - see conftest.py
+
+    own = descriptor_pool.DescriptorPool()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(descriptor_pool, "Default", lambda: own)
+        import tritonclient.grpc  # noqa: F401, PLC0415 - as above
+
+
 @pytest.fixture(scope="module")
 def flowers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("flowers")
