@@ -68,6 +68,7 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 	$(COMPILE) --group clients pyproject.toml -o requirements/clients.txt
 	$(COMPILE) --group mlserver pyproject.toml -o requirements/mlserver.txt
 	$(BIN)/python requirements/lock_server.py
+	$(BIN)/uv run --quiet --no-project --with 'grpcio-tools==1.85.1' requirements/messages.py
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'

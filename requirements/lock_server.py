@@ -1,6 +1,7 @@
 """Lock the packages of the server's front for every Python and architecture it runs on.
 
-`make lock` runs this. It writes `src/tiffin/build/server_locks.json`, which holds hashes and no address.
+`make lock` runs this. It writes `server_locks.json` and, of what gRPC adds, `server_grpc_locks.json` into
+`src/tiffin/build`; they hold hashes and no address.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from tiffin.build.server import LOCKS, ServerLock
+from tiffin.build.server import GRPC_LOCKS, LOCKS, ServerLock
 from tiffin.oci.documents import encode
 from tiffin.oci.platform import MACHINES, Platform
 from tiffin.packages.pypi.image_python import ImagePython
@@ -23,15 +24,17 @@ GLIBC = (2, 28)
 """The oldest C library of a base the server is put on."""
 
 
-def lock(python: str, architecture: str, cache: Path) -> ServerLock:
-    """Resolve the front's packages for one Python and one architecture."""
+def lock(requirements: str, python: str, architecture: str, cache: Path) -> ServerLock:
+    """Resolve a file's packages for one Python and one architecture."""
     image = ImagePython(version=python, platform=Platform(os="linux", architecture=architecture), glibc=GLIBC)
-    wheels = UvIndex(image, cache).resolve(Requirements.of_file(HERE / "server.in"))
+    wheels = UvIndex(image, cache).resolve(Requirements.of_file(HERE / requirements))
     return ServerLock(python=python, architecture=architecture, wheels=tuple(wheels))
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as cache:
-        locks = [lock(python, architecture, Path(cache)) for python in PYTHONS for architecture in MACHINES]
-    text = msgspec.json.format(encode(locks), indent=1).decode() + "\n"
-    (HERE.parent / "src" / "tiffin" / "build" / LOCKS).write_text(text)
+    for requirements, name in (("server.in", LOCKS), ("server-grpc.in", GRPC_LOCKS)):
+        with tempfile.TemporaryDirectory() as cache:
+            pairs = [(python, architecture) for python in PYTHONS for architecture in MACHINES]
+            locks = [lock(requirements, *pair, Path(cache)) for pair in pairs]
+        text = msgspec.json.format(encode(locks), indent=1).decode() + "\n"
+        (HERE.parent / "src" / "tiffin" / "build" / name).write_text(text)

@@ -22,13 +22,16 @@ from tiffin.build.foundation import Foundation, foundation_of
 from tiffin.build.make import make
 from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
 from tiffin.build.prove import Archive, prove
-from tiffin.build.server import server_files, server_wheels
+from tiffin.build.recipes import SourceFile
+from tiffin.build.server import grpc_wheels, server_files, server_wheels
 from tiffin.build.sources import code_of, project_model, weights_of
 from tiffin.build.workshop import Workshop
 from tiffin.config.checks import read_checks
+from tiffin.config.project import Project
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
+from tiffin.oci.platform import Platform
 from tiffin.oci.reference import Reference
 from tiffin.packages.lock import Lock, write_lock
 from tiffin.packages.pins import DebPin, WheelPin
@@ -107,12 +110,18 @@ def prepare(
     plan = plan_image(
         checkout.project,
         environment_of(lock, foundation),
-        ServerParts(files=seen.files(server), wheels=server_wheels(lock.python, lock.platform)),
+        server_parts(checkout.project, lock.python, lock.platform, seen.files(server)),
         Payload(format=model.format, weights=packed, code=seen.files(code), checks=checks, baseline=baseline),
     )
     seen.save()
     layers = LockedLayers(workshop.layers, lock.layers)
     return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
+
+
+def server_parts(project: Project, python: str, platform: Platform, files: tuple[SourceFile, ...]) -> ServerParts:
+    """Say what the server layer is made of."""
+    grpc = grpc_wheels(python, platform) if project.serve.grpc else ()
+    return ServerParts(files=files, wheels=server_wheels(python, platform), grpc=grpc)
 
 
 def environment_of(lock: Lock, foundation: Foundation) -> Environment:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tiffin import __version__
-from tiffin.api.build import environment_of, workshop_of
+from tiffin.api.build import environment_of, server_parts, workshop_of
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.projects import Checkout
@@ -20,18 +20,10 @@ from tiffin.build.carried import LOCK, PROJECT, read_lock_text, read_project_tex
 from tiffin.build.contents import titles
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import foundation_of
-from tiffin.build.plan import (
-    BASELINE,
-    BuildPlan,
-    Environment,
-    Payload,
-    ServerParts,
-    check_paths,
-    plan_image,
-)
+from tiffin.build.plan import BASELINE, BuildPlan, Environment, Payload, check_paths, plan_image
 from tiffin.build.reproduce import VERSION, Reproduction, without_gone
 from tiffin.build.reproduce import reproduce as reproduce_plan
-from tiffin.build.server import server_files, server_wheels
+from tiffin.build.server import server_files
 from tiffin.config.checks import CheckTexts
 from tiffin.errors import ConfigError, UnsupportedError
 from tiffin.layers.unpack import unpack_layer
@@ -104,10 +96,9 @@ def _checks(checkout: Checkout, image: Image, store: Store, name: str) -> tuple[
 
 def _plan(checkout: Checkout, environment: Environment, payload: Payload, seen: Fingerprints) -> BuildPlan:
     """Plan the image as its build did, with the server of this tiffin."""
-    wheels = server_wheels(environment.foundation.python, environment.platform)
-    return plan_image(
-        checkout.project, environment, ServerParts(files=seen.files(server_files()), wheels=wheels), payload
-    )
+    python, platform = environment.foundation.python, environment.platform
+    server = server_parts(checkout.project, python, platform, seen.files(server_files()))
+    return plan_image(checkout.project, environment, server, payload)
 
 
 def _on_its_platform(checkout: Checkout, lock: Lock) -> Checkout:

@@ -18,7 +18,7 @@ from tiffin.build.group import (
     refuse_beyond,
     yields_to,
 )
-from tiffin.build.recipes import AnyRecipe, Code, Metadata, Server, SourceFile, WheelBytecode, Wheels
+from tiffin.build.recipes import AnyRecipe, Code, Grpc, Metadata, Server, SourceFile, WheelBytecode, Wheels
 from tiffin.build.sbom import CYCLONEDX, SPDX, BaseRef, Contents, cyclonedx, spdx
 from tiffin.config.checks import CheckTexts
 from tiffin.config.project import Project
@@ -51,10 +51,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server layer is made of, for one interpreter and platform."""
+    """What the server is made of, for one interpreter and platform; `grpc`, where wanted, is a layer of its own."""
 
     files: tuple[SourceFile, ...]
     wheels: tuple[WheelPin, ...]
+    grpc: tuple[WheelPin, ...] = ()
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +92,7 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
     above: list[AnyRecipe] = [
         *(_bytecode(environment, built) if built else []),
         Server(python=foundation.python, files=server.files, wheels=server.wheels, interpreter=built),
+        *([Grpc(python=foundation.python, files=(), wheels=server.grpc, interpreter=built)] if server.grpc else []),
         *group_weights(payload.weights),
         *([Code(files=payload.code)] if payload.code else []),
         Metadata(texts=_texts(project, environment, server, payload)),
@@ -136,7 +138,7 @@ def _texts(project: Project, environment: Environment, server: ServerParts, payl
         created=CREATED,
         debs=environment.foundation.debs,
         wheels=environment.wheels,
-        server=server.wheels,
+        server=server.wheels + server.grpc,
         models=(),  # the manifest names the weights by digest; here they would let every retrain move this layer too
     )
     return {

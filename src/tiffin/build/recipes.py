@@ -158,6 +158,12 @@ class Server(Recipe, frozen=True, kw_only=True, tag="server"):
     interpreter: Digest | None
 
 
+class Grpc(Server, frozen=True, kw_only=True, tag="grpc"):
+    """The packages that the front needs besides to answer gRPC."""
+
+    label: ClassVar[str] = "grpc"
+
+
 class Weights(Recipe, frozen=True, kw_only=True, tag="weights"):
     """The trained model's files under `/models/`; `packed` is off for one big file, which does not compress."""
 
@@ -192,6 +198,7 @@ AnyRecipe = (
     | Wheels
     | WheelBytecode
     | Server
+    | Grpc
     | Weights
     | Code
     | Metadata

@@ -16,6 +16,7 @@ from tiffin.packages.pins import WheelPin
 FRONT = "opt/tiffin/front"
 WORKER = "opt/tiffin/worker"
 LOCKS = "server_locks.json"
+GRPC_LOCKS = "server_grpc_locks.json"
 
 
 class ServerLock(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,8 +29,17 @@ class ServerLock(msgspec.Struct, frozen=True, kw_only=True):
 
 def server_wheels(python: str, platform: Platform) -> tuple[WheelPin, ...]:
     """The front's packages; raises UnsupportedError that lists the Pythons there are."""
-    data = importlib.resources.files("tiffin.build").joinpath(LOCKS).read_bytes()
-    locks = decode(list[ServerLock], data, LOCKS)
+    return _locked(LOCKS, python, platform)
+
+
+def grpc_wheels(python: str, platform: Platform) -> tuple[WheelPin, ...]:
+    """What the front needs besides to answer gRPC; raises UnsupportedError that lists the Pythons there are."""
+    return _locked(GRPC_LOCKS, python, platform)
+
+
+def _locked(name: str, python: str, platform: Platform) -> tuple[WheelPin, ...]:
+    data = importlib.resources.files("tiffin.build").joinpath(name).read_bytes()
+    locks = decode(list[ServerLock], data, name)
     for lock in locks:
         if (lock.python, lock.architecture) == (python, platform.architecture):
             return lock.wheels

@@ -77,6 +77,13 @@ def _worker_argv(path: Path) -> list[str]:
     return argv
 
 
+def _wants_grpc(path: Path) -> bool:
+    """Find out whether there is one socket more; as above."""
+    document = json.loads(path.read_bytes())
+    serve = document.get("serve") if isinstance(document, dict) else None
+    return isinstance(serve, dict) and serve.get("grpc") is True
+
+
 def _environment(service: Path) -> dict[str, str]:
     return {**os.environ, "TIFFIN_SERVICE": str(service.resolve())}
 
@@ -88,7 +95,7 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
     path = folder / "worker.sock"
     try:
         token = os.urandom(16).hex()
-        sockets = listeners(os.environ)
+        sockets = listeners(os.environ, grpc=_wants_grpc(document))
         hall = _hall(path)
         handed_in = {
             "LISTEN_FDS",
@@ -123,7 +130,7 @@ def _front(document: Path, environment: Mapping[str, str]) -> int:
     path, token = _meeting(environment)
     if not token:
         raise ValueError("the role `front` needs TIFFIN_WORKER_TOKEN")
-    sockets = listeners(os.environ)
+    sockets = listeners(os.environ, grpc=service.serve.grpc)
     Path(path).unlink(missing_ok=True)
     hall = _hall(Path(path))
     Path(path).chmod(0o777)  # the token says who may come: engines map users differently
@@ -161,6 +168,7 @@ def _run(
             service=service,
             http=sockets["http"],
             metrics=sockets.get("metrics"),
+            grpc=sockets.get("grpc"),
             hall=hall,
             token=token,
             children=children,

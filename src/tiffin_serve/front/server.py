@@ -23,9 +23,11 @@ from tiffin_serve.front.metrics.counters import Limits as Bounds
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.routes import Api
 from tiffin_serve.front.rest.scraping import MetricsApi
+from tiffin_serve.front.rpc.door import RpcDoor
+from tiffin_serve.front.rpc.door import Served as RpcServed
 from tiffin_serve.front.sockets import address, allow_many
 from tiffin_serve.front.workers.child import Children
-from tiffin_serve.front.workers.crew import Crew
+from tiffin_serve.front.workers.crew import LOAD_FAILED, Crew
 from tiffin_serve.front.workers.lines import WorkerLine
 from tiffin_serve.protocol.service import Service
 
@@ -41,6 +43,7 @@ class Outfit(msgspec.Struct, frozen=True, kw_only=True):
     service: Service
     http: socket.socket
     metrics: socket.socket | None
+    grpc: socket.socket | None = None
     hall: socket.socket
     token: str
     children: Children | None
@@ -81,6 +84,7 @@ class Front:
         self._desk.answered = self._metrics.answered
         self._metrics_desk = Desk(MetricsApi(self._metrics, self._workers, self._desk).serve, Limits(body_bytes=1024))
         self._door = Door(self._desk, outfit.http)
+        self._rpc = self._make_rpc(outfit.grpc) if outfit.grpc is not None else None
         self._stopping: asyncio.Task[None] | None = None
         self._stopped_at = 0.0
         self._end: asyncio.Future[int] = loop.create_future()
@@ -98,6 +102,16 @@ class Front:
         limits = Limits.of(service.serve.max_body_bytes, service.serve.header_seconds)
         return Desk(serve, limits, dress=dress, log=log)
 
+    def _make_rpc(self, listener: socket.socket) -> RpcDoor:
+        tokens = self._outfit.tokens
+        served = RpcServed(
+            service=self._outfit.service,
+            workers=self._workers,
+            metrics=self._metrics,
+            accept=tokens.accept if tokens is not None else None,
+        )
+        return RpcDoor(self._loop, served, listener, lambda why: self._finish(LOAD_FAILED, why))
+
     async def serve(self) -> int:
         """Serve until told to stop; returns the exit status."""
         outfit, loop = self._outfit, self._loop
@@ -111,6 +125,8 @@ class Front:
             await self._scraped.open()
             say(f"metrics at {address(outfit.metrics)}/metrics")
         say(f"listening on {address(outfit.http)}")
+        if self._rpc is not None:
+            self._rpc.open()
         self._crew.begin()
         self._tick()
         gc.collect()
@@ -118,6 +134,8 @@ class Front:
         try:
             return await self._end
         finally:
+            if self._rpc is not None:
+                await self._rpc.close()
             await self._crew.stop()
             if self._desk.log is not None:
                 self._desk.log.flush()
@@ -138,16 +156,21 @@ class Front:
     async def _drain(self) -> None:
         """Be not ready at once, keep accepting for a while, finish what is in flight, go (lame duck)."""
         self._api.draining = self._desk.draining = True
+        if self._rpc is not None:
+            self._rpc.drain()
         if self._workers.ready:
             await asyncio.sleep(self._outfit.service.serve.drain_seconds)
         await self._door.close()
         closed = self._loop.time()
+        left = self._loop.create_task(self._rpc.leave(GRACE_SECONDS)) if self._rpc is not None else None
         while True:
             passed = self._loop.time() - closed
             self._desk.close_idle(spare_fresh=passed < FRESH_SECONDS)
             if not self._desk.connections or passed > GRACE_SECONDS:
                 break
             await asyncio.sleep(0.01)
+        if left is not None:
+            await left
         self._finish(0, "")
 
     def _finish(self, status: int, sentence: str) -> None:
@@ -162,4 +185,6 @@ class Front:
         self._desk.tick()
         self._metrics_desk.tick()
         self._metrics.drift.digest()
+        if self._rpc is not None:
+            self._rpc.look()
         self._loop.call_later(1, self._tick)

@@ -10,10 +10,14 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 FIRST = 3
-PORTS = {"http": ("TIFFIN_HTTP_PORT", 8080), "metrics": ("TIFFIN_METRICS_PORT", 8082)}
 PATHS = {"http": "TIFFIN_HTTP_SOCKET"}
 HOST = ("TIFFIN_HOST", "0.0.0.0")  # noqa: S104 - in a container, who may connect is the engine's matter
 LAST_PORT = 65_535
+PORTS = {
+    "http": ("TIFFIN_HTTP_PORT", 8080),
+    "grpc": ("TIFFIN_GRPC_PORT", 8081),
+    "metrics": ("TIFFIN_METRICS_PORT", 8082),
+}
 
 
 def inherit(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
@@ -33,15 +37,19 @@ def inherit(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
     return found
 
 
-def listeners(environ: MutableMapping[str, str]) -> dict[str, socket.socket]:
-    """Give the sockets `http` and `metrics`; without inherited ones they are bound here; raises OSError, ValueError."""
+def listeners(environ: MutableMapping[str, str], *, grpc: bool = False) -> dict[str, socket.socket]:
+    """Give the sockets `http`, `metrics` and, where it is wanted, `grpc`; raises OSError, ValueError.
+
+    Without inherited ones they are bound here; with some, only `http` must be.
+    """
     found = inherit(environ)
-    handed_in = bool(found)
-    for name in set(found) - set(PORTS):
+    wanted = set(PORTS) if grpc else set(PORTS) - {"grpc"}
+    bound_here = {"http"} if found else wanted
+    for name in set(found) - wanted:
         found.pop(name).close()
     host = environ.get(*HOST)
     for name, (variable, port) in PORTS.items():
-        if name in found or (name == "metrics" and handed_in):
+        if name in found or name not in bound_here:
             continue
         path = environ.get(PATHS.get(name, ""), "")
         found[name] = _bind_path(path) if path else _bind(host, _port(environ.get(variable) or port, variable))

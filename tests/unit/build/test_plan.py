@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiffin.build.foundation import foundation_of
 from tiffin.build.group import BIG_WHEEL, buckets, group_weights, group_wheels
 from tiffin.build.plan import Environment, Payload, ServerParts, plan_image, service_text
-from tiffin.build.recipes import AnyRecipe, Code, Metadata, SourceFile, Weights, WheelBytecode, Wheels
+from tiffin.build.recipes import AnyRecipe, Code, Grpc, Metadata, SourceFile, Weights, WheelBytecode, Wheels
 from tiffin.config.checks import CheckTexts
 from tiffin.config.project import ImageSection, ModelSection, Project, ServeSection
 from tiffin.oci.digest import Digest
@@ -87,6 +87,13 @@ def test_the_layers_come_bottom_up_as_the_architecture_says() -> None:
         "Code",
         "Metadata",
     ]
+
+
+def test_grpc_is_one_layer_more_and_moves_none_of_the_others() -> None:
+    server = msgspec.structs.replace(SERVER, grpc=(wheel("grpcio"),))
+    more = keys(server=server)
+    assert [kind for kind, key in more if (kind, key) not in keys()] == [Grpc, Metadata]
+    assert [kind.__name__ for kind, _ in more][-5:] == ["Server", "Grpc", "Weights", "Code", "Metadata"]
 
 
 def test_an_edit_moves_the_code_and_nothing_else() -> None:

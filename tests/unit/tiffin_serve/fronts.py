@@ -60,6 +60,10 @@ class Server:
     def metrics_port(self) -> int:
         return self._port(r"metrics at http://[\d.]+:(\d+)")
 
+    @property
+    def grpc_port(self) -> int:
+        return self._port(r"gRPC on port (\d+)")
+
     def ready(self) -> Server:
         wait_for(lambda: self.ask("GET", "/v2/health/ready")[0] == 200 or self._ended(), "ready")
         return self
@@ -143,7 +147,7 @@ def start(folder: Path, model: dict[str, str], **more: Any) -> Server:
     number = len(list(folder.glob("service*.json")))
     path, log = folder / f"service{number}.json", folder / f"log{number}"
     path.write_text(json.dumps(document))
-    ports = {"TIFFIN_HTTP_PORT": "0", "TIFFIN_METRICS_PORT": "0", "PYTHONPATH": str(SRC)}
+    ports = {"TIFFIN_HTTP_PORT": "0", "TIFFIN_GRPC_PORT": "0", "TIFFIN_METRICS_PORT": "0", "PYTHONPATH": str(SRC)}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
             [*launcher, *arguments, "--service", str(path)],
