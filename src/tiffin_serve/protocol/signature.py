@@ -55,6 +55,12 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
         """Say whether all named columns are in one input."""
         return bool(self.columns) and len(self.inputs) == 1
 
+    @property
+    def properties(self) -> dict[str, str]:
+        """What a model's metadata says besides: lists are JSON, since the protocol has a map of text to text."""
+        known = {"columns": self.columns, "classes": self.classes}
+        return {name: msgspec.json.encode(values).decode() for name, values in known.items() if values}
+
     def check(self) -> None:
         """Raise ValueError where a worker announced a datatype that does not exist."""
         for spec in (*self.inputs, *self.outputs):

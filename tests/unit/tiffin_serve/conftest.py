@@ -43,6 +43,6 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("iris")
     joblib.dump(train(), folder / "model.joblib")
     model = {"format": "sklearn-joblib", "path": str(folder / "model.joblib")}
-    server = start(folder, model, serve={"max_body_bytes": 100_000, "header_seconds": 1})
+    server = start(folder, model, serve={"max_body_bytes": 100_000, "header_seconds": 3})
     yield server.ready()
     assert server.stop() == 0

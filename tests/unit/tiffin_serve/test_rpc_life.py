@@ -114,7 +114,13 @@ def test_a_call_that_is_cancelled_never_reaches_the_model(slow: Slow) -> None:
         second = asked.call("ModelInfer").future(number(2), timeout=DEADLINE)
         wait_for(lambda: queued(slow.server) == 1, "the second waits")
         second.cancel()
-        wait_for(lambda: slow.server.metrics().get('tiffin_requests_total{model="iris",code="499"}') == 1, "it is gone")
+        wait_for(
+            lambda: (
+                slow.server.metrics().get('tiffin_requests_total{model="iris",version="1",protocol="grpc",code="499"}')
+                == 1
+            ),
+            "it is gone",
+        )
         slow.let_go()
         assert value_of(first.result()) == 1
         assert value_of(asked.ask("ModelInfer", number(3))) == 3
@@ -174,7 +180,13 @@ def test_a_stream_that_is_cancelled_leaves_nothing_in_the_queue(slow: Slow) -> N
         answers = asked.stream(number(value) for value in range(3))
         wait_for(lambda: slow.asked == [0] and queued(slow.server) == 2, "one is out, two wait")
         answers.cancel()
-        wait_for(lambda: slow.server.metrics().get('tiffin_requests_total{model="iris",code="499"}') == 1, "it is gone")
+        wait_for(
+            lambda: (
+                slow.server.metrics().get('tiffin_requests_total{model="iris",version="1",protocol="grpc",code="499"}')
+                == 1
+            ),
+            "it is gone",
+        )
         slow.let_go()
         assert value_of(asked.ask("ModelInfer", number(7))) == 7
     assert slow.asked == [0, 7]

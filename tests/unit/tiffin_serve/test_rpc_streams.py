@@ -43,6 +43,9 @@ class Queue:
         self.calls.append((call, waiter))
         self._answer(waiter)
 
+    def forget(self, job: Any) -> None:
+        """Keep nothing."""
+
 
 def converse(answer: Answer, *requests: Any, take: int = 100) -> tuple[list[Any], Queue]:
     """Send requests as one stream; gives the responses and the queue."""

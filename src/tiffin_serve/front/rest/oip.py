@@ -74,13 +74,8 @@ class OpenInference:
             "inputs": signature.inputs,
             "outputs": signature.outputs,
         }
-        properties = {
-            name: encode(values).decode()
-            for name, values in (("columns", signature.columns), ("classes", signature.classes))
-            if values
-        }
-        if properties:
-            document["properties"] = properties  # a map of text to text, so lists are JSON
+        if properties := signature.properties:
+            document["properties"] = properties
         exchange.answer(200, encode(document))
 
     def _statistics(self, exchange: Exchange) -> None:

@@ -74,8 +74,8 @@ class Inference:
         for field, specs in ((metadata.inputs, signature.inputs), (metadata.outputs, signature.outputs)):
             for spec in specs:
                 field.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-        if signature.columns:
-            metadata.properties["columns"] = ",".join(signature.columns)
+        for name, values in signature.properties.items():
+            metadata.properties[name] = values
         return metadata
 
     # --- inference
