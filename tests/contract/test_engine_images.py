@@ -324,6 +324,39 @@ class TestPortsThatTheImageBinds:
         assert int(out.split()[0]) <= 5
         container.remove(force=True)
 
+    def test_a_relay_that_is_killed_is_replaced_and_the_container_goes_on(self, embedded: EmbeddedBench) -> None:
+        container, where = self.serve(embedded)
+        program = container.state().pid
+        until(lambda: listens(program, 80))
+        (group,) = children(container)
+        for which in (0, 1, 0, 1, 1, 0):
+            until(lambda: len(members(group)) == 2)
+            killed = members(group)[which]
+            with socket.create_connection(where, timeout=20) as held:
+                held.sendall(b"x")
+                assert held.recv(1) == b"x"
+                os.kill(killed, signal.SIGKILL)
+                until(lambda: killed not in members(group))  # noqa: B023 - at once
+                with socket.create_connection(where, timeout=20) as client:
+                    client.sendall(b"hello")
+                    client.shutdown(socket.SHUT_WR)
+                    assert read(client) == b"hello5"
+        assert container.state().pid == program
+        container.stop(0)
+        assert members(group) == []
+        socket.create_server(where).close()
+
+    def test_nothing_of_the_relay_outlives_its_keeper(self, embedded: EmbeddedBench) -> None:
+        container, _ = self.serve(embedded)
+        (group,) = children(container)
+        until(lambda: len(members(group)) == 2)
+        for relay in members(group):
+            os.kill(relay, signal.SIGKILL)
+            until(lambda: len(members(group)) == 2)
+        os.kill(parent(parent(container.state().pid)), signal.SIGKILL)
+        until(lambda: members(group) == [])
+        container.remove(force=True)
+
     def test_with_the_hosts_network_the_port_is_the_hosts_own(self, embedded: EmbeddedBench) -> None:
         with pytest.raises(UnsupportedError, match="port 80 is the host's own"):
             self.serve(embedded, network=Network.HOST)
@@ -465,6 +498,17 @@ def children(container: Container) -> list[int]:
     keeper = parent(bubblewrap)
     found = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
     return [int(child) for child in found if int(child) != bubblewrap]
+
+
+def members(group: int) -> list[int]:
+    """The processes of a group that run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group, *_ = path.read_text().rpartition(")")[2].split()
+            if int(its_group) == group and state != "Z":
+                found.append(int(path.parent.name))
+    return sorted(found)
 
 
 def parent(pid: int) -> int:

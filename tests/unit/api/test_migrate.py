@@ -93,7 +93,7 @@ def kept(engine: MemoryEngine) -> bytes:
 
 def test_a_container_goes_on_there_with_the_same_spec_and_is_gone_here(pair: Pair) -> None:
     old = pair.start(ports=(Port(container_port=8080),), env={"A": "b"})
-    assert pair.move().startswith("127.0.0.1:")
+    assert pair.move().startswith("127.0.0.1:"), "of which nobody knows what it speaks"
     new = pair.there.find("iris")
     assert (new.spec, new.state().status) == (old.spec, Status.RUNNING)
     assert pair.here.list() == []

@@ -5,6 +5,7 @@ bubblewrap has made the container's namespaces and waits while they are seen to.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -16,8 +17,9 @@ TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Work = Callable[[int, int], None]
-    """What an attendant does for a process, and the descriptor that it writes to when it is at work."""
+    Work = Callable[[int, int, int], None]
+    """What an attendant does for a process; the descriptor that it writes to when it is at work, and holds as long as
+    it is; and one that ends when it is wanted no more."""
 
 _LONGEST = 32
 _PAUSE = 0.001
@@ -37,9 +39,11 @@ class Beside:
             from tiffin.engine.embedded import forward  # noqa: PLC0415 - few containers need it, and later may be denied
 
             kept = [listener for listener, _ in relayed]
-            self._early.append(Attendant(launch, lambda process, say: forward.serve(process, say, relayed), kept))
+            self._early.append(
+                Attendant(launch, lambda process, say, told: forward.serve(process, say, told, relayed), kept)
+            )
         if command := launch["outside"]:
-            self._late.append(Attendant(launch, lambda process, say: connect(process, say, command), []))
+            self._late.append(Attendant(launch, lambda process, say, _: connect(process, say, command), []))
         self._needed = bool(launch["maps"] or self._early or self._late)
         if self._needed:
             self._info = os.pipe()
@@ -103,12 +107,12 @@ class Attendant:
             os.close(say)
             return
         try:
-            _keep_only([told, say, *kept])
+            keep_only([told, say, *kept])
             process = int(os.read(told, _LONGEST) or b"0")
             stage.become(launch["become"], launch["group"])
             linux.die_with_parent(signal.SIGKILL)
             if process and os.getppid() == keeper:
-                work(process, say)
+                work(process, say, told)
         finally:
             os._exit(1)  # whatever it was, it shows in what was not said
 
@@ -121,10 +125,14 @@ class Attendant:
             )
 
     def end(self) -> None:
-        """End it."""
-        os.kill(self._process, signal.SIGKILL)
-        os.waitpid(self._process, 0)
+        """End it, and those that it has made, and wait for them: they hold the listening sockets."""
         os.close(self._tell)
+        os.kill(self._process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # most have no group of their own
+            os.killpg(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
+        while os.read(self._said, _LONGEST):
+            pass
         os.close(self._said)
 
 
@@ -150,7 +158,7 @@ def _loopback(process: int) -> bool:
         return True
 
 
-def _keep_only(kept: list[int]) -> None:
+def keep_only(kept: list[int]) -> None:
     """Close everything but these descriptors and the standard streams."""
     at = 3
     for descriptor in sorted(kept):

@@ -4,6 +4,9 @@ The process is in the container's network; its listening sockets were made in th
 waits for all connections; each way of one is read only when what was read before is written, so a slow reader slows
 its writer down, and an end is passed on for each way by itself. A connection that comes before the program listens
 waits for it a moment, then it is reset.
+
+Two processes hold the listening sockets, and one of them serves: whichever is killed, the other makes another. What is
+connected through the one that served breaks off; the container goes on, and who connects meanwhile waits.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import struct
 import time
 
 from tiffin.engine.embedded import linux
+from tiffin.engine.embedded.beside import keep_only
 
 _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _CHUNK = 1 << 16
@@ -29,8 +33,13 @@ _LOW_PORTS = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 _RESET = struct.pack("ii", 1, 0)
 
 
-def serve(process: int, said: int, listeners: list[tuple[int, int]]) -> None:
-    """Enter the network of a process and be its relay, without any right there; does not return."""
+TYPE_CHECKING = False  # see `stage`
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def serve(process: int, said: int, told: int, listeners: list[tuple[int, int]]) -> NoReturn:
+    """Enter the network of a process and be its relay until `told` ends, without any right there."""
     network = linux.open_network(process)
     for namespace in (fcntl.ioctl(network, linux.NS_GET_USERNS), network):
         linux.setns(namespace)
@@ -38,20 +47,47 @@ def serve(process: int, said: int, listeners: list[tuple[int, int]]) -> None:
     allow_low_ports()
     linux.bound_capabilities()
     linux.drop_capabilities()
-    os.write(said, b"1")
-    os.close(said)
-    relay(listeners)
-
-
-def relay(listeners: list[tuple[int, int]]) -> None:
-    """Serve listening sockets, each with its port in the network that this process is in; does not return."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    loop = Loop()
-    for listener, port in listeners:
-        loop.listen(socket.socket(fileno=listener), port)
+    os.setpgid(0, 0)  # so that all that come of this process can be ended at once
+    os.write(said, b"1")
+    relay(listeners, said, told)
+
+
+def relay(listeners: list[tuple[int, int]], said: int, told: int) -> NoReturn:
+    """Serve listening sockets, each with its port in the network that this process is in, and have a deputy."""
+    loop = None
     while True:
-        loop.turn()
+        principal = os.getpid()
+        deputy = os.fork()
+        if deputy:
+            loop = loop or Loop(listeners)
+            ended = os.pidfd_open(deputy)
+            if told in loop.serve({told, ended}):
+                os._exit(0)
+            os.close(ended)
+            os.waitpid(deputy, 0)
+        else:
+            if loop:
+                loop.leave()
+                loop = None
+            keep_only([said, told, *(listener for listener, _ in listeners)])
+            _wait_for_the_end(principal, told)
+
+
+def _wait_for_the_end(principal: int, told: int) -> None:
+    """Return when the process that serves has ended; end when neither is wanted any more."""
+    try:
+        ended = os.pidfd_open(principal)
+    except ProcessLookupError:
+        return
+    poll = select.poll()
+    for descriptor in (told, ended):
+        poll.register(descriptor, select.POLLIN)
+    while os.getppid() == principal:
+        if told in dict(poll.poll()):
+            os._exit(0)
+    os.close(ended)
 
 
 def allow_low_ports() -> None:
@@ -66,24 +102,45 @@ def allow_low_ports() -> None:
 class Loop:
     """Everything that waits: listening sockets, connections, and those that wait for the program."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, listeners: list[tuple[int, int]]) -> None:
+        """Carry what comes to each of these sockets to its port."""
         self._epoll = select.epoll()
         self._listeners: dict[int, tuple[socket.socket, int]] = {}
         self._pairs: dict[int, Pair] = {}
         self._waiting: list[Pair] = []
         self._full = False
+        for descriptor, port in listeners:
+            listener = socket.socket(fileno=descriptor)
+            listener.setblocking(False)
+            self._listeners[descriptor] = listener, port
+            self._epoll.register(descriptor, select.EPOLLIN)
 
-    def listen(self, listener: socket.socket, port: int) -> None:
-        """Carry what comes here to that port."""
-        listener.setblocking(False)
-        self._listeners[listener.fileno()] = listener, port
-        self._epoll.register(listener.fileno(), select.EPOLLIN)
+    def serve(self, ends: set[int]) -> set[int]:
+        """Serve until some of these descriptors can be read or have ended; returns those."""
+        for descriptor in ends:
+            self._epoll.register(descriptor, select.EPOLLIN)
+        ended = set[int]()
+        while not ended:
+            ended = self._turn(ends)
+        for descriptor in ends:
+            self._epoll.unregister(descriptor)
+        return ended
 
-    def turn(self) -> None:
-        """Wait for something, and do it."""
+    def leave(self) -> None:
+        """Know nothing any more of what another process serves."""
+        self._epoll.close()
+        for listener, _ in self._listeners.values():
+            listener.detach()
+        for pair in {*self._pairs.values(), *self._waiting}:
+            pair.leave()
+
+    def _turn(self, ends: set[int]) -> set[int]:
+        """Wait for something, and do it; returns which of the ends are there."""
+        ended = set[int]()
         for descriptor, events in self._epoll.poll(_PAUSE if self._waiting else None):
-            if descriptor in self._listeners:
+            if descriptor in ends:
+                ended.add(descriptor)
+            elif descriptor in self._listeners:
                 self._accept(*self._listeners[descriptor])
             elif pair := self._pairs.get(descriptor):
                 pair.turn(descriptor, events)
@@ -93,6 +150,7 @@ class Loop:
             self._waiting.remove(pair)
             pair.connect()
             self._settle(pair)
+        return ended
 
     def watch(self, descriptor: int, events: int, before: int) -> None:
         """Wait for other events of a descriptor than before; of 0 it is not waited for at all."""
@@ -174,6 +232,12 @@ class Pair:
     def descriptors(self) -> list[int]:
         """What belongs to this pair."""
         return [end.stream.fileno() for end in (self._outer, self._inner) if end]
+
+    def leave(self) -> None:
+        """Know nothing any more of the connections, which another process has."""
+        for end in (self._outer, self._inner):
+            if end:
+                end.stream.detach()
 
     def connect(self) -> None:
         """Begin to connect inside."""
