@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.family import family
 from programs.base_image import packed
 from programs.process import wait_until
 from tiffin.api import warm
@@ -30,6 +31,25 @@ grep -E '^(Cap|NoNewPrivs|Seccomp|Sig|Shd|Uid|Gid|Groups|Threads|Cpus_allowed)' 
 ls /proc/self/fd /proc/1/fd /sys/class/net; cut -d' ' -f4- /proc/self/mountinfo
 """
 """What a program can tell of where it is."""
+KILLED_BEFORE_A_CHANGE = """
+import os, signal, sys
+
+changes = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.chmod", "os.chown", "os.fork"}
+left = int(sys.argv.pop(1))
+
+def hear(event, arguments):
+    global left
+    if event in changes or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hear)
+from tiffin.cli import main
+main()
+"""
+"""A command line that dies before its n-th change, or whose keeper does: both count on from where they parted."""
+MOMENTS = 50
 
 
 class Box:
@@ -51,11 +71,13 @@ class Box:
         image.write(self.store)
         self.store.tag(f"{name}:latest", image.descriptor)
 
-    def start(self, *words: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, cwd: Path | None = None, python: tuple[str, ...] = ("-m", "tiffin"), **environment: str
+    ) -> subprocess.Popen[str]:
         """Start the command line; what it imports is said on stderr."""
         own = {"TIFFIN_HOME": str(self.home), "TIFFIN_PROGRESS": "none", "XDG_CONFIG_HOME": str(self.home / "config")}
         return subprocess.Popen(
-            [sys.executable, "-X", "importtime", "-m", "tiffin", *words],
+            [sys.executable, "-X", "importtime", *python, *words],
             env={**os.environ, **own, **environment},
             cwd=cwd or self.home,
             stdin=subprocess.PIPE,
@@ -176,6 +198,23 @@ class TestWarm:
             process.communicate(timeout=60)
         assert process.returncode == 137
         assert box.rows() == [("box", "exited 137 (its keeper was killed, and it with it)")]
+
+    def test_killed_at_any_moment_it_leaves_nothing_that_runs_and_the_next_one_is_as_ever(self, box: Box) -> None:
+        box.warmed("run", "--rm", "box")
+        statuses = []
+        for moment in range(MOMENTS):
+            with family() as those:
+                with box.start("run", "--rm", "box", python=("-c", KILLED_BEFORE_A_CHANGE, str(moment))) as process:
+                    process.communicate(timeout=60)
+                those.wait()
+            statuses.append(process.returncode)
+            assert box.run("run", "--rm", "box").out == "hello\n"
+        assert statuses[0] == -signal.SIGKILL
+        assert statuses[-1] == 0, statuses
+        for name, _ in box.rows():
+            assert box.run("rm", name).status == 0
+        box.run("run", "--rm", "--name", "other", "box")
+        assert [path.name for path in (box.data / "containers").iterdir()] == ["names"]
 
     def test_its_keeper_has_what_any_keeper_has_and_nothing_of_the_command(self, box: Box) -> None:
         words = ("run", "--rm", "box", "sh", "-c", SLOW)
