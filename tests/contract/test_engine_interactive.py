@@ -126,6 +126,24 @@ class TestTerminals:
             assert talk.end() == 9
         assert "got words" in [line.text.rstrip("\r") for line in container.logs()]
 
+    def test_one_that_is_removed_at_its_end_tells_its_exit_code_before(self, real: RealBench) -> None:
+        container = real.engine.create(real.spec("aa", "read line; exit 9", stdin=True, tty=True, remove=True))
+        with terminal(container, stops=False) as talk:
+            talk.type(b"\r")
+            assert talk.end() == 9
+        until(lambda: not real.engine.list())
+
+    def test_one_that_was_left_is_removed_at_its_end_where_that_was_asked(self, real: RealBench) -> None:
+        script = "echo ready; read line; read line; exit 9"
+        container = real.engine.create(real.spec("aa", script, stdin=True, tty=True, remove=True))
+        with terminal(container, stops=False) as talk:
+            talk.see(b"ready")
+            talk.press(b"\x10\x11")
+            assert talk.end() is None
+        assert container.state().status is Status.RUNNING
+        container.stop(0)
+        until(lambda: not real.engine.list())
+
     def test_ctrl_c_is_the_programs(self, real: RealBench) -> None:
         script = "trap 'echo caught; exit 4' INT; echo waiting; while :; do busybox usleep 10000; done"
         container = real.engine.create(real.spec("aa", script, stdin=True, tty=True))

@@ -29,7 +29,7 @@ from tiffin.api.witness import look, same
 from tiffin.engine.declared import DRIVER, GPU
 from tiffin.engine.embedded.container import plan_of
 from tiffin.engine.embedded.engine import EmbeddedEngine
-from tiffin.engine.embedded.machine import find_bubblewrap
+from tiffin.engine.embedded.machine import find_bubblewrap, maskable
 from tiffin.errors import TiffinError
 from tiffin.oci.documents import encode
 
@@ -75,7 +75,7 @@ def _remember(options: Options, words: Words, engine: EmbeddedEngine, home: Home
     layers = [str(home.data / "unpacked" / digest.hex) for digest in image.config.rootfs.diff_ids]
     blobs = [str(home.store.path(blob)) for blob in (image.descriptor, image.manifest.config)]
     places = [source for source, _ in first["plan"]["launch"]["binds"] if mark not in source]
-    seen = look([*blobs, str(home.data / "index.json"), *_files()], [*layers, *places], _KERNEL)
+    seen = look([*blobs, str(home.data / "index.json"), *_files()], [*layers, *places, *maskable()], _KERNEL)
     start = _decide(options, engine, home, mark)
     if start is None or start != first or not same(seen):
         return

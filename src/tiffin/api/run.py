@@ -96,7 +96,8 @@ def run_attached(options: Options, *, detach_keys: str, ready: Callable[[str], N
 
     status = foreground(container, detach_keys, started=started)
     if options.run.remove and status is not None:
-        container.remove()
+        with contextlib.suppress(*[TiffinError] if container.spec.remove else []):  # it is being removed, or is
+            container.remove()
     from tiffin.api.rehearse import rehearse
 
     rehearse(options)
@@ -145,13 +146,13 @@ def _answers(port: Port, pid: int) -> bool:
 
 
 def _create(options: Options, *, stays: bool) -> Container:
-    """Make the container; who stays to its end removes it then."""
+    """Make the container; who stays to its end removes it then, unless it may be left by the keys of its terminal."""
     home = Home.of()
     engine = engine_of(home)
     name, image = _image(options.what, home)
     require(home.store, image.descriptor, name, project=Path(options.what) if Path(options.what).is_dir() else None)
     spec = spec_of(name, image, _with_gpus(options, name, image), engine, home)
-    if stays:
+    if stays and not spec.tty:
         spec = msgspec.structs.replace(spec, remove=False)
     refuse(foreseen(engine, spec))
     with step("load", name):

@@ -127,6 +127,7 @@ class Front:
         say(f"listening on {address(outfit.http)}")
         if self._rpc is not None:
             self._rpc.open()
+            self._crew.changed = self._rpc.look
         self._crew.begin()
         self._tick()
         gc.collect()

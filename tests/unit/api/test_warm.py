@@ -14,14 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from faults.family import family
 from programs.base_image import packed
 from programs.process import wait_until
 from tiffin.api import warm
-from tiffin.api.witness import look, same
-from tiffin.cli import run as run_command
 from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS, RunConfig
 from tiffin.oci.image import Image
 from tiffin.store.layout import LayoutStore
@@ -34,6 +31,25 @@ grep -E '^(Cap|NoNewPrivs|Seccomp|Sig|Shd|Uid|Gid|Groups|Threads|Cpus_allowed)' 
 ls /proc/self/fd /proc/1/fd /sys/class/net; cut -d' ' -f4- /proc/self/mountinfo
 """
 """What a program can tell of where it is."""
+KILLED_BEFORE_A_CHANGE = """
+import os, signal, sys
+
+changes = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.chmod", "os.chown", "os.fork"}
+left = int(sys.argv.pop(1))
+
+def hear(event, arguments):
+    global left
+    if event in changes or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(hear)
+from tiffin.cli import main
+main()
+"""
+"""A command line that dies before its n-th change, or whose keeper does: both count on from where they parted."""
+MOMENTS = 50
 
 
 class Box:
@@ -55,11 +71,13 @@ class Box:
         image.write(self.store)
         self.store.tag(f"{name}:latest", image.descriptor)
 
-    def start(self, *words: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, cwd: Path | None = None, python: tuple[str, ...] = ("-m", "tiffin"), **environment: str
+    ) -> subprocess.Popen[str]:
         """Start the command line; what it imports is said on stderr."""
         own = {"TIFFIN_HOME": str(self.home), "TIFFIN_PROGRESS": "none", "XDG_CONFIG_HOME": str(self.home / "config")}
         return subprocess.Popen(
-            [sys.executable, "-X", "importtime", "-m", "tiffin", *words],
+            [sys.executable, "-X", "importtime", *python, *words],
             env={**os.environ, **own, **environment},
             cwd=cwd or self.home,
             stdin=subprocess.PIPE,
@@ -180,6 +198,49 @@ class TestWarm:
             process.communicate(timeout=60)
         assert process.returncode == 137
         assert box.rows() == [("box", "exited 137 (its keeper was killed, and it with it)")]
+
+    def test_killed_at_any_moment_it_leaves_nothing_that_runs_and_the_next_one_is_as_ever(self, box: Box) -> None:
+        box.warmed("run", "--rm", "box")
+        statuses = []
+        for moment in range(MOMENTS):
+            with family() as those:
+                with box.start("run", "--rm", "box", python=("-c", KILLED_BEFORE_A_CHANGE, str(moment))) as process:
+                    process.communicate(timeout=60)
+                those.wait()
+            statuses.append(process.returncode)
+            assert box.run("run", "--rm", "box").out == "hello\n"
+        assert statuses[0] == -signal.SIGKILL
+        assert statuses[-1] == 0, statuses
+        for name, _ in box.rows():
+            assert box.run("rm", name).status == 0
+        box.run("run", "--rm", "--name", "other", "box")
+        assert [path.name for path in (box.data / "containers").iterdir()] == ["names"]
+
+    def test_its_keeper_has_what_any_keeper_has_and_nothing_of_the_command(self, box: Box) -> None:
+        words = ("run", "--rm", "box", "sh", "-c", SLOW)
+        seen = []
+        for _ in range(2):
+            with box.start(*words, KEPT="here") as process:
+                assert process.stdout
+                assert process.stdout.readline() == "ready\n"
+                seen.append(standing(keeper(json.loads(box.run("inspect", "box").out)["state"]["pid"]), process.pid))
+                process.terminate()
+                process.communicate(timeout=60)
+        assert seen[0] == seen[1]
+
+
+def standing(keeper: int, command: int) -> dict[str, object]:
+    """How a process stands in the machine: what it holds, what it does not hear, where it is, whose it is."""
+    proc = Path(f"/proc/{keeper}")
+    held = [path.readlink() for path in (proc / "fd").iterdir() if path.name != "0"]
+    status = (proc / "status").read_text().splitlines()
+    parent, *leads = (proc / "stat").read_text().rpartition(")")[2].split()[1:4]
+    return {
+        "held": sorted(re.sub(r"[0-9a-f]{12}|\d+|/memfd.*", "N", str(path)) for path in held),
+        "status": [line for line in status if re.match("SigBlk|SigIgn|Umask|Uid|Gid|Groups|Threads|NoNewPrivs", line)],
+        "folder": re.sub("containers/[0-9a-f]+", "containers/ID", str((proc / "cwd").readlink())),
+        "apart": parent != str(command) and not {*leads} & {str(command), str(os.getpgrp()), str(os.getsid(0))},
+    }
 
 
 def keeper(program: int) -> int:
@@ -327,75 +388,3 @@ class TestForgotten:
         assert len(names) == 64
         assert {"old69", "old7"} <= names
         assert not {"old0", "old6"} & names
-
-
-WORDS = st.lists(
-    st.sampled_from(
-        [
-            "--rm",
-            "-i",
-            "--interactive",
-            "--read-only",
-            "--writable",
-            "-t",
-            "-it",
-            "--name",
-            "box",
-            "a:1",
-            ".",
-            "sh",
-            "--",
-        ]
-    ),
-    max_size=6,
-)
-
-
-class TestWords:
-    @given(WORDS)
-    def test_what_is_read_here_is_what_the_command_line_reads(self, words: list[str]) -> None:
-        read = warm.read(["run", *words], {})
-        if read is None:
-            return
-        context = run_command.command.make_context("run", [*words])
-        typed = {name: context.params[name] for name in ("what", "program", "remove", "interactive", "read_only")}
-        assert typed == {
-            "what": read.what,
-            "program": tuple(read.args),
-            "remove": read.remove,
-            "interactive": read.stdin,
-            "read_only": read.read_only,
-        }
-        default = run_command.command.make_context("run", ["box"]).params
-        assert {name: value for name, value in context.params.items() if name not in typed} == {
-            name: value for name, value in default.items() if name not in typed
-        }
-
-    @pytest.mark.parametrize(
-        "words",
-        ["ps", "run", "run --rm", "run .", "run /x", "run -d box", "run box --rm", "run box -- x", "-h run box"],
-    )
-    def test_other_words_are_left_to_the_command_line(self, words: str) -> None:
-        assert warm.read(words.split(), {}) is None
-
-
-class TestWitness:
-    def test_a_file_is_the_same_until_it_is_written_replaced_or_removed(self, tmp_path: Path) -> None:
-        path = tmp_path / "a"
-        absent = look([str(path)], [], [])
-        path.write_text("1")
-        assert not same(absent)
-        there = look([str(path)], [], [])
-        assert same(json.loads(json.dumps(there)))
-        (tmp_path / "b").write_text("1")
-        (tmp_path / "b").replace(path)
-        assert not same(there)
-
-    def test_a_folder_is_the_same_whatever_happens_in_it_and_a_text_only_as_it_was(self, tmp_path: Path) -> None:
-        (tmp_path / "folder").mkdir()
-        (tmp_path / "text").write_text("1")
-        seen = look([], [str(tmp_path / "folder")], [str(tmp_path / "text"), str(tmp_path / "none")])
-        os.utime(tmp_path / "folder", (1, 1))
-        assert same(seen)
-        (tmp_path / "text").write_text("2")
-        assert not same(seen)

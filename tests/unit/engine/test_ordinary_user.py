@@ -13,6 +13,7 @@ import pytest
 USER = 23456
 TESTS = Path(__file__).parents[2]
 AGAIN = [
+    "unit/api/test_warm.py",
     *(f"contract/test_engine{name}.py" for name in ("", "_interactive", "_limits", "_programs", "_volumes")),
     *(
         f"unit/engine/test_{name}.py"

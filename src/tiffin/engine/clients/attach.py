@@ -30,8 +30,10 @@ class Speaker:
             process.wait()
         self._check()
 
-    def run(self, keys: str, has_begun: Callable[[], bool], started: Callable[[], None]) -> None:
+    def run(self, keys: str, has_begun: Callable[[], bool], started: Callable[[], None]) -> int:
         """Start it and stay until it ends or is left; what the client says of one that cannot be started is raised.
+
+        Returns the client's exit status, which is the container's where that has ended.
 
         Until it has begun nothing of what the client says is shown.
         """
@@ -51,8 +53,9 @@ class Speaker:
                 time.sleep(_POLL_SECONDS)
             opened.enter_context(_copying(words.fileno(), self._streams.stderr, drain=True))
             started()
-            process.wait()
+            status = process.wait()
         self._check()
+        return status
 
     def _check(self) -> None:
         if unread(self._streams.stdout):

@@ -60,13 +60,9 @@ class ClientContainer:
         patience = self.spec.stop_seconds if seconds is None else seconds
         running = self.state().status is Status.RUNNING
         while running:  # podman's stop does nothing between an end and the restart after it
-            self._program.ask(argv.stop(self.id, patience))
-            try:
-                running = self.state().status is Status.RUNNING
-            except NotFoundError:
-                if not self.spec.remove:
-                    raise
-                return
+            with self._maybe_removed():
+                self._program.ask(argv.stop(self.id, patience))
+            running = self._runs()
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Send its program a signal, by name; of SIGKILL it has ended when this returns."""
@@ -106,13 +102,32 @@ class ClientContainer:
         refuse(obstacles(self._program, self.spec))
         self._watch()
         try:
-            Speaker(self._program, self.id, self.spec, streams).run(
-                detach_keys, lambda: self.state().started != before.started, started
+            status = Speaker(self._program, self.id, self.spec, streams).run(
+                detach_keys, lambda: (now := self._now()) is None or now.started != before.started, started
             )
-            return self._outcome()
+            return self._outcome() if not self.spec.remove or self._runs() else status
         finally:
-            if self.state().status is not Status.RUNNING:
+            if not self._runs():
                 self._release()
+
+    def _now(self) -> State | None:
+        """What it is doing; None for one that was removed at its end."""
+        with self._maybe_removed():
+            return self.state()
+        return None
+
+    @contextlib.contextmanager
+    def _maybe_removed(self) -> Iterator[None]:
+        """Ask of one that may have been removed at its end meanwhile."""
+        try:
+            yield
+        except NotFoundError:
+            if not self.spec.remove:
+                raise
+
+    def _runs(self) -> bool:
+        now = self._now()
+        return now is not None and now.status is Status.RUNNING
 
     def attach(self, streams: Streams, detach_keys: str) -> int | None:
         """Attach to it (see `CanAttach`)."""

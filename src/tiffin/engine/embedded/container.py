@@ -96,12 +96,13 @@ class EmbeddedContainer:
         return self._attach(streams, parse_keys(detach_keys), ends=False)
 
     def _attach(self, streams: Streams, keys: bytes, *, ends: bool) -> int | None:
-        connection = self._connect()
-        if connection is None:
-            raise does_not_run(self.spec.name)
-        with connection:
-            ended = Attachment(connection, self.spec, streams, ends=ends).relay(keys)
-        return self.wait() if ended else None
+        with self._kept():
+            connection = self._connect()
+            if connection is None:
+                raise does_not_run(self.spec.name)
+            with connection:
+                ended = Attachment(connection, self.spec, streams, ends=ends).relay(keys)
+            return self.wait() if ended else None
 
     def _start(self, *, attached: bool, awaited: bool = False, size: tuple[int, int] = screen.USUAL) -> None:
         if self.state().status is Status.RUNNING:

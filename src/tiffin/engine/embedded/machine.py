@@ -103,6 +103,11 @@ def masked(entries: set[str]) -> tuple[str, ...]:
     return (*files, *(f"/proc/{name}/" for name in _MASKED_FOLDERS if name in entries))
 
 
+def maskable() -> list[str]:
+    """All that is hidden of /proc where the kernel has it."""
+    return [f"/proc/{name}" for name in (*_MASKED_FILES, *_MASKED_FOLDERS)]
+
+
 def _text(path: str) -> str:
     try:
         return Path(path).read_text(errors="replace")

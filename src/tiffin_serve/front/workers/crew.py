@@ -44,7 +44,10 @@ class Nest:
 
 
 class Crew:
-    """The workers of one front; without `children` they are others' processes, and only their forks are ours."""
+    """The workers of one front; without `children` they are others' processes, and only their forks are ours.
+
+    `changed` is called when there is a worker more.
+    """
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Crew:
         self._trials: dict[WorkerLine, Trial] = {}
         self._loaded: set[int] = set()
         self._ended = asyncio.Event()
+        self.changed: Callable[[], None] = _nobody
         events = Events(
             arrived=self._on_arrived,
             lost=self._on_lost,
@@ -189,6 +193,7 @@ class Crew:
         self._metrics.loaded(self._ready_at - self._started_at)
         self._metrics.drift.learn(signature)
         self.workers.admit(line, signature)
+        self.changed()
         self._fill()
 
     # --- who goes
@@ -329,6 +334,10 @@ class Crew:
             for line in list(self._lines):
                 line.ask_to_go()
             self._children.stop()
+
+
+def _nobody() -> None:
+    """Hear nothing."""
 
 
 def _how(status: int) -> str:
