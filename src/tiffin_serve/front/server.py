@@ -114,20 +114,9 @@ class Front:
 
     async def serve(self) -> int:
         """Serve until told to stop; returns the exit status."""
-        outfit, loop = self._outfit, self._loop
-        hall = await loop.create_unix_server(lambda: WorkerLine(self._workers, loop), sock=outfit.hall)
-        self._open = [hall]  # a server that nobody refers to is closed
-        await self._door.open()
+        await self._listen()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_stop)
-        if outfit.metrics is not None:
-            self._scraped = Door(self._metrics_desk, outfit.metrics)
-            await self._scraped.open()
-            say(f"metrics at {address(outfit.metrics)}/metrics")
-        say(f"listening on {address(outfit.http)}")
-        if self._rpc is not None:
-            self._rpc.open()
-            self._crew.changed = self._rpc.look
+            self._loop.add_signal_handler(number, self._on_stop)
         self._crew.begin()
         self._tick()
         gc.collect()
@@ -140,6 +129,21 @@ class Front:
             await self._crew.stop()
             if self._desk.log is not None:
                 self._desk.log.flush()
+
+    async def _listen(self) -> None:
+        """Let in workers, clients and scrapers."""
+        outfit, loop = self._outfit, self._loop
+        hall = await loop.create_unix_server(lambda: WorkerLine(self._workers, loop), sock=outfit.hall)
+        self._open = [hall]  # a server that nobody refers to is closed
+        await self._door.open()
+        if outfit.metrics is not None:
+            self._scraped = Door(self._metrics_desk, outfit.metrics)
+            await self._scraped.open()
+            say(f"metrics at {address(outfit.metrics)}/metrics")
+        say(f"listening on {address(outfit.http)}")
+        if self._rpc is not None:
+            self._rpc.open()
+            self._crew.changed = self._rpc.look
 
     # --- the end
 
