@@ -16,6 +16,7 @@ from tiffin.packages.pins import WheelPin
 FRONT = "opt/tiffin/front"
 WORKER = "opt/tiffin/worker"
 LOCKS = "server_locks.json"
+KINDS = {".py", ".html", ".css", ".js", ".svg"}
 
 
 class ServerLock(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,4 +55,5 @@ def server_files() -> dict[str, Path]:
 
 
 def _sources(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
+    """Modules, and what pages are made of."""
+    return sorted(file for file in folder.rglob("*.*") if file.suffix in KINDS and file.is_file())

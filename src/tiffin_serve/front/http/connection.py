@@ -28,6 +28,7 @@ _OF_INTEREST = {
     b"accept",
     b"accept-encoding",
     b"content-type",
+    b"if-none-match",
 }
 JSON = b"content-type: application/json\r\n"
 LINGER_SECONDS = 2

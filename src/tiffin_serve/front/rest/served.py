@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tiffin_serve.front.batching.batches import Waiter
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.workers.lines import Workers
@@ -19,6 +21,8 @@ class Served:
         self.workers = workers
         self.metrics = metrics
         self.draining = False
+        self.routes: Mapping[bytes, Mapping[bytes, object]] = {}
+        """Paths and methods of all protocols, for whoever tells of them."""
 
     @property
     def name(self) -> str:
