@@ -14,12 +14,14 @@ from openapi_spec_validator import validate
 
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.openapi import OPERATIONS, Described, document, template
+from tiffin_serve.front.rest.pages.serving import Pages
 from tiffin_serve.front.rest.routes import make_routes
 from tiffin_serve.front.rest.served import Served
 from tiffin_serve.front.workers.lines import Workers
+from tiffin_serve.protocol.baseline import Baseline, Feature
 from tiffin_serve.protocol.examples import as_infer, as_rows, from_check, from_signature, known_values
 from tiffin_serve.protocol.outputs import InferOutput
-from tiffin_serve.protocol.service import ServedModel, Service
+from tiffin_serve.protocol.service import Check, ServedModel, Service
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 from unit.tiffin_serve.fronts import COLUMNS, DEADLINE, ROWS, Server
 
@@ -149,15 +151,13 @@ def test_the_first_check_is_the_example(predictor: Callable[..., Server], tmp_pa
     assert send_every_example(server) >= 5
 
 
-def test_a_check_that_is_no_request_leaves_the_made_up_example(
-    predictor: Callable[..., Server], tmp_path: Path
-) -> None:
-    source = "class Predictor:\n    inputs = {'x': ('FP32', [-1])}\n    def predict(self, inputs):\n        return inputs['x']\n"
-    (tmp_path / "check.json").write_text('[{"y": 42}]')
-    server = predictor(source, checks=[{"request": str(tmp_path / "check.json")}])
-    if server.process.poll() is None:
-        status, told = server.ready().ask("GET", "/openapi.json")
-        assert (status, told["info"]["x-model"]["rows"]) == (200, [1.0])
+def test_a_check_that_is_no_request_leaves_the_made_up_example(tmp_path: Path) -> None:
+    (tmp_path / "check.json").write_text('[{"c": 42}]')
+    for path in ("check.json", "absent.json"):
+        checks = [Check(request=str(tmp_path / path))]
+        service = Service(name="m", model=ServedModel(format="x"), worker=["x"], checks=checks)
+        served = Served(service, cast("Workers", None), cast("Metrics", None))
+        assert Pages(served)._example(MATRIX) == from_signature(MATRIX, {})
 
 
 def test_a_check_in_either_form_gives_the_same_example() -> None:
@@ -170,8 +170,6 @@ def test_a_check_in_either_form_gives_the_same_example() -> None:
 
 
 def test_training_data_says_what_is_usual(iris: Server) -> None:
-    from tiffin_serve.protocol.baseline import Baseline, Feature  # noqa: PLC0415 - beside its only use
-
     feature = Feature(name="a", kind="number", missing=0, shares=(1.0,), mean=5.84333)
     text = Feature(name="name", kind="text", missing=0, shares=(0.5, 0.5), categories=("x",))
     known = known_values(Baseline(rows=10, features=[feature, text]))

@@ -257,14 +257,14 @@ def _examples(kind: str, path: str, model: Described) -> Iterator[tuple[str, Any
     elif rows is None:
         return
     elif kind == JSON:
-        yield from _json_examples(path, rows)
+        yield from _json_examples(path, rows, model.signature)
     elif kind == LINES:
         yield "lines", "".join([msgspec.json.encode(row).decode() + "\n" for row in rows])
     elif kind == CSV:
         yield from _csv_examples(rows)
 
 
-def _json_examples(path: str, rows: list[Any]) -> Iterator[tuple[str, Any]]:
+def _json_examples(path: str, rows: list[Any], signature: Signature) -> Iterator[tuple[str, Any]]:
     named = all(isinstance(row, dict) for row in rows)
     if path == "/predict":
         yield "rows", rows
@@ -273,7 +273,7 @@ def _json_examples(path: str, rows: list[Any]) -> Iterator[tuple[str, Any]]:
         yield "instances", {"instances": rows}
     elif path == "/invocations":
         yield "instances", {"instances": rows}
-        if named:
+        if named and (signature.columns or signature.is_table):
             yield "dataframe_records", {"dataframe_records": rows}
             data = [list(row.values()) for row in rows]
             yield "dataframe_split", {"dataframe_split": {"columns": list(rows[0]), "data": data}}

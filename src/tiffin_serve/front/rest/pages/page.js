@@ -1,12 +1,15 @@
-// The two pages of a model: trying it (/ and /try), and reading what its server answers (/docs).
-// Both are made from /openapi.json. What a model says goes into the page as text, never as HTML.
+// The pages / and /try (the model) and /docs (what its server answers), made from /openapi.json.
+// What a model says goes into the page as text, never as HTML.
 "use strict";
 
 const MOST_FIELDS = 128;
-const MOST_SHOWN = 100;
+const MOST_ROWS = 100;
+const MOST_COLUMNS = 20;
 const MOST_BARS = 10;
 const MOST_CHARTS = 5;
 const LONGEST_SNIPPET = 4000;
+const NUMPY = { FP32: "float32", FP64: "float64", UINT8: "uint8" }; // what pictures can be
+const json = JSON.stringify;
 
 let api = null; // the document
 let model = null; // what it says of the model
@@ -19,11 +22,10 @@ let dropped = null; // a file that is sent as it is
 
 const $ = (id) => document.getElementById(id);
 
-function make(tag, attributes, ...children) {
+function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes || {})) {
+  for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined) element.setAttribute(name, value);
   }
   element.append(...children.filter((child) => child !== null));
@@ -37,9 +39,9 @@ function show(element, visible) {
 function makeTabs(list, choices, choose) {
   const select = (key) => {
     for (const tab of list.children) {
-      const on = tab.dataset.key === key;
-      tab.setAttribute("aria-selected", on);
-      tab.tabIndex = on ? 0 : -1;
+      const chosen = tab.dataset.key === key;
+      tab.setAttribute("aria-selected", chosen);
+      tab.tabIndex = chosen ? 0 : -1;
     }
     choose(key);
   };
@@ -60,31 +62,13 @@ function makeTabs(list, choices, choose) {
 
 // --- asking the server
 
-function withToken(headers) {
-  const token = $("token").value;
-  return token ? { ...headers, Authorization: `Bearer ${token}` } : headers;
-}
-
-class Refusal extends Error {
-  constructor(status, message) {
-    super(message);
-    this.status = status;
-  }
-}
-
-async function refusal(response) {
-  const text = await response.text();
-  let message = text.slice(0, 500) || response.statusText;
-  try {
-    message = JSON.parse(text).error || message;
-  } catch {} // not in the server's own form: a proxy's, perhaps
-  return new Refusal(response.status, message);
-}
-
 async function ask(path, options = {}) {
-  const response = await fetch(path, { ...options, headers: withToken(options.headers) });
-  if (!response.ok) throw await refusal(response);
-  return response;
+  const token = $("token").value;
+  const headers = token ? { ...options.headers, Authorization: `Bearer ${token}` } : options.headers;
+  const response = await fetch(path, { ...options, headers });
+  if (response.ok) return response;
+  const answer = await response.json().catch(() => ({})); // another form is a proxy's
+  throw Object.assign(new Error(answer.error || response.statusText), { status: response.status });
 }
 
 async function load() {
@@ -123,26 +107,23 @@ function start() {
   $("name").textContent = model.name;
   $("about").textContent = [`version ${api.info.version}`, model.platform].filter(Boolean).join(" · ");
   $("server").textContent = `Tiffin ${model.server}`;
-  show($("try"), !docs);
-  show($("docs"), docs);
-  if (docs) showDocs();
-  else showTry();
+  show($(docs ? "docs" : "try"), true);
+  (docs ? showDocs : showTry)();
 }
 
 function findColumns() {
   const { inputs, columns: names } = model;
-  const flat = (spec) => spec.shape.length === 1 || (spec.shape.length === 2 && spec.shape[1] === 1);
+  const flat = ({ shape }) => shape[0] === -1 && (shape.length === 1 || (shape.length === 2 && shape[1] === 1));
   if (!inputs.length) return null;
   if (names.length && inputs.length === 1) return names.map((name) => ({ name, datatype: inputs[0].datatype, key: name }));
-  if (inputs.every((spec) => flat(spec) && spec.shape[0] === -1))
-    return inputs.map((spec) => ({ name: spec.name, datatype: spec.datatype, key: spec.name }));
+  if (inputs.every(flat)) return inputs.map(({ name, datatype }) => ({ name, datatype, key: name }));
   const [{ name, shape, datatype }] = inputs;
   if (inputs.length > 1 || shape.length !== 2 || shape[1] < 1) return null;
   return Array.from({ length: shape[1] }, (_, place) => ({ name: `${name} ${place + 1}`, datatype }));
 }
 
 function findPicture() {
-  if (model.inputs.length !== 1 || !["FP32", "FP64", "UINT8"].includes(model.inputs[0].datatype)) return null;
+  if (model.inputs.length !== 1 || !NUMPY[model.inputs[0].datatype]) return null;
   const { shape } = model.inputs[0];
   const one = shape.length === 4 && Math.abs(shape[0]) === 1;
   const [first, second, last] = one ? shape.slice(1) : shape;
@@ -163,13 +144,13 @@ function showTry() {
   if (picture) showPicture(picture);
   else if (modes.length > 1) fillForm();
   const example = model.rows || model.example;
-  $("text").value = example ? JSON.stringify(example, null, 1) : "";
+  $("text").value = example ? json(example, null, 1) : "";
   makeTabs($("modes"), modes, (key) => {
     mode = key;
     for (const [name, , panel] of modes) show($(panel), name === key);
     showSnippet();
   });
-  const languages = [["curl", "curl", "snippet"], ["python", "Python", "snippet"], ["triton", "tritonclient", "snippet"]];
+  const languages = [["curl", "curl", "snippet"], ["python", "Python", "snippet"]];
   makeTabs($("snippets"), languages, (key) => {
     language = key;
     showSnippet();
@@ -185,10 +166,10 @@ function fillForm() {
 
 function addRow(values) {
   const place = $("rows").children.length;
-  const cell = (column, index) => (Array.isArray(values) ? values[index] : values && typeof values === "object" ? values[column.name] : values);
+  const cell = (column, index) => (Object(values) === values ? values[Array.isArray(values) ? index : column.name] : values);
   const remove = (event) => {
     event.target.closest("fieldset").remove();
-    [...$("rows").children].forEach((row, index) => { row.querySelector("legend span").textContent = `Row ${index + 1}`; });
+    $("rows").querySelectorAll("legend span").forEach((title, index) => { title.textContent = `Row ${index + 1}`; });
     showSnippet();
   };
   const button = place ? make("button", { type: "button", class: "plain", onclick: remove }, "Remove") : null;
@@ -209,7 +190,7 @@ function makeField(column, id, value) {
     const whole = datatype.includes("INT");
     input = make("input", { id, type: number ? "number" : "text", step: number && (whole ? "1" : "any"),
       required: whole, min: datatype.startsWith("UINT") && "0", placeholder: number && !whole && "missing", autocomplete: "off" });
-    input.value = value === undefined || value === null ? "" : typeof value === "object" ? JSON.stringify(value) : value;
+    input.value = value === undefined || value === null ? "" : typeof value === "object" ? json(value) : value;
   }
   input.dataset.datatype = datatype;
   return make("div", {}, make("label", { for: id }, column.name), input);
@@ -217,7 +198,7 @@ function makeField(column, id, value) {
 
 function literal(input) {
   const { value, dataset } = input;
-  if (dataset.datatype === "BYTES") return JSON.stringify(value);
+  if (dataset.datatype === "BYTES") return json(value);
   if (dataset.datatype === "BOOL") return value;
   if (value === "") return "null";
   return dataset.datatype.includes("INT") && /^-?\d+$/.test(value) ? String(BigInt(value)) : String(Number(value));
@@ -229,7 +210,7 @@ function readForm() {
 
 function rowText(cells) {
   if (columns.every((column) => column.key === undefined)) return `[${cells.join(", ")}]`;
-  return `{${cells.map((cell, index) => `${JSON.stringify(columns[index].key)}: ${cell}`).join(", ")}}`;
+  return `{${cells.map((cell, index) => `${json(columns[index].key)}: ${cell}`).join(", ")}}`;
 }
 
 // --- pictures
@@ -276,14 +257,13 @@ function readPicture() {
   const values = new kinds[model.inputs[0].datatype](channels * height * width);
   const scale = SCALES[$("scale").value];
   for (let pixel = 0; pixel < height * width; pixel++) {
-    const [red, green, blue] = data.subarray(pixel * 4, pixel * 4 + 3);
+    const [red, green, blue] = data.subarray(pixel * 4);
     const found = channels === 3 ? [red, green, blue] : [0.299 * red + 0.587 * green + 0.114 * blue];
     found.forEach((value, channel) => {
       values[first ? channel * height * width + pixel : pixel * channels + channel] = scale(value, channel);
     });
   }
-  const shape = first ? [channels, height, width] : [height, width, channels];
-  return { values, shape: one ? [1, ...shape] : shape };
+  return { values, shape: [...(one ? [1] : []), ...(first ? [channels, height, width] : [height, width, channels])] };
 }
 
 // --- requests
@@ -308,7 +288,7 @@ function makeRequest() {
 function pictureRequest() {
   const { values, shape } = readPicture();
   const { name, datatype } = model.inputs[0];
-  const head = JSON.stringify({ inputs: [{ name, datatype, shape, parameters: { binary_data_size: values.byteLength } }] });
+  const head = json({ inputs: [{ name, datatype, shape, parameters: { binary_data_size: values.byteLength } }] });
   const bytes = new TextEncoder().encode(head);
   return { path: inferPath(), headers: { "Inference-Header-Content-Length": String(bytes.length) }, body: new Blob([bytes, values]), shape };
 }
@@ -317,16 +297,8 @@ function textRequest() {
   if (dropped) return { path: "/predict", headers: { "Content-Type": "application/x-npy" }, body: dropped };
   const body = $("text").value;
   if (!/^\s*[[{]/.test(body)) return { path: "/predict", headers: { "Content-Type": "text/csv" }, body };
-  let document;
-  try {
-    document = JSON.parse(body);
-  } catch {
-    const lines = body.trim().split("\n");
-    if (lines.length > 1 && lines.every((line) => /^\s*(\[.*\]|\{.*\})?\s*$/.test(line)))
-      return { path: "/predict", headers: { "Content-Type": "application/x-ndjson" }, body };
-  }
-  const tensors = document && Array.isArray(document.inputs) && document.inputs[0] && document.inputs[0].datatype;
-  return { path: tensors ? inferPath() : "/predict", headers: JSON_TYPE, body };
+  if (/[\]}] *\r?\n *[[{]/.test(body)) return { path: "/predict", headers: { "Content-Type": "application/x-ndjson" }, body };
+  return { path: /^\s*\{\s*"(id|inputs)"[^]*"datatype"/.test(body) ? inferPath() : "/predict", headers: JSON_TYPE, body };
 }
 
 async function send(event) {
@@ -385,46 +357,52 @@ function inferred(outputs) {
   });
 }
 
-function areShares(name, rows) {
+function areShares(rows) {
   const share = (row) => Array.isArray(row) && row.length > 1 && row.every((value) => value >= 0 && value <= 1) &&
     Math.abs(row.reduce((sum, value) => sum + value, 0) - 1) < 0.01;
   return Array.isArray(rows) && rows.length > 0 && rows.every(share);
 }
 
-function showOutput({ name, rows, note }, _, outputs) {
+function showOutput({ name, rows, note }) {
   const title = make("h3", {}, note ? `${name} (${note})` : name);
   if (!Array.isArray(rows)) return [title, make("p", { class: "one" }, text(rows))];
-  if (areShares(name, rows)) return [title, ...rows.slice(0, MOST_CHARTS).map((row, place) => showBars(row, rows.length > 1 ? place : null)).flat()];
+  if (areShares(rows)) return [title, ...rows.slice(0, MOST_CHARTS).flatMap((row, place) => showBars(row, rows.length > 1 ? place : null))];
   const single = rows.length === 1 && !Array.isArray(rows[0]);
-  return single ? [title, make("p", { class: "one" }, text(rows[0]))] : [title, showTable(rows, outputs)];
+  return single ? [title, make("p", { class: "one" }, text(rows[0]))] : [title, showTable(rows)];
 }
 
 function showBars(row, place) {
   const label = (index) => (model.classes.length === row.length ? text(model.classes[index]) : `class ${index}`);
   const best = row.map((value, index) => ({ value, label: label(index) })).sort((a, b) => b.value - a.value).slice(0, MOST_BARS);
-  const bars = best.map(({ value, label: name }, rank) => {
-    const bar = make("span", { class: "bar" });
-    bar.style.width = `${value * 100}%`;
-    return make("li", {}, make("span", { class: rank ? "" : "best" }, name), make("span", { class: rank ? "track" : "track best", "aria-hidden": "true" }, bar),
-      make("span", { class: rank ? "value" : "value best" }, `${(value * 100).toFixed(1)} %`));
+  const bars = best.map(({ value, label: name }) => {
+    const bar = make("i");
+    bar.style.width = `${value * 100}%`; // which the security policy lets scripts do
+    return make("li", {}, make("span", {}, name), make("b", { "aria-hidden": true }, bar), make("span", {}, `${(value * 100).toFixed(1)} %`));
   });
   const list = make("ul", { class: "bars", "aria-label": place === null ? "Probabilities" : `Probabilities of row ${place + 1}` }, ...bars);
-  return place === null ? [list] : [make("p", { class: "quiet small" }, `row ${place + 1}`), list];
+  return place === null ? [list] : [quiet(`row ${place + 1}`), list];
 }
 
 function showTable(rows) {
-  const wide = rows.some((row) => Array.isArray(row));
-  const width = wide ? Math.min(Math.max(...rows.map((row) => (Array.isArray(row) ? row.length : 1))), 20) : 1;
-  const heads = [make("th", { scope: "col" }, "row"), ...Array.from({ length: width }, (_, index) => make("th", { scope: "col" }, wide ? String(index) : "value"))];
-  const lines = rows.slice(0, MOST_SHOWN).map((row, place) => make("tr", {}, make("td", { class: "count" }, String(place + 1)),
-    ...(wide ? row.slice(0, width) : [row]).map((value) => make("td", {}, text(value)))));
-  const more = rows.length > MOST_SHOWN ? make("p", { class: "quiet small" }, `${rows.length - MOST_SHOWN} more rows are below, as they came.`) : null;
-  return make("div", { class: "scroll", tabindex: "0" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...lines)), more);
+  const wide = rows.some(Array.isArray);
+  const width = wide ? Math.min(Math.max(...rows.map((row) => row.length || 1)), MOST_COLUMNS) : 1;
+  const heads = wide ? Array.from({ length: width }, (_, index) => String(index)) : ["value"];
+  const lines = rows.slice(0, MOST_ROWS).map((row, place) => [place + 1, ...(wide ? row.slice(0, width) : [row])]);
+  const more = rows.length > MOST_ROWS ? quiet(`${rows.length - MOST_ROWS} more rows are below, as they came.`) : null;
+  return make("div", {}, table(["row", ...heads], lines), more);
 }
+
+function table(heads, lines) {
+  const line = (tag, cells) => make("tr", {}, ...cells.map((cell) => make(tag, {}, text(cell))));
+  return make("div", { class: "scroll", tabindex: "0" },
+    make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((cells) => line("td", cells)))));
+}
+
+const quiet = (...words) => make("p", { class: "quiet small" }, ...words);
 
 function text(value) {
   if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(6)));
-  return typeof value === "string" ? value : JSON.stringify(value);
+  return typeof value === "string" ? value : json(value);
 }
 
 async function showStream(response) {
@@ -434,15 +412,15 @@ async function showStream(response) {
   const told = (line) => {
     const { model_name: _, model_version: __, id: ___, error, ...values } = JSON.parse(line);
     if (error) throw new Error(error);
-    for (const value of Object.values(values)) shown.append(typeof value === "string" ? value : `${JSON.stringify(value)} `);
+    for (const value of Object.values(values)) shown.append(typeof value === "string" ? value : `${json(value)} `);
   };
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
     const lines = (rest + (value || "")).split("\n");
-    rest = done ? "" : lines.pop();
-    lines.filter((line) => line.trim()).forEach(told);
+    rest = lines.pop();
+    lines.filter(Boolean).forEach(told);
     if (done) return;
   }
 }
@@ -453,8 +431,8 @@ function python(value) {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
   if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
-  if (typeof value === "object") return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${python(item)}`).join(", ")}}`;
-  return JSON.stringify(value);
+  if (typeof value === "object") return `{${Object.entries(value).map(([key, item]) => `${json(key)}: ${python(item)}`).join(", ")}}`;
+  return json(value);
 }
 
 const quote = (value) => `'${value.replaceAll("'", "'\\''")}'`;
@@ -466,7 +444,7 @@ function showSnippet() {
   const kind = request.headers["Content-Type"];
   if (!request.file && (typeof request.body !== "string" || request.body.length > LONGEST_SNIPPET))
     request.file = { "text/csv": "rows.csv", "application/x-npy": "rows.npy" }[kind] || "request.json";
-  $("snippet").textContent = { curl: curlSnippet, python: pythonSnippet, triton: tritonSnippet }[language](request);
+  $("snippet").textContent = { curl: curlSnippet, python: pythonSnippet }[language](request);
 }
 
 function curlSnippet({ path, headers, body, file }) {
@@ -476,42 +454,50 @@ function curlSnippet({ path, headers, body, file }) {
 }
 
 function pythonSnippet({ path, headers, body, file }) {
-  const token = $("token").value ? { ...headers, Authorization: "Bearer …" } : headers;
-  let content = file ? `open(${JSON.stringify(file)}, "rb").read()` : `${JSON.stringify(body)}.encode()`;
+  let told = python($("token").value ? { ...headers, Authorization: "Bearer …" } : headers);
+  let content = file ? `open(${json(file)}, "rb").read()` : `${json(body)}.encode()`;
   let before = "";
-  if (!file && headers["Content-Type"] === "application/json") {
+  if (mode === "image") {
+    const { name, datatype } = model.inputs[0];
+    const head = `{**${python({ name, datatype })}, "shape": tensor.shape, "parameters": {"binary_data_size": tensor.nbytes}}`;
+    before = `${pythonPicture()}head = json.dumps({"inputs": [${head}]}).encode()\n`;
+    content = "head + tensor.tobytes()";
+    told = told.replace('"0"', "str(len(head))");
+  } else if (!file && headers["Content-Type"] === "application/json") {
     try {
       before = `request = ${python(JSON.parse(body))}\n`;
       content = "json.dumps(request).encode()";
     } catch {} // not JSON yet: shown as it is typed
   }
-  const lines = headers.Accept || file === "picture.raw" ? "    print(answer.read())" : "    print(json.load(answer))";
-  return `import json\nimport urllib.request\n\n${before}asked = urllib.request.Request(\n    ${JSON.stringify(location.origin + path)},\n    ${content},\n    ${python(token)},\n)\nwith urllib.request.urlopen(asked) as answer:\n${lines}`;
+  const last = headers.Accept ? "    for line in answer:\n        print(line)" : "    print(json.load(answer))";
+  return `import json
+import urllib.request
+
+${before}asked = urllib.request.Request(
+    ${json(location.origin + path)},
+    ${content},
+    ${told},
+)
+with urllib.request.urlopen(asked) as answer:
+${last}`;
 }
 
-const NUMPY = { BOOL: "bool", FP16: "float16", BF16: "float32", FP32: "float32", FP64: "float64", BYTES: "object" };
+function pythonPicture() {
+  const { channels, first, height, width, one } = findPicture();
+  const scaled = {
+    unit: "picture / 255",
+    byte: "picture",
+    sign: "picture / 127.5 - 1",
+    imagenet: `(picture / 255 - ${json(MEANS.slice(0, channels))}) / ${json(DEVIATIONS.slice(0, channels))}`,
+  }[$("scale").value];
+  const turned = `${channels === 1 ? "[..., None]" : ""}${first ? ".transpose(2, 0, 1)" : ""}${one ? "[None]" : ""}`;
+  return `import numpy as np
+from PIL import Image
 
-function tritonSnippet() {
-  const known = mode === "form" ? formTensors() : (model.example ? model.example.inputs : [])
-    .map(({ name, datatype, shape, data }) => ({ name, datatype, shape, values: python(data) }));
-  const tensors = known.length ? known : model.inputs.map(({ name, datatype, shape }) => ({ name, datatype, shape: shape.map((size) => Math.abs(size)), values: null }));
-  const inputs = tensors.map(({ name, datatype, shape, values }) => {
-    const dtype = `np.${NUMPY[datatype] || datatype.toLowerCase()}`.replace("np.object", "object").replace("np.bool", "bool");
-    const array = values === null ? `np.zeros(${JSON.stringify(shape)}, ${dtype})` : `np.array(${values}, ${dtype}).reshape(${JSON.stringify(shape)})`;
-    return `tensor = http.InferInput(${JSON.stringify(name)}, ${JSON.stringify(shape)}, "${datatype}")\ntensor.set_data_from_numpy(${array})\ninputs.append(tensor)\n`;
-  });
-  const token = $("token").value ? `, headers={"Authorization": "Bearer …"}` : "";
-  return `import numpy as np\nimport tritonclient.http as http\n\nclient = http.InferenceServerClient(${JSON.stringify(location.host)})\ninputs = []\n${inputs.join("")}answer = client.infer(${JSON.stringify(model.name)}, inputs${token})\nprint(answer.get_response())`;
-}
-
-function formTensors() {
-  const rows = readForm().map((row) => row.map((cell) => ({ null: "np.nan", true: "True", false: "False" })[cell] || cell));
-  if (model.inputs.length === 1) {
-    const shape = model.inputs[0].shape.length === 1 ? [rows.length] : [rows.length, columns.length];
-    return [{ ...model.inputs[0], shape, values: `[${rows.map((row) => `[${row.join(", ")}]`).join(", ")}]` }];
-  }
-  return model.inputs.map((spec, index) => ({ ...spec, shape: [rows.length, ...spec.shape.slice(1)],
-    values: `[${rows.map((row) => row[index]).join(", ")}]` }));
+picture = Image.open("picture.jpg").convert("${channels === 3 ? "RGB" : "L"}")
+picture = np.asarray(picture.resize((${width}, ${height})))
+tensor = np.asarray(${scaled}, "${NUMPY[model.inputs[0].datatype]}")${turned}
+`;
 }
 
 // --- the document, to read
@@ -520,65 +506,67 @@ function showDocs() {
   const operations = Object.entries(api.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
   const told = operations.filter(({ operation }) => !operation["x-same-as"]);
-  const sections = api.tags.map(({ name, description }) => {
-    const inside = told.filter(({ operation }) => operation.tags.includes(name));
-    return make("section", { class: "card" }, make("div", { class: "head" }, make("h2", {}, name[0].toUpperCase() + name.slice(1)), make("span", { class: "quiet small" }, description)),
-      ...inside.map((item) => showOperation(item, operations)));
-  });
+  const sections = api.tags.map(({ name, description }) => card(name[0].toUpperCase() + name.slice(1), description,
+    ...told.filter(({ operation }) => operation.tags.includes(name)).map((item) => showOperation(item, operations))));
   $("docs").replaceChildren(showSignature(), ...sections);
 }
 
 function showSignature() {
-  const table = (title, specs) => make("div", {}, make("h3", {}, title), specs.length ? make("div", { class: "scroll" }, make("table", {},
-    make("thead", {}, make("tr", {}, ...["name", "datatype", "shape"].map((head) => make("th", { scope: "col" }, head)))),
-    make("tbody", {}, ...specs.map((spec) => make("tr", {}, ...[spec.name, spec.datatype, JSON.stringify(spec.shape)].map((cell) => make("td", {}, cell)))))))
-    : make("p", { class: "quiet" }, "whatever it is sent"));
-  const chips = (title, values) => (values.length ? make("div", {}, make("h3", {}, title), make("ul", { class: "chips" }, ...values.map((value) => make("li", {}, text(value))))) : null);
-  return make("section", { class: "card" }, make("div", { class: "head" }, make("h2", {}, "Signature")),
-    make("div", { class: "shape" }, table("Inputs", model.inputs), table("Outputs", model.outputs), chips("Columns", model.columns), chips("Classes", model.classes)));
+  const specs = (title, tensors) => make("div", {}, make("h3", {}, title), tensors.length
+    ? table(["name", "datatype", "shape"], tensors.map(({ name, datatype, shape }) => [name, datatype, shape]))
+    : quiet("whatever it is sent"));
+  const chips = (title, values) => (values.length ? make("div", {}, make("h3", {}, title),
+    make("ul", { class: "chips" }, ...values.map((value) => make("li", {}, text(value))))) : null);
+  return card("Signature", "", make("div", { class: "shape" }, specs("Inputs", model.inputs), specs("Outputs", model.outputs),
+    chips("Columns", model.columns), chips("Classes", model.classes)));
+}
+
+function card(title, about, ...inside) {
+  return make("section", { class: "card" }, make("div", { class: "head" }, make("h2", {}, title), quiet(about)), ...inside);
 }
 
 function showOperation({ path, method, operation }, all) {
   const same = all.filter((other) => other.method === method && other.operation["x-same-as"] === path);
-  const tries = ["/predict", inferPath()].includes(path) && method === "post";
-  const bodies = Object.entries((operation.requestBody || { content: {} }).content);
-  const answers = Object.entries(operation.responses).flatMap(([status, response]) =>
-    Object.entries(resolve(response).content || {}).map(([kind, content]) => ({ status, kind, content })));
-  const parameters = (operation.parameters || []).map((one) => make("p", {}, make("code", {}, one.name), ` ${one.description}`));
+  const tries = method === "post" && ["/predict", inferPath()].includes(path);
+  const contents = (verb, content) => Object.entries(content || {}).flatMap(([kind, one]) => [make("h3", {}, `${verb} ${kind}`), ...showContent(one)]);
+  const code = (...words) => make("code", {}, ...words);
   return make("details", { class: "operation" },
-    make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()), make("code", {}, path), make("span", { class: "quiet small" }, operation.summary)),
+    make("summary", {}, make("span", { class: `method ${method}` }, method.toUpperCase()), code(path), quiet(operation.summary)),
     make("div", { class: "inside small" },
-      same.length ? make("p", { class: "quiet" }, "Also at ", ...same.map((other) => make("code", {}, `${other.path} `))) : null,
+      same.length ? quiet("Also at ", ...same.map((other) => code(`${other.path} `))) : null,
       tries ? make("p", {}, make("a", { href: "/try" }, "Try it")) : null,
-      ...(parameters.length ? [make("h3", {}, "Headers"), ...parameters] : []),
-      ...bodies.flatMap(([kind, content]) => [make("h3", {}, `Takes ${kind}`), ...showContent(content)]),
-      ...answers.filter(({ status }) => status === "200").flatMap(({ kind, content }) => [make("h3", {}, `Gives ${kind}`), ...showContent(content)]),
-      make("h3", {}, "When it fails"), make("p", {}, "4xx or 5xx with ", make("code", {}, '{"error": "what is wrong, and where"}'))));
+      ...(operation.parameters || []).map((one) => make("p", {}, "The header ", code(one.name), ` says ${one.description}.`)),
+      ...contents("Takes", operation.requestBody && operation.requestBody.content),
+      ...contents("Gives", operation.responses[200] && operation.responses[200].content),
+      make("h3", {}, "When it fails"), make("p", {}, "4xx or 5xx with ", code('{"error": "what is wrong, and where"}'))));
 }
 
 function showContent({ schema, examples }) {
   const block = (value) => make("pre", { class: "block", tabindex: "0" }, value);
-  const shown = Object.keys(schema).length ? [block(notation(schema, ""))] : [];
-  return [...shown, ...Object.entries(examples || {}).flatMap(([name, { value }]) =>
-    [make("p", { class: "quiet" }, `Example: ${name}`), block(typeof value === "string" ? value : JSON.stringify(value, null, 2))])];
+  const [example] = Object.values(examples || {});
+  const bare = !schema.$ref && !schema.properties;
+  let words = notation(schema, "");
+  if (/\bRow\b/.test(words)) words += `\n\nRow: ${notation(api.components.schemas.Row, "")}`;
+  const shown = example ? [quiet("For example"), block(typeof example.value === "string" ? example.value : json(example.value, null, 2))] : [];
+  return [bare ? quiet(schema.description || schema.type || "") : block(words), ...shown];
 }
 
 function resolve(schema) {
-  if (!schema.$ref) return schema;
-  return schema.$ref.slice(2).split("/").reduce((place, key) => place[key], api);
+  return schema.$ref ? schema.$ref.slice(2).split("/").reduce((place, key) => place[key], api) : schema;
 }
 
 // A schema in a few words: {"name": number, ...}, [number × 4], "a" | "b".
 function notation(schema, indent) {
+  if (schema.$ref === "#/components/schemas/Row") return "Row";
   const found = resolve(schema);
   const inner = `${indent}  `;
   const alternatives = found.anyOf || found.oneOf;
   if (alternatives) return [...new Set(alternatives.map((one) => notation(one, indent)))].join(" | ");
-  if (found.const !== undefined) return JSON.stringify(found.const);
-  if (found.enum) return found.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (found.const !== undefined) return json(found.const);
+  if (found.enum) return found.enum.map((value) => json(value)).join(" | ");
   if (found.properties) {
     const lines = Object.entries(found.properties).map(([name, one]) =>
-      `${inner}${JSON.stringify(name)}${(found.required || []).includes(name) ? "" : "?"}: ${notation(one, inner)}`);
+      `${inner}${json(name)}${(found.required || []).includes(name) ? "" : "?"}: ${notation(one, inner)}`);
     return `{\n${lines.join(",\n")}\n${indent}}`;
   }
   if (found.prefixItems) return `[${found.prefixItems.map((one) => notation(one, indent)).join(", ")}]`;
@@ -591,24 +579,22 @@ function notation(schema, indent) {
 
 // --- wiring
 
-$("ask").addEventListener("submit", send);
-$("ask").addEventListener("input", showSnippet);
-$("add").addEventListener("click", () => {
+const on = (id, kind, act) => $(id).addEventListener(kind, act);
+on("ask", "submit", send);
+on("ask", "input", showSnippet);
+on("add", "click", () => {
   addRow(model.rows ? model.rows[0] : []);
   showSnippet();
 });
-$("picture").addEventListener("change", (event) => event.target.files[0] && draw(event.target.files[0]));
-$("token-form").addEventListener("submit", (event) => {
+on("picture", "change", (event) => event.target.files[0] && draw(event.target.files[0]));
+on("token-form", "submit", (event) => {
   event.preventDefault();
-  if (api) show($("token-form"), false);
-  else load();
-  if (api) showSnippet();
+  if (!api) return load();
+  show($("token-form"), false);
+  showSnippet();
 });
-$("copy").addEventListener("click", async () => {
-  const range = document.createRange();
-  range.selectNodeContents($("snippet"));
-  getSelection().removeAllRanges();
-  getSelection().addRange(range);
+on("copy", "click", async () => {
+  getSelection().selectAllChildren($("snippet"));
   try {
     await navigator.clipboard.writeText($("snippet").textContent); // there is none on plain HTTP beyond this machine
     $("copy").textContent = "Copied";
@@ -623,10 +609,10 @@ async function take(file) {
   $("text").value = dropped ? `${file.name}, ${file.size} bytes` : await file.text();
   showSnippet();
 }
-$("text").addEventListener("input", () => { dropped = null; });
-$("file").addEventListener("change", (event) => event.target.files[0] && take(event.target.files[0]));
+on("text", "input", () => { dropped = null; });
+on("file", "change", (event) => event.target.files[0] && take(event.target.files[0]));
 for (const kind of ["dragover", "dragleave", "drop"]) {
-  $("ask").addEventListener(kind, (event) => {
+  on("ask", kind, (event) => {
     event.preventDefault();
     $("text").classList.toggle("over", kind === "dragover");
     const file = kind === "drop" && event.dataTransfer.files[0];
