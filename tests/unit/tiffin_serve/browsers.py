@@ -78,9 +78,7 @@ class Browser:
 
     def open(self, url: str, width: int = 1280, *, dark: bool = False) -> None:
         """Go to a page."""
-        self.tell(
-            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
-        )
+        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.tell("Emulation.setEmulatedMedia", features=features)
         self.tell("Page.navigate", url=url)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from PIL import Image
 
 from tiffin_serve.front.rest.openapi import Described, document
 from tiffin_serve.front.rest.pages.serving import FILES, PAGE, SECURE
@@ -48,6 +49,17 @@ def browser(chromium: Browser) -> Iterator[Browser]:
     assert chromium.complaints == []
 
 
+def png(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
+    """Write a picture of one colour (PNG, third edition)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + bytes(colour) * width) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
 def open_page(browser: Browser, server: Server | int, path: str = "/try", width: int = 1280) -> None:
     port = server if isinstance(server, int) else server.port
     browser.open(f"http://127.0.0.1:{port}{path}", width)
@@ -69,7 +81,7 @@ def test_a_form_is_filled_in_sent_and_answered_with_a_chart(browser: Browser, ir
     wide, narrow = browser.do("[...document.querySelectorAll('.bars i')].map((bar) => bar.offsetWidth)")[:2]
     assert wide > narrow
     assert '"sepal length": 5.1' in browser.text("#snippet")
-    assert browser.do("document.documentElement.scrollWidth") == width
+    assert browser.do("document.documentElement.scrollWidth") <= width
 
 
 def test_several_rows_are_a_table(browser: Browser, iris: Server) -> None:
@@ -129,13 +141,18 @@ def test_a_picture_is_drawn_and_sent_as_a_tensor(
     browser: Browser, predictor: Callable[..., Server], tmp_path: Path
 ) -> None:
     server = predictor(PICTURES).ready()
-    Image.new("RGB", (40, 20), (255, 0, 51)).save(tmp_path / "red.png")
+    (tmp_path / "red.png").write_bytes(png(40, 20, (255, 0, 51)))
     open_page(browser, server)
     browser.choose_file("#picture", tmp_path / "red.png")
     browser.wait("document.getElementById('canvas').getContext('2d').getImageData(4, 4, 1, 1).data[2] === 51")
     browser.click("#send")
     browser.wait(ANSWERED)
-    assert browser.do("[...document.querySelectorAll('#result td')].map((cell) => cell.innerText)") == ["1", "1", "0", "0.2"]
+    assert browser.do("[...document.querySelectorAll('#result td')].map((cell) => cell.innerText)") == [
+        "1",
+        "1",
+        "0",
+        "0.2",
+    ]
     browser.do("document.getElementById('scale').value = 'byte'")
     browser.click("#send")
     browser.wait("document.querySelector('#result').innerText.includes('255')")
@@ -149,10 +166,10 @@ def test_the_document_is_shown(browser: Browser, iris: Server, width: int) -> No
     open_page(browser, iris, "/docs", width)
     browser.wait("document.querySelectorAll('.operation').length > 20")
     assert "predict_proba" in browser.text("#docs")
-    assert "virginica" in browser.text("#docs .chips:last-child, #docs .shape > div:last-child")
+    assert "virginica" in browser.text("#docs .shape > div:last-child")
     browser.do("for (const one of document.querySelectorAll('.operation')) one.open = true")
     assert '"sepal length": number | null' in browser.text("#docs")
-    assert browser.do("document.documentElement.scrollWidth") == width
+    assert browser.do("document.documentElement.scrollWidth") <= width
     browser.click("#docs .inside a")
     browser.wait("location.pathname === '/try' && !document.getElementById('try').hidden")
 
