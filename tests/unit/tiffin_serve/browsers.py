@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its debugging pipe (the Chrome DevTools Protocol), with the standard library alone."""
+"""A headless Chromium, driven over its debugging pipe (the Chrome DevTools Protocol), by the standard library."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class Browser:
     def click(self, selector: str) -> None:
         """Press the left button in the middle of an element, as a person would."""
         place = self.do(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center'}});"
-            " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.tell("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)

@@ -171,7 +171,7 @@ def test_the_document_is_shown(browser: Browser, iris: Server, width: int) -> No
     assert '"sepal length": number | null' in browser.text("#docs")
     assert browser.do("document.documentElement.scrollWidth") <= width
     browser.click("#docs .inside a")
-    browser.wait("location.pathname === '/try' && !document.getElementById('try').hidden")
+    browser.wait("location.pathname === '/try' && document.querySelector('#try:not([hidden])') !== null")
 
 
 def test_python_that_is_shown_runs(browser: Browser, iris: Server, predictor: Callable[..., Server]) -> None:
@@ -186,7 +186,8 @@ def test_python_that_is_shown_runs(browser: Browser, iris: Server, predictor: Ca
 def test_controls_have_names_and_keys_choose_tabs(browser: Browser, iris: Server) -> None:
     open_page(browser, iris)
     unnamed = """[...document.querySelectorAll('input, select, textarea, button')].filter((one) =>
-        !(one.labels && one.labels.length) && !one.innerText && !one.ariaLabel && one.checkVisibility()).map((one) => one.id)"""
+        !(one.labels && one.labels.length) && !one.innerText && !one.ariaLabel && one.checkVisibility())
+        .map((one) => one.id)"""
     assert browser.do(unnamed) == []
     browser.do("document.getElementById('tab-form').focus()")
     browser.tell("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")

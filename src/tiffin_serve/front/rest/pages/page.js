@@ -11,7 +11,7 @@ const LONGEST_SNIPPET = 4000;
 const NUMPY = { FP32: "float32", FP64: "float64", UINT8: "uint8" }; // what pictures can be
 const json = JSON.stringify;
 
-let api = null; // the document
+let api = null;
 let model = null; // what it says of the model
 let columns = null; // the form's fields, where rows have any
 let mode = "";
@@ -338,7 +338,7 @@ function showAnswer(text) {
   const answer = JSON.parse(text);
   const outputs = answer.model_name ? inferred(answer.outputs) : predicted(answer);
   $("result").replaceChildren(...outputs.flatMap(showOutput));
-  $("raw-text").textContent = text.length > 20000 ? `${text.slice(0, 20000)} …` : text;
+  $("raw-text").textContent = text.slice(0, 20000);
   show($("raw"), true);
 }
 
@@ -372,12 +372,12 @@ function showOutput({ name, rows, note }) {
 }
 
 function showBars(row, place) {
-  const label = (index) => (model.classes.length === row.length ? text(model.classes[index]) : `class ${index}`);
+  const label = (index) => text(model.classes[index] ?? `class ${index}`);
   const best = row.map((value, index) => ({ value, label: label(index) })).sort((a, b) => b.value - a.value).slice(0, MOST_BARS);
   const bars = best.map(({ value, label: name }) => {
     const bar = make("i");
-    bar.style.width = `${value * 100}%`; // which the security policy lets scripts do
-    return make("li", {}, make("span", {}, name), make("b", { "aria-hidden": true }, bar), make("span", {}, `${(value * 100).toFixed(1)} %`));
+    bar.style.width = `${value * 100}%`;
+    return make("li", {}, make("span", {}, name), make("b", {}, bar), make("span", {}, `${(value * 100).toFixed(1)} %`));
   });
   const list = make("ul", { class: "bars", "aria-label": place === null ? "Probabilities" : `Probabilities of row ${place + 1}` }, ...bars);
   return place === null ? [list] : [quiet(`row ${place + 1}`), list];
@@ -388,7 +388,7 @@ function showTable(rows) {
   const width = wide ? Math.min(Math.max(...rows.map((row) => row.length || 1)), MOST_COLUMNS) : 1;
   const heads = wide ? Array.from({ length: width }, (_, index) => String(index)) : ["value"];
   const lines = rows.slice(0, MOST_ROWS).map((row, place) => [place + 1, ...(wide ? row.slice(0, width) : [row])]);
-  const more = rows.length > MOST_ROWS ? quiet(`${rows.length - MOST_ROWS} more rows are below, as they came.`) : null;
+  const more = rows.length > MOST_ROWS ? quiet(`and ${rows.length - MOST_ROWS} more rows`) : null;
   return make("div", {}, table(["row", ...heads], lines), more);
 }
 
@@ -555,7 +555,7 @@ function resolve(schema) {
   return schema.$ref ? schema.$ref.slice(2).split("/").reduce((place, key) => place[key], api) : schema;
 }
 
-// A schema in a few words: {"name": number, ...}, [number × 4], "a" | "b".
+// A schema in a few words: [number × 4], "a" | "b"
 function notation(schema, indent) {
   if (schema.$ref === "#/components/schemas/Row") return "Row";
   const found = resolve(schema);
