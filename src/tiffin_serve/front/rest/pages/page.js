@@ -572,7 +572,7 @@ function notation(schema, indent) {
   if (found.prefixItems) return `[${found.prefixItems.map((one) => notation(one, indent)).join(", ")}]`;
   if (found.type === "array" && found.items) {
     const count = found.maxItems && found.maxItems === found.minItems ? ` × ${found.maxItems}` : ", …";
-    return `[${notation(found.items, indent)}${count}]`;
+    return `[${notation(found.items, indent).replace(/^\w.* \| .*$/, "($&)")}${count}]`;
   }
   return [found.type || "any"].flat().join(" | ") + (found.description && !found.type ? ` (${found.description})` : "");
 }
