@@ -169,7 +169,7 @@ def test_the_document_is_shown(browser: Browser, iris: Server, width: int) -> No
     assert "virginica" in browser.text("#docs .shape > div:last-child")
     browser.do("for (const one of document.querySelectorAll('.operation')) one.open = true")
     assert '"sepal length": number | null' in browser.text("#docs")
-    assert "[(number | null) × 4]" in browser.text("#docs")
+    assert "[(number | null) \N{MULTIPLICATION SIGN} 4]" in browser.text("#docs")
     assert browser.do("document.documentElement.scrollWidth") <= width
     browser.click("#docs .inside a")
     browser.wait("location.pathname === '/try' && document.querySelector('#try:not([hidden])') !== null")

@@ -163,7 +163,7 @@ Routes = Iterable[tuple[str, str]]
 def document(model: Described, routes: Routes) -> dict[str, Any]:
     """Write the document of a server that has these routes."""
     paths: dict[str, dict[str, Any]] = {}
-    told = [(method, path, template(path, model)) for method, path in routes if method != "HEAD"]
+    told = [(method, path, template(path, model)) for method, path in routes if is_told(method, path)]
     for method, path, known in told:
         paths.setdefault(path, {})[method.lower()] = _operation(method, path, known, model)
     whole = {
@@ -179,6 +179,11 @@ def document(model: Described, routes: Routes) -> dict[str, Any]:
         "components": {"schemas": _schemas(model.signature), "responses": {"Error": _error()}},
     }
     return _guarded(whole) if model.token else whole
+
+
+def is_told(method: str, path: str) -> bool:
+    """Say whether a route belongs in a document: HEAD comes with every GET, and `*` is no path."""
+    return method != "HEAD" and path.startswith("/")
 
 
 def template(path: str, model: Described) -> str:
