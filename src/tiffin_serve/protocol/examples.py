@@ -96,7 +96,7 @@ def as_rows(tensors: list[InferOutput], signature: Signature) -> list[Any] | Non
     shapes = {tuple(tensor.shape[:1]) for tensor in tensors}
     if len(shapes) != 1 or () in shapes:
         return None
-    if len(tensors) == 1 and (not signature.is_table or tensors[0].name == "input"):
+    if len(tensors) == 1 and (signature.is_matrix or not signature.is_table):
         (tensor,) = tensors
         rows = list(nest(tensor.data, tensor.shape))
         return [dict(zip(signature.columns, row, strict=True)) for row in rows] if signature.columns else rows

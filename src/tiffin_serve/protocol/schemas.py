@@ -58,7 +58,7 @@ def row(signature: Signature) -> Schema:
     """Describe one row of `POST /predict`."""
     if not signature.inputs:
         return ANY
-    if signature.is_table:
+    if signature.is_table and not signature.is_matrix:
         cells = {spec.name: cell(DATATYPES[spec.datatype]) for spec in signature.inputs}
         bare = list(cells.values()) if len(cells) == 1 else []
         return {"anyOf": [*bare, _tuple(list(cells.values())), _named(cells)]}

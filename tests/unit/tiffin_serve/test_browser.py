@@ -196,6 +196,29 @@ def test_controls_have_names_and_keys_choose_tabs(browser: Browser, iris: Server
     assert browser.do("document.getElementById('tab-text').ariaSelected") == "true"
 
 
+def test_a_model_that_is_not_there_yet_is_waited_for(
+    browser: Browser, predictor: Callable[..., Server], tmp_path: Path
+) -> None:
+    source = f"""
+import pathlib, time
+class Predictor:
+    inputs = {{"x": ("FP64", [-1])}}
+    def load(self, path):
+        while not pathlib.Path({str(tmp_path / "go")!r}).exists():
+            time.sleep(0.01)
+    def predict(self, inputs):
+        return inputs["x"]
+"""
+    server = predictor(source)
+    browser.open(f"http://127.0.0.1:{server.port}/")
+    browser.wait("document.getElementById('notice')?.innerText.startsWith('the model is not loaded')")
+    (tmp_path / "go").touch()
+    browser.wait("!document.getElementById('try').hidden")
+    assert browser.text("#notice") == ""
+    assert [text for text in browser.complaints if "status of 503" not in text] == []
+    browser.complaints.clear()
+
+
 class StandIn(BaseHTTPRequestHandler):
     """A server with our pages, a token, and a model that streams and has evil names."""
 

@@ -20,7 +20,9 @@ from tiffin_serve.front.rest.served import Served
 from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.baseline import Baseline, Feature
 from tiffin_serve.protocol.examples import as_infer, as_rows, from_check, from_signature, known_values
+from tiffin_serve.protocol.infer import bind, read_request
 from tiffin_serve.protocol.outputs import InferOutput
+from tiffin_serve.protocol.rows import bind_rows
 from tiffin_serve.protocol.service import Check, ServedModel, Service
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 from unit.tiffin_serve.fronts import COLUMNS, DEADLINE, ROWS, Server
@@ -37,7 +39,17 @@ TABLE = Signature(
 PICTURE = Signature(inputs=(TensorSpec("x", "FP32", (-1, 3, 224, 224)),), batches=True)
 TENSORS = Signature(inputs=(TensorSpec("ids", "INT64", (-1, -1)), TensorSpec("mask", "BOOL", (-1, -1))), batches=True)
 FREE = Signature()
-SIGNATURES = {"matrix": MATRIX, "table": TABLE, "picture": PICTURE, "tensors": TENSORS, "free": FREE}
+COLUMN = Signature(inputs=(TensorSpec("input", "FP64", (-1, 1)),), columns=("a",), batches=True)
+TEXT = Signature(inputs=(TensorSpec("input", "BYTES", (-1,)),), batches=True)
+SIGNATURES = {
+    "column": COLUMN,
+    "text": TEXT,
+    "matrix": MATRIX,
+    "table": TABLE,
+    "picture": PICTURE,
+    "tensors": TENSORS,
+    "free": FREE,
+}
 
 
 def routes_of(name: str) -> list[tuple[str, str]]:
@@ -92,6 +104,15 @@ def test_examples_fit_the_schemas_beside_them() -> None:
                 assert Draft202012Validator(schema).is_valid(example["value"]), (path, kind)
 
 
+@pytest.mark.parametrize("form", sorted(SIGNATURES.keys() - {"free"}))
+def test_examples_are_what_the_model_takes(form: str) -> None:
+    signature = SIGNATURES[form]
+    made = from_signature(signature, {})
+    rows = as_rows(made, signature)
+    assert rows is not None
+    assert bind_rows(rows, signature) == bind(read_request(json.dumps(as_infer(made)).encode()), signature)
+
+
 def bodies(whole: dict[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for path, methods in whole["paths"].items():
         for method, operation in methods.items():
@@ -130,6 +151,22 @@ def test_the_examples_of_tensors_tables_and_texts_are_answered(predictor: Callab
                 return inputs["ids"].sum(axis=1)
     """
     assert send_every_example(predictor(_unindented(source)).ready()) >= 5
+
+
+def test_answers_are_as_the_document_says(iris: Server) -> None:
+    whole = iris.ask("GET", "/openapi.json")[1]
+    checked = 0
+    for path, methods in whole["paths"].items():
+        for method, operation in methods.items():
+            described_as = operation["responses"].get("200", {"content": {}})["content"].get("application/json")
+            examples = operation.get("requestBody", {"content": {}})["content"].get("application/json", {})
+            requests = [one["value"] for one in examples.get("examples", {}).values()] if method == "post" else [None]
+            for request in requests if described_as else []:
+                schema = {**described_as["schema"], "components": whole["components"]}
+                answer = iris.ask(method.upper(), path, request)[1]
+                assert list(Draft202012Validator(schema).iter_errors(answer)) == [], (path, answer)
+                checked += 1
+    assert checked > 20
 
 
 def _unindented(source: str) -> str:
