@@ -17,6 +17,7 @@ FRONT = "opt/tiffin/front"
 WORKER = "opt/tiffin/worker"
 LOCKS = "server_locks.json"
 GRPC_LOCKS = "server_grpc_locks.json"
+KINDS = {".py", ".html", ".css", ".js", ".svg"}
 
 
 class ServerLock(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,4 +65,5 @@ def server_files() -> dict[str, Path]:
 
 
 def _sources(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.py"))
+    """Modules, and what pages are made of."""
+    return sorted(file for file in folder.rglob("*.*") if file.suffix in KINDS and file.is_file())

@@ -12,7 +12,9 @@ from tiffin_serve.front.http.exchange import Exchange
 VARIABLE = "TIFFIN_BEARER_TOKEN"
 FILE_VARIABLE = "TIFFIN_BEARER_TOKEN_FILE"
 FILE = "/run/secrets/bearer-token"
-HEALTH = b"/v2/health/"
+OPEN = (b"/v2/health/", b"/pages/")
+OPEN_PAGES = {b"/try", b"/docs"}
+"""Files of the server that say nothing of the model: where a browser asks its user for the token."""
 MIN_LENGTH = 8
 _SCHEME = b"bearer "
 
@@ -52,7 +54,7 @@ def read_tokens(environ: Mapping[str, str], file: str = FILE) -> Tokens:
 
 
 class Guard:
-    """Lets through who has a token, and everyone to health."""
+    """Lets through who has a token, and everyone to health and to the files of the pages."""
 
     def __init__(self, serve: Callable[[Exchange], None], tokens: Tokens) -> None:
         self._serve = serve
@@ -61,7 +63,8 @@ class Guard:
     def serve(self, exchange: Exchange) -> None:
         """Answer, or say that a token is needed."""
         given = exchange.headers.get(b"authorization")
-        if exchange.path.startswith(HEALTH) or (given is not None and self._tokens.accept(given)):
+        open_to_all = exchange.path.startswith(OPEN) or exchange.path in OPEN_PAGES
+        if open_to_all or (given is not None and self._tokens.accept(given)):
             self._serve(exchange)
         elif given is None:
             message = "this server wants a token: send `Authorization: Bearer TOKEN`"

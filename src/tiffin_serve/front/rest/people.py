@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiffin_serve.front.http.exchange import JSON, Exchange
-from tiffin_serve.front.rest.answers import Reply, Route, Waiting, encode, get, media_type, post
+from tiffin_serve.front.rest.answers import Reply, Route, Waiting, encode, media_type, post
 from tiffin_serve.front.rest.served import Served
 from tiffin_serve.front.rest.streaming import Streams, form_of
 from tiffin_serve.protocol.call import Call
@@ -20,7 +20,7 @@ LINES = {b"application/x-ndjson", b"application/jsonlines", b"application/jsonl"
 
 
 class People:
-    """The root, and rows for people."""
+    """Rows for people."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
@@ -28,17 +28,7 @@ class People:
 
     def routes(self) -> list[Route]:
         """Give the table of paths."""
-        return [
-            get("*", self._index),  # of which only OPTIONS can be asked: the server as a whole
-            get("/", self._index),
-            post("/predict", self._predict),
-        ]
-
-    def _index(self, exchange: Exchange) -> None:
-        model = f"/v2/models/{self._served.name}"
-        urls = {"predict": "/predict", "model": model, "infer": f"{model}/infer", "ready": "/v2/health/ready"}
-        told = {"name": self._served.name, "version": self._served.version, "status": "alive", "urls": urls}
-        exchange.answer(200, encode(told))
+        return [post("/predict", self._predict)]
 
     def _predict(self, exchange: Exchange) -> None:
         signature = self._served.signature()

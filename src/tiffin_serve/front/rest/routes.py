@@ -11,6 +11,7 @@ from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.answers import Answers, refuse
 from tiffin_serve.front.rest.mlflow import Mlflow
 from tiffin_serve.front.rest.oip import OpenInference
+from tiffin_serve.front.rest.pages.serving import Pages
 from tiffin_serve.front.rest.people import People
 from tiffin_serve.front.rest.repository import Repository
 from tiffin_serve.front.rest.served import Served
@@ -20,7 +21,7 @@ from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.service import Service
 
-PROTOCOLS = (People, OpenInference, Streams, Repository, TensorFlow, Mlflow)
+PROTOCOLS = (Pages, People, OpenInference, Streams, Repository, TensorFlow, Mlflow)
 """Who has paths; each gives the table of its own."""
 MODELS = ("/v2/models/", "/v1/models/", "/v2/repository/models/")
 
@@ -30,7 +31,7 @@ class Api:
 
     def __init__(self, service: Service, workers: Workers, metrics: Metrics) -> None:
         self._served = Served(service, workers, metrics)
-        self._routes = make_routes(self._served)
+        self._routes = self._served.routes = make_routes(self._served)
 
     @property
     def draining(self) -> bool:

@@ -24,6 +24,8 @@ class Served:
         self.workers = workers
         self.metrics = metrics
         self.draining = False
+        self.routes: Mapping[bytes, Mapping[bytes, object]] = {}
+        """Paths and methods of all protocols, for whoever tells of them."""
 
     @property
     def name(self) -> str:

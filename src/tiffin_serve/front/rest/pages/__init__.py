@@ -1,0 +1,1 @@
+"""Pages for a browser: trying the model, and reading what its server answers."""
