@@ -226,8 +226,8 @@ def _declared(made: Any, name: str) -> "List[Dict[str, Any]]":
     for key, spec in declared.items():
         if not (isinstance(spec, (tuple, list)) and len(spec) == 2 and isinstance(spec[1], (tuple, list))):  # noqa: PLR2004 - datatype and shape
             raise TypeError('%s: `%s["%s"]` is not like ("FP32", [-1, 4])' % (_place(type(made)), name, key))
-        if spec[0] not in DTYPES and spec[0] != "BYTES":
-            known = ", ".join([*DTYPES, "BYTES"])
+        if spec[0] not in DTYPES and spec[0] not in ("BF16", "BYTES"):
+            known = ", ".join([*DTYPES, "BF16", "BYTES"])
             raise TypeError(
                 '%s: `%s["%s"]` has the datatype %s, not one of %s' % (_place(type(made)), name, key, spec[0], known)
             )
