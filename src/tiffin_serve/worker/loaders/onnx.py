@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Sequence, Type
 
 from tiffin_serve.worker.model import Model, tensor
@@ -27,6 +28,8 @@ _MAPS = {
     "seq(map(int64,tensor(float)))": "INT64",
     "seq(map(string,tensor(float)))": "BYTES",
 }
+SIGNATURE = "tiffin.signature"
+"""The property in which `tiffin build` keeps what a graph has no words for."""
 _PROBABILITIES = ("probabilities", "output_probability")
 
 
@@ -56,6 +59,7 @@ class OnnxModel:
             "outputs": [_describe(value) for value in outputs],
             "probability": next((name for name in self._all if name in _PROBABILITIES), ""),
             "batches": _batches([*inputs, *outputs]),
+            **_kept(session.get_modelmeta().custom_metadata_map),
         }
 
     def predict(
@@ -72,6 +76,12 @@ class OnnxModel:
         for name in self._maps.intersection(results):
             results[name] = [[row[key] for key in row] for row in results[name]]
         return results
+
+
+def _kept(properties: "dict[str, str]") -> "dict[str, Any]":
+    """Read what a converted model keeps beside its graph: names of columns, classes, and the output with those."""
+    known = json.loads(properties.get(SIGNATURE, "{}"))
+    return {name: known[name] for name in ("columns", "classes", "probability") if name in known}
 
 
 def _describe(value: Any) -> "dict[str, Any]":
