@@ -7,6 +7,8 @@ probabilities are no further apart than rounding within the tolerance could turn
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any, Dict
 
 PREDICT, PROBABILITY = "predict", "predict_proba"
@@ -58,7 +60,7 @@ def measured(
         {
             "flipped": int(flipped.sum()),
             "ties": int(ties.sum()),
-            "difference": float(differences.max()),
+            "difference": min(float(differences.max()), sys.float_info.max),
             "relative": _is_value(signature),
             "worst": {
                 "row": {name: _plain(tensor[worst]) for name, tensor in inputs.items()},
@@ -106,4 +108,8 @@ def _close(probabilities: Any, tolerance: float, rows: int) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else value
+    """Make JSON of a cell or a row of them; what JSON has no number for becomes a text."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

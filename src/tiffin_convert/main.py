@@ -22,12 +22,14 @@ def convert(question: Dict[str, Any], folder: Path) -> Tuple[Dict[str, Any], byt
     """
     from tiffin_serve.worker.loaders import load
 
-    path = folder / "model" / question["model"]
-    model = load(question["format"], str(path), "")
-    if question["samples"]:
-        inputs = read_rows(folder / "model" / question["samples"], model.signature)
-    else:
-        inputs = draw(model, question["count"], question["seed"])
+    try:
+        model = load(question["format"], str(folder / "model" / question["model"]), "")
+    except ImportError as error:
+        return {"refused": "%s; a model with code of your own has no converter" % error}, b""
+    try:
+        inputs = _inputs(model, question, folder)
+    except (ValueError, UnicodeDecodeError) as error:
+        return {"refused": str(error), "about": "samples"}, b""
     found, refused = _candidates(model, inputs, question["tolerance"], folder)
     if not found:
         return {"refused": "; ".join(refused)}, b""
@@ -43,6 +45,13 @@ def convert(question: Dict[str, Any], folder: Path) -> Tuple[Dict[str, Any], byt
         "versions": _versions(),
     }
     return {"report": report}, data
+
+
+def _inputs(model: Any, question: Dict[str, Any], folder: Path) -> Dict[str, Any]:
+    """Read the samples of the project, or draw some."""
+    if question["samples"]:
+        return read_rows(folder / "model" / question["samples"], model.signature)
+    return draw(model, question["count"], question["seed"])
 
 
 def _candidates(
