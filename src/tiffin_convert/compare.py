@@ -43,7 +43,8 @@ def measured(
     import numpy as np
 
     rows = len(before[PREDICT])
-    flipped = ties = np.zeros(rows, dtype=bool)
+    nothing: Any = np.zeros(rows, dtype=bool)
+    flipped = ties = nothing
     differences = np.zeros(rows)
     if signature["probability"]:
         differences = _distances(before[PROBABILITY], after[PROBABILITY], 1.0)

@@ -1,8 +1,8 @@
 """The converted graph, dressed so that it takes and gives exactly what the model itself did.
 
 Converters name and type tensors as they like. Around their graph come a cast for each input and each output, so that
-names, datatypes and the order of columns are those that the model's loader announces; what a graph has no words for, the
-classes and the names of columns, is kept beside it (`metadata_props`), where the worker finds it.
+names, datatypes and the order of columns are those that the model's loader announces. What a graph has no words for,
+the classes and the names of columns, is kept beside it (`metadata_props`), where the worker finds it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Tuple
 
-SINGLE, DOUBLE = "single", "double"
-_OPSETS = {"": 17, "ai.onnx.ml": 3}
-_TREES = 15
-"""The greatest operator set that onnxmltools writes."""
+from tiffin_convert.converters import inner_graph
+from tiffin_serve.worker.loaders.sklearn import _parts
+
 _LEAST = 9
 """The least with which what is put around a graph means what is meant here; converters write the least they need."""
 _IR = 9
@@ -21,8 +20,6 @@ SIGNATURE = "tiffin.signature"
 """The metadata property in which a graph keeps what it cannot say; spec of the worker's loader."""
 _INNER = "model/"
 _ROWS = "rows"
-_LOCALE = "C.UTF-8"
-"""By which onnxruntime folds texts to lower case: the one locale that every image has."""
 
 
 class UnfitError(Exception):
@@ -35,9 +32,13 @@ def converted(model: Any, precision: str) -> "Tuple[bytes, int]":
 
     _refuse(model)
     split = _selects_by_name(model)
-    inner = onnx.compose.add_prefix(_convert(model, precision, split), _INNER)
+    inner = onnx.compose.add_prefix(inner_graph(model, precision, split=split), _INNER)
     graph = onnx.helper.make_graph(
-        [*_inputs(model.signature, inner.graph, split), *inner.graph.node, *_outputs(model.signature, inner.graph)],
+        [
+            *_inputs(model.signature, inner.graph, split=split),
+            *inner.graph.node,
+            *_outputs(model.signature, inner.graph),
+        ],
         "tiffin",
         [_value(spec) for spec in model.signature["inputs"]],
         [_value(spec) for spec in model.signature["outputs"]],
@@ -65,125 +66,7 @@ def _refuse(model: Any) -> None:
         raise UnfitError("it does not say how many features it takes (n_features_in_)")
 
 
-# --- the converters --------------------------------------------------------------------------------------------------
-
-
-def _convert(model: Any, precision: str, split: bool) -> Any:
-    import importlib
-
-    kind = type(model.fitted).__module__.partition(".")[0] + "." + type(model.fitted).__name__
-    if kind == "xgboost.Booster":
-        return _xgboost(model.fitted)
-    if kind == "lightgbm.Booster":
-        return _lightgbm(model.fitted)
-    importlib.import_module("sklearn")
-    return _sklearn(model, precision, split)
-
-
-def _sklearn(model: Any, precision: str, split: bool) -> Any:
-    from skl2onnx import convert_sklearn
-
-    _register()
-    estimator = model.fitted
-    while hasattr(estimator, "best_estimator_"):
-        estimator = estimator.best_estimator_
-    options: "Dict[int, Dict[str, Any]]" = {
-        id(part): {"locale": _LOCALE} for part in parts(estimator) if hasattr(part, "build_analyzer")
-    }
-    if model.signature["probability"]:
-        options[id(estimator)] = {"zipmap": False}
-    types = _types(model.signature, precision, split)
-    return convert_sklearn(estimator, "tiffin", types, target_opset=_OPSETS, options=options or None)
-
-
-def _types(signature: "Dict[str, Any]", precision: str, split: bool) -> "List[Tuple[str, Any]]":
-    from skl2onnx.common import data_types
-
-    number = data_types.FloatTensorType if precision == SINGLE else data_types.DoubleTensorType
-    if split:
-        return [(column, number([None, 1])) for column in signature["columns"]]
-    return [
-        (spec["name"], (data_types.StringTensorType if spec["datatype"] == "BYTES" else number)([None, _width(spec)]))
-        for spec in signature["inputs"]
-    ]
-
-
-def _width(spec: "Dict[str, Any]") -> int:
-    return int(spec["shape"][1]) if len(spec["shape"]) > 1 else 1
-
-
-def _register() -> None:
-    """Let skl2onnx convert XGBoost's and LightGBM's estimators inside pipelines, where they are installed."""
-    from skl2onnx import update_registered_converter
-    from skl2onnx.common import tree_ensemble
-    from skl2onnx.common.shape_calculator import (
-        calculate_linear_classifier_output_shapes as classifier,
-    )
-    from skl2onnx.common.shape_calculator import (
-        calculate_linear_regressor_output_shapes as regressor,
-    )
-
-    _take_no_booleans(tree_ensemble)
-    choices = {"nocl": [True, False], "zipmap": [True, False, "columns"]}
-    if (xgb := _installed("xgboost")) is not None:
-        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
-
-        update_registered_converter(xgb.XGBClassifier, "XgbClassifier", classifier, convert_xgboost, options=choices)
-        update_registered_converter(xgb.XGBRegressor, "XgbRegressor", regressor, convert_xgboost)
-    if (lgb := _installed("lightgbm")) is not None:
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-
-        update_registered_converter(lgb.LGBMClassifier, "LgbClassifier", classifier, convert_lightgbm, options=choices)
-        update_registered_converter(lgb.LGBMRegressor, "LgbRegressor", regressor, convert_lightgbm)
-
-
-def _take_no_booleans(tree_ensemble: Any) -> None:
-    """Make integers of the booleans that skl2onnx 1.20 writes for missing values: protobuf 7 takes none for a number."""
-    add_node = tree_ensemble.add_node
-
-    def whole(*arguments: Any, **named: Any) -> Any:
-        for name in ("nodes_missing_value_tracks_true",):
-            if name in named:
-                named[name] = int(named[name])
-        return add_node(*arguments, **named)
-
-    if add_node.__name__ != "whole":
-        tree_ensemble.add_node = whole
-
-
-def _installed(name: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-def _xgboost(booster: Any) -> Any:
-    from onnxmltools.convert import convert_xgboost
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    columns, booster.feature_names = booster.feature_names, None  # its converter reads `f0`, `f1`, ... alone
-    try:
-        types = [("input", FloatTensorType([None, booster.num_features()]))]
-        return convert_xgboost(booster, "tiffin", types, target_opset=_TREES)
-    finally:
-        booster.feature_names = columns
-
-
-def _lightgbm(booster: Any) -> Any:
-    from onnxmltools.convert import convert_lightgbm
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    types = [("input", FloatTensorType([None, booster.num_feature()]))]
-    return convert_lightgbm(booster, "tiffin", types, target_opset=_TREES, zipmap=False)
-
-
-# --- the dress -------------------------------------------------------------------------------------------------------
-
-
-def _inputs(signature: "Dict[str, Any]", inner: Any, split: bool) -> List[Any]:
+def _inputs(signature: "Dict[str, Any]", inner: Any, *, split: bool) -> List[Any]:
     """Lead each input to the graph's own: cast, brought into columns, or all columns of one matrix apart."""
     import onnx
 
@@ -282,14 +165,7 @@ def _selects_by_name(model: Any) -> bool:
         return False
     return any(
         isinstance(item, str)
-        for part in parts(model.fitted)
+        for part in _parts(model.fitted)
         for _, _, columns in getattr(part, "transformers_", None) or ()
         for item in ([columns] if isinstance(columns, str) else columns if isinstance(columns, (list, tuple)) else ())
     )
-
-
-def parts(estimator: Any) -> Any:
-    """Walk an estimator and those inside it, as the worker does."""
-    from tiffin_serve.worker.loaders.sklearn import _parts
-
-    return _parts(estimator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 SIZES = (1, 64)
 _MOST = 200
@@ -22,7 +22,7 @@ def latencies(before: Any, after: Any, inputs: "Dict[str, Any]") -> "Dict[str, D
 
 def _median(model: Any, rows: "Dict[str, Any]") -> float:
     model.predict(rows, (), {})
-    taken = []
+    taken: "List[float]" = []
     end = time.perf_counter() + _SECONDS
     while len(taken) < _MOST and (not taken or time.perf_counter() < end):
         start = time.perf_counter()

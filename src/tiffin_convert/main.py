@@ -8,17 +8,29 @@ from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 from tiffin_convert.compare import Measured, measured
-from tiffin_convert.graph import DOUBLE, SINGLE, UnfitError, converted
+from tiffin_convert.converters import DOUBLE, SINGLE
+from tiffin_convert.graph import UnfitError, converted
 from tiffin_convert.latency import latencies
 from tiffin_convert.rows import read_rows
 from tiffin_convert.samples import draw
 
-_TOOLS = ("skl2onnx", "onnxmltools", "onnx", "onnxruntime", "numpy", "scikit-learn", "xgboost", "xgboost-cpu", "lightgbm")
+_TOOLS = (
+    "skl2onnx",
+    "onnxmltools",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "scikit-learn",
+    "xgboost",
+    "xgboost-cpu",
+    "lightgbm",
+)
 
 
 def convert(question: Dict[str, Any], folder: Path) -> Tuple[Dict[str, Any], bytes]:
-    """Answer a question: `format`, `model` (a path below `model/`), `samples` (likewise, or empty), `count`,
-    `tolerance` and `seed`; gives a report, or `refused` with the reason, and the ONNX file.
+    """Answer a question with a report, or `refused` with the reason, and the ONNX file.
+
+    It has `format`, `model` (a path below `model/`), `samples` (likewise, or empty), `count`, `seed` and `tolerance`.
     """
     from tiffin_serve.worker.loaders import load
 
@@ -33,7 +45,9 @@ def convert(question: Dict[str, Any], folder: Path) -> Tuple[Dict[str, Any], byt
     found, refused = _candidates(model, inputs, question["tolerance"], folder)
     if not found:
         return {"refused": "; ".join(refused)}, b""
-    best = next((one for one in found if one[0].passes(question["tolerance"])), min(found, key=lambda one: one[0].order))
+    best = next(
+        (one for one in found if one[0].passes(question["tolerance"])), min(found, key=lambda one: one[0].order)
+    )
     parity, made, data = best
     report = {
         **parity.report,

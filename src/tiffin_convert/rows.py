@@ -23,7 +23,9 @@ def read_rows(path: Path, signature: "Dict[str, Any]") -> "Dict[str, Any]":
     places = _places(header, signature, path.name)
     for number, line in enumerate(lines, 2):
         if len(line) != len(header):
-            raise ValueError("%s, line %d: %d cells, and the header has %d" % (path.name, number, len(line), len(header)))
+            raise ValueError(
+                "%s, line %d: %d cells, and the header has %d" % (path.name, number, len(line), len(header))
+            )
     if len(signature["inputs"]) == 1:
         return {signature["inputs"][0]["name"]: _tensor(lines, places, signature["inputs"][0])}
     return {spec["name"]: _tensor(lines, [place], spec) for spec, place in zip(signature["inputs"], places)}  # noqa: B905 - strict= is Python 3.10
@@ -35,7 +37,9 @@ def _places(header: List[str], signature: "Dict[str, Any]", name: str) -> List[i
     if signature["columns"]:
         missing = [column for column in signature["columns"] if column not in header]
         if missing:
-            raise ValueError("%s has no column %r; the model takes %s" % (name, missing[0], ", ".join(signature["columns"])))
+            raise ValueError(
+                "%s has no column %r; the model takes %s" % (name, missing[0], ", ".join(signature["columns"]))
+            )
         return [header.index(column) for column in signature["columns"]]
     if width not in (-1, len(header)):
         raise ValueError("%s has %d columns, and the model takes %d" % (name, len(header), width))

@@ -113,7 +113,8 @@ class Features:
             return self._around(*ranges)
         splits = thresholds(estimator)
         if splits:
-            return [self._beside(splits.get(place, [])) for place in range(width)]
+            missing = _MISSING if _takes_missing(estimator) else 0.0
+            return [self._beside(splits.get(place, []), missing) for place in range(width)]
         return self._around(*_balanced(estimator, width))
 
     def _category(self, known: Any, encoder: Any) -> Any:
@@ -125,15 +126,14 @@ class Features:
             drawn[self._rng.random(self._count) < _MISSING] = "tiffin-unknown"
         return drawn
 
-    def _around(self, middle: Any, spread: Any, missing: bool = False) -> List[Any]:
+    def _around(self, middle: Any, spread: Any, missing: float = 0.0) -> List[Any]:
         import numpy as np
 
         rows = self._rng.normal(np.asarray(middle, float), np.asarray(spread, float), (self._count, len(middle)))
-        if missing:
-            rows[self._rng.random(rows.shape) < _MISSING] = np.nan
+        rows[self._rng.random(rows.shape) < missing] = np.nan
         return list(rows.T)
 
-    def _beside(self, splits: List[float]) -> Any:
+    def _beside(self, splits: List[float], missing: float) -> Any:
         """Draw on both sides of thresholds, most of it at the distance of one to the next."""
         import numpy as np
 
@@ -141,7 +141,9 @@ class Features:
             return self._rng.normal(size=self._count)
         known = np.unique(np.asarray(splits, dtype=np.float64))
         gap = float(np.median(np.diff(known))) if len(known) > 1 else max(abs(float(known[0])), 1.0)
-        return self._rng.choice(known, self._count) + gap * self._rng.normal(size=self._count)
+        drawn = self._rng.choice(known, self._count) + gap * self._rng.normal(size=self._count)
+        drawn[self._rng.random(self._count) < missing] = np.nan
+        return drawn
 
     def _sentences(self, vectorizer: Any) -> Any:
         """Put a few words that the vectorizer knows into each text."""
@@ -153,7 +155,7 @@ class Features:
 
 
 def _ranges(estimator: Any) -> Any:
-    """The middle and spread of what an estimator was fitted on, and whether that may be missing; None if it forgot."""
+    """The middle and spread of what an estimator was fitted on, the share that may be missing; None if it forgot."""
     import numpy as np
 
     scale = getattr(estimator, "scale_", None)
@@ -165,12 +167,18 @@ def _ranges(estimator: Any) -> Any:
         return (estimator.data_min_ + estimator.data_max_) / 2, (estimator.data_max_ - estimator.data_min_) / 3
     statistics = getattr(estimator, "statistics_", None)
     if statistics is not None and np.asarray(statistics).dtype.kind == "f":
-        return statistics, np.maximum(np.abs(statistics), 1.0) / 2, True
+        return statistics, np.maximum(np.abs(statistics), 1.0) / 2, _MISSING
     for name in ("_fit_X", "support_vectors_", "theta_", "cluster_centers_"):
         seen = getattr(estimator, name, None)
         if isinstance(seen, np.ndarray) and seen.ndim == 2 and len(seen):  # noqa: PLR2004 - a matrix
             return seen.mean(axis=0), np.maximum(seen.std(axis=0), 1e-3) * 1.5
     return None
+
+
+def _takes_missing(estimator: Any) -> bool:
+    """Say whether its trees send missing values somewhere on purpose."""
+    name = type(estimator).__name__
+    return name.startswith(("HistGradientBoosting", "XGB")) or type(estimator).__module__.startswith("xgboost")
 
 
 def _balanced(estimator: Any, width: int) -> Any:
@@ -220,8 +228,8 @@ def _inside(estimator: Any) -> Any:
     """Every estimator that an ensemble holds."""
     for name in ("estimators_", "estimator_", "calibrated_classifiers_", "estimator", "final_estimator_"):
         inner = getattr(estimator, name, None)
-        inner = inner.ravel().tolist() if hasattr(inner, "ravel") else inner
-        for one in inner if isinstance(inner, (list, tuple)) else [inner]:
+        listed = inner.ravel().tolist() if inner is not None and hasattr(inner, "ravel") else inner
+        for one in listed if isinstance(listed, (list, tuple)) else [listed]:
             if hasattr(one, "predict") and not isinstance(one, type):
                 yield one
 

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,7 +53,9 @@ def convert(checkout: Checkout, home: Home, lock: Lock, model: Model, seen: Fing
     found = records.get(work.conversion.key, Converted)
     if found is None or not _kept(home, found.file).exists():
         if offline:
-            raise UnavailableError(f"offline, and {name} was not converted here before", "build once without `--offline`")
+            raise UnavailableError(
+                f"offline, and {name} was not converted here before", "build once without `--offline`"
+            )
         with step("convert", f"{checkout.project.model.path} to ONNX"):
             found = _converted(checkout, home, lock, work)
         records.put(work.conversion.key, found)
@@ -179,7 +181,9 @@ def _pack(files: Mapping[str, Path], target: BinaryIO) -> None:
 def _refusal(checkout: Checkout, answer: Answer) -> ConfigError:
     section = checkout.project.model
     if answer.about == "samples":
-        return ConfigError(f"{checkout.file}: {answer.refused} - at `$.model.samples`", "rows as the model is sent them")
+        return ConfigError(
+            f"{checkout.file}: {answer.refused} - at `$.model.samples`", "rows as the model is sent them"
+        )
     return ConfigError(
         f"{checkout.folder / section.path} is not converted to ONNX: {answer.refused} - at `$.model.convert`",
         "leave `convert` out to serve the model as it is",

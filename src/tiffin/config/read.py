@@ -69,9 +69,7 @@ def _mistakes(project: Project) -> list[str]:
     found = {
         "`name` takes lower-case letters, digits and . _ - - at `$.name`": not _NAME.fullmatch(project.name),
         "give `path` or `predictor` - at `$.model`": not (project.model.path or project.model.predictor),
-        "a class of your own is no file to convert - at `$.model.convert`": bool(
-            model.convert and model.predictor
-        ),
+        "a class of your own is no file to convert - at `$.model.convert`": bool(model.convert and model.predictor),
         "`tolerance` and `samples` go with `convert` - at `$.model`": not model.convert
         and (bool(model.samples) or model.tolerance != TOLERANCE),
         "`tolerance` is between 0 and 1 - at `$.model.tolerance`": not 0 <= model.tolerance <= 1,

@@ -78,7 +78,8 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
 
     `origins` says what those wheels came from that no index has, by name. `layers` has what wheels became, by the key
     of the layer's recipe, once a build knows it: an image can then be pushed where none of its wheels was ever
-    downloaded. `converter` are the wheels that turn the model into what is served: they are no part of the image. So does `overlaps` with the wheels that bring the same paths; None says that nobody has looked yet.
+    downloaded. So does `overlaps` with the wheels that bring the same paths; None says that nobody has looked yet.
+    `converter` are the wheels that turn the model into what is served; they are no part of the image.
     """
 
     inputs: Digest
