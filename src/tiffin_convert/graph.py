@@ -71,27 +71,21 @@ def _inputs(signature: "Dict[str, Any]", inner: Any, *, split: bool) -> List[Any
     import onnx
 
     make = onnx.helper.make_node
-    kinds = {value.name: value.type.tensor_type.elem_type for value in inner.input}
+    wanted = [(value.name, value.type.tensor_type.elem_type) for value in inner.input]  # in order, with other names
+    nodes = []
     if split:
         (given,) = signature["inputs"]
-        nodes = []
-        for place, column in enumerate(signature["columns"]):
-            inside = _INNER + column
-            if inside in kinds:
-                nodes.append(make("Gather", [given["name"], "place/%d" % place], ["column/%d" % place], axis=1))
-                nodes.append(make("Cast", ["column/%d" % place], [inside], to=kinds[inside]))
+        for place, (inside, kind) in enumerate(wanted):
+            nodes.append(make("Gather", [given["name"], "place/%d" % place], ["column/%d" % place], axis=1))
+            nodes.append(make("Cast", ["column/%d" % place], [inside], to=kind))
         return nodes
-    nodes = []
-    for spec in signature["inputs"]:
-        name, inside = spec["name"], _INNER + spec["name"]
-        if inside not in kinds:
-            continue  # a column that no part of the pipeline reads
+    for spec, (inside, kind) in zip(signature["inputs"], wanted):  # noqa: B905 - strict= is Python 3.10
         if len(spec["shape"]) == 1:
-            nodes.append(make("Reshape", [name, _UPRIGHT], [inside]))
+            nodes.append(make("Reshape", [spec["name"], _UPRIGHT], [inside]))
         elif spec["datatype"] == "BYTES":
-            nodes.append(make("Identity", [name], [inside]))
+            nodes.append(make("Identity", [spec["name"]], [inside]))
         else:
-            nodes.append(make("Cast", [name], [inside], to=kinds[inside]))
+            nodes.append(make("Cast", [spec["name"]], [inside], to=kind))
     return nodes
 
 

@@ -80,8 +80,17 @@ class OnnxModel:
 
 def _kept(properties: "dict[str, str]") -> "dict[str, Any]":
     """Read what a converted model keeps beside its graph: names of columns, classes, and the output with those."""
-    known = json.loads(properties.get(SIGNATURE, "{}"))
-    return {name: known[name] for name in ("columns", "classes", "probability") if name in known}
+    if SIGNATURE not in properties:
+        return {}
+    try:
+        known = json.loads(properties[SIGNATURE])
+        columns, classes, probability = (known[name] for name in ("columns", "classes", "probability"))
+        good = isinstance(columns, list) and isinstance(classes, list) and isinstance(probability, str)
+    except (ValueError, TypeError, KeyError):
+        good = False
+    if not good:
+        raise ValueError("the file's property %s is none that `tiffin build` writes" % SIGNATURE)
+    return {"columns": columns, "classes": classes, "probability": probability}
 
 
 def _describe(value: Any) -> "dict[str, Any]":
