@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 from tiffin_convert.compare import Measured, measured
 from tiffin_convert.converters import DOUBLE, SINGLE
@@ -27,33 +27,38 @@ _TOOLS = (
 )
 
 
+class _Refused(Exception):  # noqa: N818 - an answer, and no mistake of the program's
+    """This model, or the rows in `samples`, cannot be had; `about` is the key that is to blame."""
+
+    def __init__(self, why: str, about: str = "convert") -> None:
+        super().__init__(why)
+        self.about = about
+
+
 def convert(question: Dict[str, Any], folder: Path) -> Tuple[Dict[str, Any], bytes]:
     """Answer a question with a report, or `refused` with the reason, and the ONNX file.
 
     It has `format`, `model` (a path below `model/`), `samples` (likewise, or empty), `count`, `seed` and `tolerance`.
     """
-    from tiffin_serve.worker.loaders import load
-
     try:
-        model = load(question["format"], str(folder / "model" / question["model"]), "")
-    except ImportError as error:
-        return {"refused": "%s; a model with code of your own has no converter" % error}, b""
-    try:
-        inputs = _inputs(model, question, folder)
-    except (ValueError, UnicodeDecodeError) as error:
-        return {"refused": str(error), "about": "samples"}, b""
-    found, refused = _candidates(model, inputs, question["tolerance"], folder)
-    if not found:
-        return {"refused": "; ".join(refused)}, b""
-    best = next(
-        (one for one in found if one[0].passes(question["tolerance"])), min(found, key=lambda one: one[0].order)
-    )
-    parity, made, data = best
+        model = _loaded(question, folder)
+        graphs, refused = _graphs(model)
+        inputs, before = _answers(model, question, folder)
+        tried = []
+        for precision, after in _candidates(graphs, refused, folder, inputs):
+            tried.append((measured(model.signature, inputs, before, after, question["tolerance"]), precision))
+            if tried[-1][0].passes(question["tolerance"]):
+                break
+    except _Refused as why:
+        return {"refused": str(why), "about": why.about}, b""
+    parity, precision = tried[-1] if tried[-1][0].passes(question["tolerance"]) else min(tried, key=_order)
+    data, opset = graphs[precision]
     report = {
         **parity.report,
         "samples": parity.rows,
         "from_file": bool(question["samples"]),
-        **made,
+        "precision": precision,
+        "opset": opset,
         "inputs": model.signature["inputs"],
         "latency": latencies(model, _served(data, folder), inputs),
         "versions": _versions(),
@@ -61,34 +66,66 @@ def convert(question: Dict[str, Any], folder: Path) -> Tuple[Dict[str, Any], byt
     return {"report": report}, data
 
 
+def _order(one: "Tuple[Measured, str]") -> "Tuple[int, float]":
+    return one[0].order
+
+
+def _loaded(question: Dict[str, Any], folder: Path) -> Any:
+    from tiffin_serve.worker.loaders import load
+
+    try:
+        return load(question["format"], str(folder / "model" / question["model"]), "")
+    except ImportError as error:
+        raise _Refused("%s; a model with code of your own has no converter" % error) from error
+
+
+def _graphs(model: Any) -> "Tuple[Dict[str, Tuple[bytes, int]], List[str]]":
+    """Convert in each precision, single first; gives files with their operator sets, and why others are missing."""
+    made: "Dict[str, Tuple[bytes, int]]" = {}
+    refused: List[str] = []
+    for precision in (SINGLE, DOUBLE):
+        try:
+            made[precision] = converted(model, precision)
+        except UnfitError as error:
+            raise _Refused(str(error)) from error
+        except Exception as error:  # noqa: BLE001 - converters raise whatever comes to their mind
+            refused.append("%s precision: %s" % (precision, _line(error)))
+    if not made:
+        raise _Refused("; ".join(refused))
+    return made, refused
+
+
+def _answers(model: Any, question: Dict[str, Any], folder: Path) -> "Tuple[Dict[str, Any], Dict[str, Any]]":
+    """The rows to compare with, and what the model itself makes of them."""
+    try:
+        inputs = _inputs(model, question, folder)
+        return inputs, model.predict(inputs, (), {})
+    except Exception as error:
+        raise _Refused("the rows to compare with: " + _line(error), "samples") from error
+
+
+def _candidates(
+    graphs: "Dict[str, Tuple[bytes, int]]", refused: List[str], folder: Path, inputs: "Dict[str, Any]"
+) -> "Iterator[Tuple[str, Dict[str, Any]]]":
+    """What each graph that onnxruntime takes makes of the rows; the next is asked when the last would not do."""
+    ran = False
+    for precision, (data, _) in graphs.items():
+        try:
+            answer = _served(data, folder).predict(inputs, (), {})
+        except Exception as error:  # noqa: BLE001 - a converter may write what onnxruntime does not take
+            refused.append("%s precision: %s" % (precision, _line(error)))
+            continue
+        ran = True
+        yield precision, answer
+    if not ran:
+        raise _Refused("; ".join(refused))
+
+
 def _inputs(model: Any, question: Dict[str, Any], folder: Path) -> Dict[str, Any]:
     """Read the samples of the project, or draw some."""
     if question["samples"]:
         return read_rows(folder / "model" / question["samples"], model.signature)
     return draw(model, question["count"], question["seed"])
-
-
-def _candidates(
-    model: Any, inputs: Dict[str, Any], tolerance: float, folder: Path
-) -> "Tuple[List[Tuple[Measured, Dict[str, Any], bytes]], List[str]]":
-    """Convert in each precision, single first, until one is good enough."""
-    found: "List[Tuple[Measured, Dict[str, Any], bytes]]" = []
-    refused: List[str] = []
-    before = model.predict(inputs, (), {})
-    for precision in (SINGLE, DOUBLE):
-        try:
-            data, opset = converted(model, precision)
-            after = _served(data, folder).predict(inputs, (), {})
-        except UnfitError as error:
-            return [], [str(error)]
-        except Exception as error:  # noqa: BLE001 - converters raise whatever comes to their mind
-            refused.append("%s precision: %s" % (precision, _line(error)))
-            continue
-        parity = measured(model.signature, inputs, before, after, tolerance)
-        found.append((parity, {"precision": precision, "opset": opset}, data))
-        if parity.passes(tolerance):
-            break
-    return found, refused
 
 
 def _served(data: bytes, folder: Path) -> Any:
