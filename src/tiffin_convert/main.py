@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 from tiffin_convert.compare import Measured, measured
 from tiffin_convert.converters import DOUBLE, SINGLE
@@ -79,19 +79,19 @@ def _loaded(question: Dict[str, Any], folder: Path) -> Any:
         raise _Refused("%s; a model with code of your own has no converter" % error) from error
 
 
-def _graphs(model: Any) -> "Tuple[Dict[str, Tuple[bytes, int]], List[str]]":
+def _graphs(model: Any) -> "Tuple[Dict[str, Tuple[bytes, int]], Dict[str, str]]":
     """Convert in each precision, single first; gives files with their operator sets, and why others are missing."""
     made: "Dict[str, Tuple[bytes, int]]" = {}
-    refused: List[str] = []
+    refused: Dict[str, str] = {}
     for precision in (SINGLE, DOUBLE):
         try:
             made[precision] = converted(model, precision)
         except UnfitError as error:
             raise _Refused(str(error)) from error
         except Exception as error:  # noqa: BLE001 - converters raise whatever comes to their mind
-            refused.append("%s precision: %s" % (precision, _line(error)))
+            refused[precision] = _line(error)
     if not made:
-        raise _Refused("; ".join(refused))
+        raise _Refused(_together(refused))
     return made, refused
 
 
@@ -105,7 +105,7 @@ def _answers(model: Any, question: Dict[str, Any], folder: Path) -> "Tuple[Dict[
 
 
 def _candidates(
-    graphs: "Dict[str, Tuple[bytes, int]]", refused: List[str], folder: Path, inputs: "Dict[str, Any]"
+    graphs: "Dict[str, Tuple[bytes, int]]", refused: "Dict[str, str]", folder: Path, inputs: "Dict[str, Any]"
 ) -> "Iterator[Tuple[str, Dict[str, Any]]]":
     """What each graph that onnxruntime takes makes of the rows; the next is asked when the last would not do."""
     ran = False
@@ -113,12 +113,19 @@ def _candidates(
         try:
             answer = _served(data, folder).predict(inputs, (), {})
         except Exception as error:  # noqa: BLE001 - a converter may write what onnxruntime does not take
-            refused.append("%s precision: %s" % (precision, _line(error)))
+            refused[precision] = _line(error)
             continue
         ran = True
         yield precision, answer
     if not ran:
-        raise _Refused("; ".join(refused))
+        raise _Refused(_together(refused))
+
+
+def _together(refused: Dict[str, str]) -> str:
+    """Say why there is nothing in either precision; once, where that is the same."""
+    if len(set(refused.values())) == 1:
+        return next(iter(refused.values()))
+    return "; ".join("%s precision: %s" % pair for pair in refused.items())
 
 
 def _inputs(model: Any, question: Dict[str, Any], folder: Path) -> Dict[str, Any]:

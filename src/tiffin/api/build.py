@@ -16,7 +16,7 @@ from tiffin.api.lock_layers import LockedLayers, completed
 from tiffin.api.overlaps import kept_wheels, with_overlaps
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.carried import lock_text
-from tiffin.build.conversion import ONNX, attach_report
+from tiffin.build.conversion import ONNX, attach_report, check_format
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import Foundation, foundation_of
 from tiffin.build.make import make
@@ -97,6 +97,8 @@ def prepare(
     checkout = Checkout.of(folder)
     model = project_model(checkout.folder, checkout.project)
     weights, code = weights_of(model), code_of(checkout.folder, checkout.project, model)
+    if checkout.project.model.convert:
+        check_format(model, str(model.named))
     server = server_files()
     lock = fresh_lock(checkout, home, locked=locked)
     foundation = foundation_of(lock)

@@ -14,7 +14,7 @@ import msgspec
 
 from tiffin.api.home import Home
 from tiffin.api.projects import Checkout
-from tiffin.build.conversion import SAMPLES, SEED, Answer, Conversion, Converted, check_format, judge, said, timed
+from tiffin.build.conversion import SAMPLES, SEED, Answer, Conversion, Converted, judge, said, timed
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import foundation_of
 from tiffin.build.recipes import SourceFile
@@ -47,15 +47,13 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 def convert(checkout: Checkout, home: Home, lock: Lock, model: Model, seen: Fingerprints, *, offline: bool) -> Product:
     """Convert a project's model, or take what came of that before; raises what refuses it."""
     name = str(checkout.folder / checkout.project.model.path)
-    check_format(model, name)
     work = _Work.of(checkout, lock, model, seen)
     records = home.records("converted")
     found = records.get(work.conversion.key, Converted)
     if found is None or not _kept(home, found.file).exists():
         if offline:
-            raise UnavailableError(
-                f"offline, and {name} was not converted here before", "build once without `--offline`"
-            )
+            message = f"{name} was not converted here before, and neither `--plan` nor `--offline` does that"
+            raise UnavailableError(message, f"`tiffin build {checkout.folder}` converts it")
         with step("convert", f"{checkout.project.model.path} to ONNX"):
             found = _converted(checkout, home, lock, work)
         records.put(work.conversion.key, found)
@@ -158,7 +156,8 @@ def _asked(
     from tiffin.packages.pypi.workroom import ENVIRONMENT, Failed, talk
 
     room = ImageRoom(checkout, home, index_of(checkout, home, lock.base_image), lambda: lock)
-    argv = ["-I", "-c", work.files["program/tiffin_convert/boot.py"].read_text("utf-8"), encode(question).decode()]
+    # not `-I`, which would ignore the seed of hashes
+    argv = ["-s", "-c", work.files["program/tiffin_convert/boot.py"].read_text("utf-8"), encode(question).decode()]
     data = folder / "model.onnx"
     try:
         with (folder / "source.tar").open("w+b") as source, data.open("wb") as out:
