@@ -7,17 +7,17 @@ from collections.abc import Iterable
 import msgspec
 
 from tiffin.errors import ConfigError
+from tiffin.packages.index import PackageIndex
 from tiffin.packages.lock import Lock
 from tiffin.packages.pins import WheelPin
 from tiffin.packages.pypi.requirements import Requirements
-from tiffin.packages.pypi.uv_index import UvIndex
 
 TOOLS = ("skl2onnx", "onnxmltools", "onnx", "onnxruntime")
 SERVED = ("onnxruntime", "numpy")
 _PLACE = "[model] convert"
 
 
-def with_converter(lock: Lock, index: UvIndex, requirements: Requirements) -> Lock:
+def with_converter(lock: Lock, index: PackageIndex[Requirements, WheelPin], requirements: Requirements) -> Lock:
     """Return the lock with onnxruntime alone for the image, and the model's own packages beside the converter's tools.
 
     The model's packages stay as they were pinned; of the tools those versions are chosen that go with them, and the
