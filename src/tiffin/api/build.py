@@ -17,6 +17,7 @@ from tiffin.api.lock_layers import LockedLayers, completed
 from tiffin.api.overlaps import kept_wheels, with_overlaps
 from tiffin.api.projects import Checkout, debian_of, fresh_lock, index_of
 from tiffin.build.carried import lock_text
+from tiffin.build.conversion import ONNX, attach_report, check_format
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import Foundation, foundation_of
 from tiffin.build.make import make
@@ -29,6 +30,7 @@ from tiffin.build.workshop import Workshop
 from tiffin.config.checks import read_checks
 from tiffin.config.project import Project
 from tiffin.layers.layer import Layer
+from tiffin.models.model import Model
 from tiffin.oci.documents import encode
 from tiffin.oci.image import Image
 from tiffin.oci.platform import Platform
@@ -38,6 +40,7 @@ from tiffin.packages.pins import DebPin, WheelPin
 from tiffin.progress import note
 
 if TYPE_CHECKING:
+    from tiffin.api.conversion import Product
     from tiffin.layers.compiler import Compiler
 
 
@@ -49,11 +52,13 @@ def build(folder: Path, *, tag: str = "", locked: bool = False, offline: bool = 
 def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bool = False) -> tuple[Reference, Image]:
     """Make the image of the project in a folder and name it; the lock learns what layers its packages became."""
     home.sweep()
-    checkout, lock, plan, workshop = prepare(folder, locked=locked or offline, home=home, offline=offline)
+    checkout, lock, plan, workshop, product = prepare(folder, locked=locked or offline, home=home, offline=offline)
     reference = Reference.parse(tag or checkout.project.name)
     image = make(plan, _without_network(checkout, home, lock, plan, workshop) if offline else workshop)
     archive = Archive(store=home.store, libraries=workshop.libraries, proofs=home.records("proofs"))
     prove(plan, image, archive, checkout.project.image.allow_missing)
+    if product:
+        attach_report(home.store, image.descriptor, product.converted.report)
     if not locked:
         _complete(checkout, lock, completed(lock, plan, image, workshop.layers))
     home.store.tag(reference.tagged, image.descriptor)
@@ -64,7 +69,7 @@ def build_image(folder: Path, *, tag: str, locked: bool, home: Home, offline: bo
 
 def plan_text(folder: Path, *, locked: bool = False, home: Home | None = None) -> str:
     """Return the plan of a project's image as JSON."""
-    _, _, plan, _ = prepare(folder, locked=locked, home=home or Home.of(), offline=True)
+    _, _, plan, _, _ = prepare(folder, locked=locked, home=home or Home.of(), offline=True)
     return encode(plan).decode()
 
 
@@ -92,30 +97,60 @@ def _without_network(checkout: Checkout, home: Home, lock: Lock, plan: BuildPlan
 
 def prepare(
     folder: Path, *, locked: bool, home: Home, offline: bool = False
-) -> tuple[Checkout, Lock, BuildPlan, Workshop]:
+) -> tuple[Checkout, Lock, BuildPlan, Workshop, Product | None]:
     """Read a project, its lock and its files, and plan its image; `offline` looks at no wheel that is not here."""
     checkout = Checkout.of(folder)
     model = project_model(checkout.folder, checkout.project)
     weights, code = weights_of(model), code_of(checkout.folder, checkout.project, model)
+    if checkout.project.model.convert:
+        check_format(model, str(model.named))
     server, checks = server_files(), read_checks(checkout.folder, checkout.project.check)
     lock = fresh_lock(checkout, home, locked=locked)
     foundation = foundation_of(lock)
+    seen = Fingerprints(home.records("files"), checkout.folder)
+    approve_weights(seen.files(weights), weights, model.format, checkout.project.model.allow_imports, home)
+    product = _converted(checkout, home, lock, model, seen, offline=offline)
+    weights = product.weights if product else weights
     workshop = workshop_of(checkout, home, lock, foundation.program, {**weights, **code, **server})
     fetch = partial(kept_wheels, partial(index_of, checkout, home, lock.base_image)) if offline else workshop.wheels
     lock = with_overlaps(lock, home.records("overlaps"), fetch)
-    seen = Fingerprints(home.records("files"), checkout.folder)
-    packed = seen.files(weights)
-    approve_weights(packed, weights, model.format, checkout.project.model.allow_imports, home)
-    baseline = project_baseline(checkout, seen, home)
+    payload = msgspec.structs.replace(
+        _payload(model, weights, code, seen, product),
+        checks=checks,
+        baseline=project_baseline(checkout, seen, home),
+    )
     plan = plan_image(
         checkout.project,
         environment_of(lock, foundation),
         server_parts(checkout.project, lock.python, lock.platform, seen.files(server)),
-        Payload(format=model.format, weights=packed, code=seen.files(code), checks=checks, baseline=baseline),
+        payload,
     )
     seen.save()
     layers = LockedLayers(workshop.layers, lock.layers)
-    return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers)
+    return checkout, lock, plan, msgspec.structs.replace(workshop, layers=layers), product
+
+
+def _converted(
+    checkout: Checkout, home: Home, lock: Lock, model: Model, seen: Fingerprints, *, offline: bool
+) -> Product | None:
+    """Convert the model, where that is asked for."""
+    if not checkout.project.model.convert:
+        return None
+    from tiffin.api.conversion import convert
+
+    return convert(checkout, home, lock, model, seen, offline=offline)
+
+
+def _payload(
+    model: Model, weights: dict[str, Path], code: dict[str, Path], seen: Fingerprints, product: Product | None
+) -> Payload:
+    """Say what is the user's own in the image: the model, or what it was converted to."""
+    return Payload(
+        format=ONNX if product else model.format,
+        weights=seen.files(weights),
+        code=seen.files(code),
+        conversion=product.conversion if product else None,
+    )
 
 
 def server_parts(project: Project, python: str, platform: Platform, files: tuple[SourceFile, ...]) -> ServerParts:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.build.contents import ImageContents, read_contents
+from tiffin.build.conversion import report_of
 from tiffin.build.diff import Difference
 from tiffin.build.diff import diff as compare
 from tiffin.build.explain import Explanation
@@ -13,7 +16,10 @@ from tiffin.build.explain import explain as explain_contents
 
 def explain(name: str, home: Home | None = None) -> Explanation:
     """Say what every byte of an image is; raises NotFoundError."""
-    return explain_contents(contents(name, home or Home.of()))
+    home = home or Home.of()
+    explanation = explain_contents(contents(name, home))
+    conversion = report_of(home.store, find_image(home.store, name).descriptor)
+    return msgspec.structs.replace(explanation, conversion=conversion)
 
 
 def diff(before: str, after: str, home: Home | None = None) -> Difference:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tiffin.api.folders import folders
+from tiffin.durable import sweep
 from tiffin.store.layout import LayoutStore
 from tiffin.store.records import Records
 
@@ -66,3 +67,4 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         self.store.sweep()
         for folder in (self.cache / "records").glob("*/"):
             Records(folder).sweep()
+        sweep(self.cache / "converted" / "tmp")

@@ -11,6 +11,7 @@ from tiffin.api.home import Home
 from tiffin.api.images import find_image
 from tiffin.api.sbom import document
 from tiffin.build.carried import LOCK, PROJECT
+from tiffin.build.conversion import report_of
 from tiffin.build.plan import SERVICE
 from tiffin.build.provenance import provenance_of
 from tiffin.engine.declared import declared_data, declared_gpu
@@ -31,6 +32,7 @@ def inspect(name: str) -> str:
             "manifest": msgspec.Raw(image.manifest_bytes),
             "config": msgspec.Raw(image.config_bytes),
             **_needs(image.config.config.labels),
+            **_conversion(home, image),
         }
         return _pretty(parts)
     return _pretty({"id": container.id, "spec": container.spec, "state": container.state()})
@@ -55,6 +57,12 @@ def _needs(labels: Mapping[str, str]) -> dict[str, object]:
     """What the image declares that it needs of the machine."""
     found = {"data": declared_data(labels), "gpu": declared_gpu(labels).value}
     return {key: value for key, value in found.items() if value}
+
+
+def _conversion(home: Home, image: Image) -> dict[str, object]:
+    """How the model compares with what it was converted from."""
+    report = report_of(home.store, image.descriptor)
+    return {"conversion": report} if report else {}
 
 
 def _image(home: Home, name: str) -> Image:

@@ -93,6 +93,7 @@ class Checkout(msgspec.Struct, frozen=True, kw_only=True):
             base=self.project.image.base,
             packages=self.project.image.packages,
             build=self.project.python.sha256,
+            convert=self.project.model.convert,
         )
 
     def requirements(self) -> Requirements:
@@ -181,8 +182,13 @@ def make_lock(checkout: Checkout, home: Home, before: Mapping[str, Origin] = {})
     base = _base_image(checkout, home)
     with ThreadPoolExecutor(1) as pool:
         bare = pool.submit(contextvars.copy_context().run, _without_wheels, checkout, home, base)
-        pinned = from_source(checkout, home, bare.result, base).resolve(checkout.requirements(), before)
+        requirements = checkout.requirements()
+        pinned = from_source(checkout, home, bare.result, base).resolve(requirements, before)
         lock = with_wheels(bare.result(), pinned.wheels, pinned.origins)
+        if checkout.project.model.convert:
+            from tiffin.packages.pypi.converter import with_converter
+
+            lock = with_converter(lock, index_of(checkout, home, base), requirements)
     write_lock(lock, checkout.lock_path)
     return lock
 

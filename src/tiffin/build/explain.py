@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from tiffin.build.contents import ImageContents, Placed, tree
+from tiffin.build.conversion import Report
 from tiffin.build.cuda import CUDA
 from tiffin.engine.declared import DRIVER, GPU, Data, declared_data
 from tiffin.layers.listing import WHEEL, Package
@@ -91,6 +92,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its model needs a GPU: required, optional, none; empty where nobody says."""
     data: list[Data] = []
     """What must be mounted for it to start."""
+    conversion: Report | None = None
+    """How its model compares with the one that it was converted from, where it was."""
 
 
 def explain(image: ImageContents) -> Explanation:

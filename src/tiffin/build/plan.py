@@ -8,6 +8,7 @@ import msgspec
 
 from tiffin import __version__
 from tiffin.build.carried import LOCK, PROJECT, project_text
+from tiffin.build.conversion import Conversion
 from tiffin.build.cuda import cuda_labels
 from tiffin.build.foundation import Foundation
 from tiffin.build.group import (
@@ -59,16 +60,21 @@ class ServerParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """What is the user's own: the model's format, its weights and the code, as paths in the image, and its checks."""
+    """What is the user's own: the model's format, its weights and the code, as paths in the image.
+
+    `conversion` says what the weights were made of, where they are not what was trained, and `baseline` what the server
+    is told of the training data, which is no part of the image itself.
+    """
 
     format: str
     weights: tuple[SourceFile, ...]
     code: tuple[SourceFile, ...]
     baseline: str = ""
     checks: tuple[CheckTexts, ...] = ()
+    conversion: Conversion | None = None
 
 
-class BuildPlan(msgspec.Struct, frozen=True, kw_only=True):
+class BuildPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that decides an image's bytes: ordered layer recipes, bottom first, and how it runs."""
 
     name: str
@@ -76,6 +82,7 @@ class BuildPlan(msgspec.Struct, frozen=True, kw_only=True):
     recipes: tuple[AnyRecipe, ...]
     run: RunConfig
     annotations: dict[str, str]
+    conversion: Conversion | None = None
 
     @property
     def digest(self) -> Digest:
@@ -107,6 +114,7 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
         recipes=tuple(recipes),
         run=_run(project, environment, payload),
         annotations=_annotations(project, environment),
+        conversion=payload.conversion,
     )
 
 

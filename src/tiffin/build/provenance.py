@@ -15,6 +15,7 @@ import msgspec
 
 from tiffin import __version__
 from tiffin.build.carried import PROJECT
+from tiffin.build.conversion import Conversion
 from tiffin.build.plan import BuildPlan
 from tiffin.build.recipes import (
     LAYOUT,
@@ -92,7 +93,15 @@ def _unique(plan: BuildPlan) -> list[dict[str, Any]]:
     """Everything the image is made of, once, in the order of the layers."""
     suite = next((recipe.suite for recipe in plan.recipes if isinstance(recipe, Base)), "")
     found = [part for recipe in plan.recipes for part in _parts(recipe, suite)]
+    found += _converted(plan.conversion) if plan.conversion else []
     return list({encode(part): part for part in found}.values())
+
+
+def _converted(conversion: Conversion) -> Iterator[dict[str, Any]]:
+    """What the weights were made of, and by what: none of it is in the image."""
+    yield from _files(conversion.model)
+    yield from _files([conversion.samples] if conversion.samples else [])
+    yield from map(_wheel, conversion.tools)
 
 
 def _parts(recipe: AnyRecipe, suite: str) -> Iterator[dict[str, Any]]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from tiffin.cli.amounts import human_size
 from tiffin.cli.table import show
+
+if TYPE_CHECKING:
+    from tiffin.build.conversion import Report
 
 PACKAGES = 15
 """Packages that people are shown; `--json` has all."""
@@ -34,6 +38,8 @@ def command(image: str, *, as_json: bool) -> None:
         click.echo(f"CUDA {found.cuda}, NVIDIA driver {found.driver or 'unknown'}")
     if found.gpu:
         click.echo(f"GPU {found.gpu}")
+    if found.conversion:
+        _conversion(found.conversion)
     for data in found.data:
         click.echo(f"Data {data.name} must be mounted at {data.path}, {'writable' if data.write else 'read-only'}")
     _section("", found.layers, ("layer", "packed", "unpacked", "files"))
@@ -44,6 +50,13 @@ def command(image: str, *, as_json: bool) -> None:
     _section("The same library in several builds", found.libraries, ("wasted", "name", "paths"))
     _section("Replaced or deleted by a layer above", found.hidden[:PACKAGES], ("size", "path", "layer"))
     _section("Not needed to serve (packed is an estimate)", found.slim, ("what", "unpacked", "packed", "files"))
+
+
+def _conversion(report: Report) -> None:
+    from tiffin.build.conversion import said, timed
+
+    click.echo(f"Converted to ONNX from {report.format}, {report.precision} precision: {said(report)}")
+    click.echo(f"Latency without HTTP: {timed(report)}")
 
 
 def _section(title: str, rows: Sequence[msgspec.Struct], columns: Sequence[str]) -> None:

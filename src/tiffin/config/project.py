@@ -10,6 +10,10 @@ MOST_LAYERS = 100
 """Layers that an image may be allowed to have: docker's overlay2 loads 125, containerd 127."""
 
 
+TOLERANCE = 1e-4
+"""How far answers of a converted model may be from the model's own."""
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of tiffin.toml: kebab-case keys, nothing unknown."""
 
@@ -24,6 +28,9 @@ class ModelSection(Section, frozen=True, kw_only=True):
     allow_imports: tuple[str, ...] = ()
     training_data: str = ""
     target: str = ""
+    convert: Literal["", "onnx"] = ""
+    tolerance: float = TOLERANCE
+    samples: str = ""
 
 
 class PythonSection(Section, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import msgspec
 from tiffin.config.base import DEBIAN, parse_base
 from tiffin.config.checks import check_mistakes
 from tiffin.config.data import data_mistakes
-from tiffin.config.project import CheckSection, DataSection, Project
+from tiffin.config.project import TOLERANCE, CheckSection, DataSection, Project
 from tiffin.errors import ConfigError, NotFoundError
 
 FILE = "tiffin.toml"
@@ -67,9 +67,14 @@ def _hint(error: str) -> str:
 def _mistakes(project: Project) -> list[str]:
     """What the types cannot say."""
     python, serve, base = project.python, project.serve, parse_base(project.image.base)
+    model = project.model
     found = {
         "`name` takes lower-case letters, digits and . _ - - at `$.name`": not _NAME.fullmatch(project.name),
         "give `path` or `predictor` - at `$.model`": not (project.model.path or project.model.predictor),
+        "a class of your own is no file to convert - at `$.model.convert`": bool(model.convert and model.predictor),
+        "`tolerance` and `samples` go with `convert` - at `$.model`": not model.convert
+        and (bool(model.samples) or model.tolerance != TOLERANCE),
+        "`tolerance` is between 0 and 1 - at `$.model.tolerance`": not 0 <= model.tolerance <= 1,
         "`predictor` is `module:Class` - at `$.model.predictor`": bool(project.model.predictor)
         and not re.fullmatch(r"[\w.]+:\w+", project.model.predictor),
         "`target` is a column of `training-data`, which is missing - at `$.model`": bool(project.model.target)

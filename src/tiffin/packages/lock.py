@@ -32,7 +32,7 @@ _ANEW = "write it anew with `tiffin lock`"
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What a lock was made from: requirement lines, constraints, interpreter and base with its extra packages.
 
-    `build` is the sha256 of the interpreter's archive where it comes from one.
+    `build` is the sha256 of the interpreter's archive where it comes from one; `convert` is what the model becomes.
     """
 
     requirements: tuple[str, ...]
@@ -42,6 +42,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     base: str
     packages: tuple[str, ...] = ()
     build: str = ""
+    convert: str = ""
 
     @property
     def digest(self) -> Digest:
@@ -51,6 +52,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
                 [
                     *map(sorted, (set(self.requirements), set(self.constraints), set(self.packages))),
                     [self.python, str(self.platform), self.base, *([self.build] if self.build else [])],
+                    *([["convert", self.convert]] if self.convert else []),
                 ]
             )
         )
@@ -77,6 +79,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     `origins` says what those wheels came from that no index has, by name. `layers` has what wheels became, by the key
     of the layer's recipe, once a build knows it: an image can then be pushed where none of its wheels was ever
     downloaded. So does `overlaps` with the wheels that bring the same paths; None says that nobody has looked yet.
+    `converter` are the wheels that turn the model into what is served; they are no part of the image.
     """
 
     inputs: Digest
@@ -94,6 +97,7 @@ class Lock(msgspec.Struct, frozen=True, kw_only=True):
     python_build: PythonBuild | None = None
     overlaps: tuple[Overlap, ...] | None = None
     layers: dict[Digest, LayerRecord] = {}
+    converter: tuple[WheelPin, ...] = ()
 
     @classmethod
     def make(
@@ -146,6 +150,8 @@ def is_stale(lock: Lock, inputs: Inputs) -> str | None:
         if old != new:
             said = [f"{name} was added" for name in sorted(new - old)]
             return f"{what}: " + ", ".join(said + [f"{name} was removed" for name in sorted(old - new)])
+    if bool(inputs.convert) != bool(lock.converter):
+        return "`[model] convert` was " + ("set" if inputs.convert else "removed")
     if inputs.build != (lock.python_build.sha256.hex if lock.python_build else ""):
         return "the archive of the interpreter changed"
     return "constraints or hashes changed"
@@ -197,6 +203,8 @@ def _own(lock: Lock) -> list[str]:
     lines += _list("requirements", lock.requirements) + _list("packages", lock.packages)
     for key, debs in (("base", lock.base_debs), ("python", lock.python_debs), ("package", lock.package_debs)):
         lines += _list(f"{key}-debs", debs)
+    if lock.converter:
+        lines += _list("converter", lock.converter)
     if lock.python_build:
         lines.append(f"python-build = {_inline(msgspec.to_builtins(lock.python_build, enc_hook=str))}")
     return lines + (_list("overlaps", lock.overlaps) if lock.overlaps is not None else [])
@@ -283,6 +291,7 @@ class _Own(_Strict, frozen=True, kw_only=True):
     python_build: PythonBuild | None = None
     overlaps: tuple[Overlap, ...] | None = None
     layers: dict[Digest, LayerRecord] = {}
+    converter: tuple[WheelPin, ...] = ()
 
 
 class _Tool(_Strict, frozen=True, kw_only=True):
@@ -330,6 +339,7 @@ def _lock(document: _Document) -> Lock:
         python_build=own.python_build,
         overlaps=own.overlaps,
         layers=own.layers,
+        converter=own.converter,
     )
 
 

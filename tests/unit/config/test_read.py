@@ -32,6 +32,14 @@ def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "missing required field `name`"),
+        (GOOD + 'convert = "tflite"', "at `$.model.convert`"),
+        (GOOD + 'convert = "onnx"\ntolerance = 2', "between 0 and 1 - at `$.model.tolerance`"),
+        (GOOD + "tolerance = 0.1", "go with `convert` - at `$.model`"),
+        (GOOD + 'samples = "rows.csv"', "go with `convert` - at `$.model`"),
+        (
+            'name = "iris"\n[model]\npredictor = "predict:Predictor"\nconvert = "onnx"',
+            "no file to convert - at `$.model.convert`",
+        ),
         ('name = "iris"', "give `path` or `predictor` - at `$.model`"),
         (GOOD + "pth = 1", "unknown field `pth` - at `$.model`"),
         (GOOD + "[serv]", "unknown field `serv`"),

@@ -92,6 +92,22 @@ def test_a_lock_reads_like_a_list_of_packages() -> None:
     assert dumps(LOCK).startswith(WRITTEN)
 
 
+def test_a_converter_is_locked_beside_the_packages_and_never_among_them() -> None:
+    lock = msgspec.structs.replace(LOCK, converter=(MINE,))
+    assert loads(dumps(lock)) == lock
+    assert [package.name for package in Pylock.from_dict(tomllib.loads(dumps(lock))).packages] == ["numpy"]
+
+
+@pytest.mark.parametrize(("convert", "had", "said"), [("onnx", (), "was set"), ("", (MINE,), "was removed")])
+def test_a_conversion_that_comes_or_goes_makes_a_lock_stale(convert: str, had: tuple[WheelPin, ...], said: str) -> None:
+    lock = msgspec.structs.replace(LOCK, converter=had)
+    if had:
+        lock = msgspec.structs.replace(lock, inputs=msgspec.structs.replace(INPUTS, convert="onnx").digest)
+    now = msgspec.structs.replace(INPUTS, convert=convert)
+    assert said in (is_stale(lock, now) or "")
+    assert is_stale(msgspec.structs.replace(lock, inputs=now.digest), now) is None
+
+
 def test_a_lock_is_a_pylock_of_pep_751() -> None:
     pylock = Pylock.from_dict(tomllib.loads(dumps(LOCK)))
     assert [(package.name, str(package.version)) for package in pylock.packages] == [("numpy", "2.4.6")]

@@ -23,7 +23,7 @@ ENVIRONMENT = {"SOURCE_DATE_EPOCH": str(EPOCH), "PYTHONHASHSEED": "0", "TZ": "UT
 """What a build may read of its surroundings, so that it makes the same wheel again."""
 _SCRIPT = Path(__file__).with_name("hooks.py")
 _LARGEST = 4 << 30
-"""Bytes of the largest wheel that a build may give."""
+"""Bytes of the largest answer that is taken, such as a wheel."""
 _HEADER = 1 << 20
 _LINES, _LINE = 400, 8192
 """Lines of a build's log that are kept, and bytes of one."""
@@ -72,9 +72,21 @@ class Failed(Exception):  # noqa: N818 - the builder, which knows what was built
 def ask(room: Workroom, wheels: Sequence[WheelPin], question: Question, source: BinaryIO, out: BinaryIO) -> Answer:
     """Ask a build for its wheel, which is written to `out`; raises Failed, or the room's refusal."""
     argv = ["-I", "-c", _SCRIPT.read_text("utf-8"), msgspec.json.encode(question).decode()]
+    header, said = talk(room, room.command(wheels, argv, ENVIRONMENT), source, out)
+    try:
+        return msgspec.json.decode(header, type=Answer)
+    except msgspec.MsgspecError as error:
+        raise Failed(f"{said}\nit ended without an answer") from error
+
+
+def talk(room: Workroom, command: Sequence[str], source: BinaryIO, out: BinaryIO) -> tuple[bytes, str]:
+    """Run a command of a room on `source`: give the first line of its answer and its log, and write the rest to `out`.
+
+    Raises Failed, or the room's refusal.
+    """
     log: deque[bytes] = deque(maxlen=_LINES)
     with subprocess.Popen(
-        room.command(wheels, argv, ENVIRONMENT),
+        command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,10 +110,7 @@ def ask(room: Workroom, wheels: Sequence[WheelPin], question: Question, source: 
     said = b"".join(log).decode(errors="replace").strip()
     if process.returncode:
         raise room.refusal(said) or Failed(said)
-    try:
-        return msgspec.json.decode(header, type=Answer)
-    except msgspec.MsgspecError as error:
-        raise Failed(f"{said}\nit ended without an answer") from error
+    return header, said
 
 
 def _feed(source: BinaryIO, stdin: IO[bytes]) -> None:
@@ -120,5 +129,5 @@ def _copy(stdout: IO[bytes], out: BinaryIO) -> None:
     while data := stdout.read(CHUNK):
         written += len(data)
         if written > _LARGEST:
-            raise Failed(f"its wheel has more than {_LARGEST} bytes")
+            raise Failed(f"its answer has more than {_LARGEST} bytes")
         out.write(data)

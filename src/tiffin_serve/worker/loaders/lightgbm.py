@@ -29,7 +29,8 @@ class LightgbmModel:
     """A booster and what the first lines of its file say."""
 
     def __init__(self, booster: Any, header: "Dict[str, str]") -> None:
-        self._booster, self._threads = booster, threads()
+        self.fitted = self._booster = booster
+        self._threads = threads()
         objective, width = header.get("objective", "").partition(" ")[0], int(header["num_tree_per_iteration"])
         classes = {"binary": 2, "multiclass": width, "multiclassova": width}.get(objective, 0)
         self._scores = Scores(classes, "FP64", 1 if classes else width)

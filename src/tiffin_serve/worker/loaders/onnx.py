@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Sequence, Type
 
 from tiffin_serve.worker.model import Model, tensor
@@ -28,6 +29,8 @@ _MAPS = {
     "seq(map(int64,tensor(float)))": "INT64",
     "seq(map(string,tensor(float)))": "BYTES",
 }
+SIGNATURE = "tiffin.signature"
+"""The property in which `tiffin build` keeps what a graph has no words for."""
 _PROBABILITIES = ("probabilities", "output_probability")
 
 
@@ -58,6 +61,7 @@ class OnnxModel:
             "outputs": [_describe(value) for value in outputs],
             "probability": next((name for name in self._all if name in _PROBABILITIES), ""),
             "batches": _batches([*inputs, *outputs]),
+            **_kept(session.get_modelmeta().custom_metadata_map),
         }
 
     def predict(
@@ -74,6 +78,21 @@ class OnnxModel:
         for name in self._maps.intersection(results):
             results[name] = [[row[key] for key in row] for row in results[name]]
         return results
+
+
+def _kept(properties: "dict[str, str]") -> "dict[str, Any]":
+    """Read what a converted model keeps beside its graph: names of columns, classes, and the output with those."""
+    if SIGNATURE not in properties:
+        return {}
+    try:
+        known = json.loads(properties[SIGNATURE])
+        columns, classes, probability = (known[name] for name in ("columns", "classes", "probability"))
+        good = isinstance(columns, list) and isinstance(classes, list) and isinstance(probability, str)
+    except (ValueError, TypeError, KeyError):
+        good = False
+    if not good:
+        raise ValueError("the file's property %s is none that `tiffin build` writes" % SIGNATURE)
+    return {"columns": columns, "classes": classes, "probability": probability}
 
 
 def _describe(value: Any) -> "dict[str, Any]":

@@ -41,7 +41,7 @@ class SklearnModel:
     def __init__(self, estimator: Any) -> None:
         if not hasattr(estimator, "predict"):
             raise TypeError("%s has no `predict`" % type(estimator).__name__)
-        self._estimator = estimator
+        self.fitted = self._estimator = estimator
         self._table = _Table(estimator)
         self._proba = hasattr(estimator, PROBABILITY) and not isinstance(getattr(estimator, "classes_", None), list)
         self._argmax = self._proba and _is_argmax(estimator)

@@ -34,7 +34,7 @@ class XgboostModel:
     """A booster; XGBoost computes in single precision, so that is what it is sent."""
 
     def __init__(self, booster: Any) -> None:
-        self._booster = booster
+        self.fitted = self._booster = booster
         learner = json.loads(booster.save_config())["learner"]
         objective, counts = learner["objective"]["name"], learner["learner_model_param"]
         width = max(int(counts.get("num_target", 1)), 1)
