@@ -189,7 +189,7 @@ class Line(asyncio.Protocol):
             self._done(self, "the server closed a connection that was in order")
         elif self.train[self._place].case.breaking is None:
             self._done(self, f"the connection ended ({exc}) before {self.train[self._place].case.name!r} was answered")
-        elif self._buffer and exc is None:
+        elif self._buffer and exc is None and not self.train[self._place].head:  # broken, it may be a HEAD no more
             self._done(self, f"half an answer: {bytes(self._buffer[:200])!r}")
         else:
             self._done(self, None)
