@@ -82,9 +82,9 @@ def examine(request: Request, answer: Answer) -> None:
         raise Problem("half a request was answered as a whole one")
     if not broken and answer.headers.get(b"x-request-id") != request.case.name:
         raise Problem(f"the answer is {answer.headers.get(b'x-request-id')!r}'s")
-    document = _document(answer)
+    document = document_of(answer)
     if answer.status != 200:
-        if not request.head and answer.body and not _is_error(document):
+        if not request.head and answer.body and not is_error(document):
             raise Problem(f"not the form of an error: {answer.body[:300]!r}")
         if not request.head and not answer.body and not broken:
             raise Problem("an error without a word")
@@ -99,11 +99,13 @@ def _examine_twin(request: Request, answer: Answer, document: Any) -> None:
         raise Problem(f"expected {request.expected} but got {answer.body[:500]!r}")
 
 
-def _is_error(document: Any) -> bool:
+def is_error(document: Any) -> bool:
+    """Say whether a document has the one form that errors have."""
     return isinstance(document, dict) and list(document) == ["error"] and isinstance(document["error"], str)
 
 
-def _document(answer: Answer) -> Any:
+def document_of(answer: Answer) -> Any:
+    """Read what an answer says where it is JSON; raises Problem."""
     if answer.headers.get(b"content-type") != b"application/json" or not answer.body:
         return None
     try:
