@@ -28,7 +28,7 @@ def liar(path: str, seed: int, count: int) -> Iterator[subprocess.Popen[bytes]]:
     """Have a worker that lies so many times and is good then."""
     command = [sys.executable, str(Path(played.__file__)), path, str(seed), str(count)]
     environment = {**os.environ, "PYTHONPATH": str(SRC)}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         try:
             yield process
         finally:

@@ -50,7 +50,19 @@ def make(case: Case, valid: list[Valid]) -> Request:
 
 
 BYTES = {
-    *("whole_body", "flip", "cut", "insert", "noise", "path", "method", "field", "double_field", "lying_fields", "squeeze"),
+    *(
+        "whole_body",
+        "flip",
+        "cut",
+        "insert",
+        "noise",
+        "path",
+        "method",
+        "field",
+        "double_field",
+        "lying_fields",
+        "squeeze",
+    ),
 }
 """The mutations that need no tree."""
 
@@ -70,7 +82,9 @@ def _case(random: Random, name: bytes, kinds: int, *, wild: bool) -> Case:
     if not wild or random.random() < TWINS:
         return Case(name, base, seed)
     count = random.choice([1, 1, 1, 2, 3])
-    return Case(name, base, seed, tuple([(random.randrange(len(INTACT)), random.getrandbits(32)) for _ in range(count)]))
+    return Case(
+        name, base, seed, tuple([(random.randrange(len(INTACT)), random.getrandbits(32)) for _ in range(count)])
+    )
 
 
 def told(case: Case) -> str:

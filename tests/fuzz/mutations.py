@@ -18,7 +18,9 @@ ODD = [
     *(b"null true false 0 -1 1 1.5 -0.0 1e308 1e999 -1e999 NaN Infinity -Infinity 1e-400 0x10 01 +1 .5".split()),
     *(b"127 128 255 256 65536 2147483648 9223372036854775807 9223372036854775808 -9223372036854775809".split()),
     *(b'18446744073709551616 4294967296 {} [] [[]] [{}] {"":0} [1,[2]] [[1],2] [null] "" "x" "1" "NaN"'.split()),
-    *(b'"FP64" "INT8" "BYTES" "BOOL" "FP16" "BF16" "UINT64" "FP8" "\\u0000" "\\ud800" "\\ud83d\\ude00" "%s" "%d"'.split()),
+    *(
+        b'"FP64" "INT8" "BYTES" "BOOL" "FP16" "BF16" "UINT64" "FP8" "\\u0000" "\\ud800" "\\ud83d\\ude00" "%s" "%d"'.split()
+    ),
     b"9" * 400,
     b"-" + b"9" * 5000,
     b"0." + b"1" * 5000,
@@ -42,21 +44,49 @@ SHAPES = [[], [0], [-1], [1], [2], [1, 1], [0, 0], [2**31], [2**62, 4], [2**63 -
 METHODS = [b"GET", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"]
 PATHS = [
     *(b"/ /predict /v2 /v2/ /v2/models/iris/infer /v2/models/rose/infer /v2/models/iris/versions/9/infer".split()),
-    *(b"/v2/models/iris/versions/1/infer /v2/models/iris/generate /v2/models/iris/generate_stream /invocations".split()),
-    *(b"/v2/models/iris/infer_stream /v1/models/iris:predict /v1/models/iris:classify /v1/models/iris/metadata".split()),
-    *(b"/%70redict /predict%00 /../../etc/passwd /%ff%fe /predict?x=1 //predict /predict/ /v2/repository/index".split()),
-    *(b"/v2/models/iris/config /v2/models/stats /openapi.json /metrics /docs /ping /version /health /favicon.ico".split()),
+    *(
+        b"/v2/models/iris/versions/1/infer /v2/models/iris/generate /v2/models/iris/generate_stream /invocations".split()
+    ),
+    *(
+        b"/v2/models/iris/infer_stream /v1/models/iris:predict /v1/models/iris:classify /v1/models/iris/metadata".split()
+    ),
+    *(
+        b"/%70redict /predict%00 /../../etc/passwd /%ff%fe /predict?x=1 //predict /predict/ /v2/repository/index".split()
+    ),
+    *(
+        b"/v2/models/iris/config /v2/models/stats /openapi.json /metrics /docs /ping /version /health /favicon.ico".split()
+    ),
     b"/" + b"a" * 5000,
     b"/v2/models/%s%d{}/infer",
 ]
 FIELDS = [
     *[(b"Content-Type", kind) for kind in (b"", b"text/csv", b"application/x-npy", b"application/x-ndjson", b"\xff")],
-    *[(b"Content-Type", kind) for kind in (b"application/octet-stream", b"image/png", b"text/csv; charset=latin-1", b";")],
-    *[(b"Accept", kind) for kind in (b"text/csv", b"application/x-npy", b"*/*", b"text/event-stream", b"x" * 900, b",,")],
+    *[
+        (b"Content-Type", kind)
+        for kind in (b"application/octet-stream", b"image/png", b"text/csv; charset=latin-1", b";")
+    ],
+    *[
+        (b"Accept", kind)
+        for kind in (b"text/csv", b"application/x-npy", b"*/*", b"text/event-stream", b"x" * 900, b",,")
+    ],
     (b"Accept", b"application/x-ndjson"),
-    *[(b"Inference-Header-Content-Length", size) for size in (b"0", b"5", b"-1", b"x", b"1e3", b"9" * 30, b"\xb2", b"")],
-    *[(b"X-Request-Deadline-Ms", b"x"), (b"traceparent", b"00-zz"), (b"Authorization", b"Bearer \xff"), (b"Origin", b"\xe9")],
-    *[(b"Cookie", b"x" * 3000), (b"X-Many", b"1"), (b"Accept-Encoding", b"br"), (b"Forwarded", b"for=x"), (b"TE", b"trailers")],
+    *[
+        (b"Inference-Header-Content-Length", size)
+        for size in (b"0", b"5", b"-1", b"x", b"1e3", b"9" * 30, b"\xb2", b"")
+    ],
+    *[
+        (b"X-Request-Deadline-Ms", b"x"),
+        (b"traceparent", b"00-zz"),
+        (b"Authorization", b"Bearer \xff"),
+        (b"Origin", b"\xe9"),
+    ],
+    *[
+        (b"Cookie", b"x" * 3000),
+        (b"X-Many", b"1"),
+        (b"Accept-Encoding", b"br"),
+        (b"Forwarded", b"for=x"),
+        (b"TE", b"trailers"),
+    ],
     (b"Content-Encoding", b"identity"),
 ]
 
@@ -100,7 +130,9 @@ def another_number(random: Random, draft: Draft) -> None:
     found = [(box, key) for box, key in places(draft.tree) if isinstance(box[key], (int, float))]
     if found:
         container, key = random.choice(found)
-        container[key] = random.choice([-1, 0, 1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 1e300, -1.5, container[key] + 1])
+        container[key] = random.choice(
+            [-1, 0, 1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 1e300, -1.5, container[key] + 1]
+        )
 
 
 def leave_out(random: Random, draft: Draft) -> None:
@@ -114,8 +146,8 @@ def rename(random: Random, draft: Draft) -> None:
     found = [(box, key) for box, key in places(draft.tree) if isinstance(key, str)]
     if found:
         container, key = random.choice(found)
-        container[random.choice(["", "x", "a", "inputs", "data", "parameters", key.upper(), key + "\0", "é" * 9])] = container.pop(
-            key
+        container[random.choice(["", "x", "a", "inputs", "data", "parameters", key.upper(), key + "\0", "é" * 9])] = (
+            container.pop(key)
         )
 
 
@@ -169,7 +201,9 @@ def insert(random: Random, draft: Draft) -> None:
     """Put bytes into the body."""
     draft.freeze()
     at = random.randint(0, len(draft.body))
-    what = random.choice([random.randbytes(3), random.choice(ODD), b"\0", b'"', b",", b"\r\n", draft.body[:50], b"\xef\xbb\xbf"])
+    what = random.choice(
+        [random.randbytes(3), random.choice(ODD), b"\0", b'"', b",", b"\r\n", draft.body[:50], b"\xef\xbb\xbf"]
+    )
     draft.body = draft.body[:at] + what + draft.body[at:]
 
 
@@ -207,7 +241,9 @@ def lying_fields(random: Random, draft: Draft) -> None:
     draft.freeze()
     name = b"Inference-Header-Content-Length"
     draft.headers = [kept for kept in draft.headers if kept[0] != name]
-    draft.headers.append((name, b"%d" % random.choice([0, 1, len(draft.body) - 1, len(draft.body), len(draft.body) + 1, 2**62])))
+    draft.headers.append(
+        (name, b"%d" % random.choice([0, 1, len(draft.body) - 1, len(draft.body), len(draft.body) + 1, 2**62]))
+    )
 
 
 def squeeze(random: Random, draft: Draft) -> None:
@@ -257,7 +293,22 @@ def random_bytes(random: Random, data: bytes) -> bytes:
 
 def length(random: Random, data: bytes) -> bytes:
     """Lie about the length of the body, or say it in a way that others would read otherwise."""
-    sizes = [b"0", b"1", b"-1", b"+5", b"5 ", b"0x10", b"1e2", b"9" * 30, b"99999999999", b"5, 5", b"5,6", b"\xb2", b"", b"20000"]
+    sizes = [
+        b"0",
+        b"1",
+        b"-1",
+        b"+5",
+        b"5 ",
+        b"0x10",
+        b"1e2",
+        b"9" * 30,
+        b"99999999999",
+        b"5, 5",
+        b"5,6",
+        b"\xb2",
+        b"",
+        b"20000",
+    ]
     return data.replace(b"Content-Length: ", b"Content-Length: %b\r\nX-Old: " % random.choice(sizes), 1)
 
 
@@ -321,7 +372,9 @@ def chunks(random: Random, data: bytes) -> bytes:
     """Send the body in chunks, well or badly."""
     head, _, body = data.partition(b"\r\n\r\n")
     head = head.replace(b"Content-Length", b"X-Length")
-    size = random.choice([b"%x" % len(body), b"0", b"-1", b"f" * 20, b"zz", b"%x;a=b" % len(body), b"%x " % len(body), b""])
+    size = random.choice(
+        [b"%x" % len(body), b"0", b"-1", b"f" * 20, b"zz", b"%x;a=b" % len(body), b"%x " % len(body), b""]
+    )
     end = random.choice([b"\r\n0\r\n\r\n", b"\r\n0\r\nTrailer: x\r\n\r\n", b"0\r\n\r\n", b"\r\n", b""])
     return b"%b\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n%b%b" % (head, size, body, end)
 
@@ -329,7 +382,9 @@ def chunks(random: Random, data: bytes) -> bytes:
 def bomb(random: Random, data: bytes) -> bytes:
     """Say that the body is compressed, be it or not, and let it grow."""
     head, _, body = data.partition(b"\r\n\r\n")
-    packed = random.choice([zlib.compress(bytes(2**20)), zlib.compress(body), gzip.compress(body)[:-3], body, b"\x1f\x8b"])
+    packed = random.choice(
+        [zlib.compress(bytes(2**20)), zlib.compress(body), gzip.compress(body)[:-3], body, b"\x1f\x8b"]
+    )
     head = head.replace(b"Content-Length", b"X-Length")
     return b"%b\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n%b" % (
         head,

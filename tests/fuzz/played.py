@@ -1,12 +1,11 @@
 """A worker that says wrong things: `python played.py SOCKET SEED COUNT`, in a process of its own since fronts kill.
 
-When it has said COUNT of them it prints a line and is a good worker until its input ends.
+When it has said COUNT of them it prints a line and is a good worker from then on.
 """
 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import struct
 import sys
@@ -28,9 +27,25 @@ SIGNATURE: dict[str, Any] = {
 HELLO = {"kind": "hello", "version": 1, "token": TOKEN, "signature": SIGNATURE}
 PATIENCE = 30.0
 NUMBERS = [-1, 0, 1, 2, 7, 8, 2**31, 2**40, 2**62, 2**63, 2**64, 10**30, 1.5, "x", None, True, [], {}]
-SHAPES = [[], [0], [-1], [1], [-1, -1], [-1, -2], [2**62, 4], [0, 2**70], [1, 1], [1, 0], [1.5], ["x"], "x", None, [1] * 500]
+SHAPES = [
+    [],
+    [0],
+    [-1],
+    [1],
+    [-1, -1],
+    [-1, -2],
+    [2**62, 4],
+    [0, 2**70],
+    [1, 1],
+    [1, 0],
+    [1.5],
+    ["x"],
+    "x",
+    None,
+    [1] * 500,
+]
 DATATYPES = ["", "FP8", "BYTES", "BOOL", "INT8", "UINT64", "FP16", "BF16", "FP32", None, 1]
-NAMES = ["", "y\n{}\"", "é" * 1000, "\0", "x" * 300_000, 5, None]
+NAMES = ["", 'y\n{}"', "é" * 1000, "\0", "x" * 300_000, 5, None]
 OTHERS = [
     {"kind": "part"},
     {"kind": "failure", "message": ""},
@@ -162,17 +177,12 @@ def right(head: dict[str, Any], body: memoryview) -> bytes:
 
 
 def be_good(liar: Liar) -> None:
-    """Answer rightly until the input ends."""
+    """Answer rightly until somebody ends this process."""
     connection, reader = liar.connect()
+    connection.settimeout(None)
     print("good", flush=True)
     with connection:
-        while True:
-            ready, _, _ = select.select([connection, sys.stdin], [], [])
-            if sys.stdin in ready:
-                return
-            frame = reader.read()
-            if frame is None:
-                return
+        while (frame := reader.read()) is not None:
             if frame[0]["kind"] == "batch":
                 connection.sendall(right(*frame))
 

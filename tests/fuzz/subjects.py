@@ -164,7 +164,9 @@ def _matrix_oip(random: Random) -> tuple[Draft, Any]:
 
 def _matrix_rows(random: Random) -> tuple[Draft, Any]:
     rows = _matrix(random)
-    path, key = random.choice([(b"/predict", ""), (b"/v1/models/iris:predict", "instances"), (b"/invocations", "inputs")])
+    path, key = random.choice(
+        [(b"/predict", ""), (b"/v1/models/iris:predict", "instances"), (b"/invocations", "inputs")]
+    )
     return post(path, {key: rows} if key else rows), {"predictions": [sum(row) for row in rows]}
 
 
