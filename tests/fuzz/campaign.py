@@ -6,12 +6,11 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from random import Random
 from typing import NamedTuple
 
 import uvloop
 
-from fuzz.cases import Case, Request, make, told, train
+from fuzz.cases import Case, Request, chance, make, told, train
 from fuzz.client import Line
 from fuzz.subjects import Valid
 
@@ -28,7 +27,7 @@ class Place(NamedTuple):
     seed: int
 
 
-class Finding(Exception):
+class FindingError(Exception):
     """A train was answered wrongly."""
 
 
@@ -47,7 +46,7 @@ class Campaign:
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Send everything; raises Finding with what is needed to see it again."""
+        """Send everything; raises FindingError with what is needed to see it again."""
         loop = asyncio.get_running_loop()
         for _ in range(CONNECTIONS):
             await self._begin()
@@ -59,7 +58,7 @@ class Campaign:
                 self._look_for_hangs(loop.time())
         await bystander
         if self._found is not None:
-            raise Finding(await explain(self._place, *self._found))
+            raise FindingError(await explain(self._place, *self._found))
 
     async def _begin(self) -> None:
         loop = asyncio.get_running_loop()
@@ -131,7 +130,7 @@ class Campaign:
 def cuts(number: int, requests: Sequence[Request]) -> list[int]:
     """Say where every fourth train is cut into two writes."""
     size = sum([len(request.data) for request in requests])
-    return [Random(number).randrange(size)] if number % 4 == 0 and size else []
+    return [chance(number).randrange(size)] if number % 4 == 0 and size else []
 
 
 async def explain(place: Place, cases: list[Case], problem: str) -> str:

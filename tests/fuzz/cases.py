@@ -35,17 +35,22 @@ class Request(NamedTuple):
     cut: bool
 
 
+def chance(seed: int) -> Random:
+    """Give what can be drawn again."""
+    return Random(seed)  # noqa: S311 - it has to be the same again, and need not be a secret
+
+
 def make(case: Case, valid: list[Valid]) -> Request:
     """Make a case's request."""
-    draft, expected = valid[case.base](Random(case.seed))
+    draft, expected = valid[case.base](chance(case.seed))
     for number, seed in case.mutations:
         mutation = INTACT[number]
         if isinstance(draft.tree, (dict, list)) or mutation.__name__ in BYTES:
-            mutation(Random(seed), draft)
+            mutation(chance(seed), draft)
     data, cut = draft.write(case.name), False
     if case.breaking is not None:
         number, seed = case.breaking
-        data, cut = BREAKING[number](Random(seed), data), BREAKING[number] is truncate
+        data, cut = BREAKING[number](chance(seed), data), BREAKING[number] is truncate
     return Request(case, data, None if case.mutations or case.breaking else expected, draft.method == b"HEAD", cut)
 
 
@@ -69,7 +74,7 @@ BYTES = {
 
 def train(seed: int, number: int, kinds: int, *, wild: bool = True) -> list[Case]:
     """Draw the cases that are sent one behind the other; without `wild` all are valid."""
-    random = Random(seed * 2**32 + number)
+    random = chance(seed * 2**32 + number)
     count = random.randint(1, LONGEST)
     cases = [_case(random, b"f%d-%d" % (number, position), kinds, wild=wild) for position in range(count)]
     if wild and random.random() < BROKEN:

@@ -29,18 +29,18 @@ class Answer(NamedTuple):
     body: bytes
 
 
-class Problem(Exception):
+class ProblemError(Exception):
     """An answer is not what it may be."""
 
 
 def read_answer(buffer: bytearray, *, head: bool) -> Answer | None:
-    """Take one whole answer off a buffer, or None; raises Problem where it is none."""
+    """Take one whole answer off a buffer, or None; raises ProblemError where it is none."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         return None
     found = HEAD.match(buffer)
     if found is None:
-        raise Problem(f"not an answer: {bytes(buffer[:200])!r}")
+        raise ProblemError(f"not an answer: {bytes(buffer[:200])!r}")
     lines = [line.partition(b": ") for line in bytes(buffer[found.end() : end]).split(b"\r\n") if line]
     headers = {name: value for name, _, value in lines}
     status = int(found[1])
@@ -71,32 +71,29 @@ def _chunks(buffer: bytearray, position: int) -> tuple[bytes, int] | None:
 
 
 def examine(request: Request, answer: Answer) -> None:
-    """Look at an answer; raises Problem."""
+    """Look at an answer; raises ProblemError."""
     broken = request.case.breaking is not None
     allowed = ALLOWED_BROKEN if broken else ALLOWED
     if answer.status not in allowed:
-        raise Problem(f"status {answer.status}: {answer.body[:300]!r}")
+        raise ProblemError(f"status {answer.status}: {answer.body[:300]!r}")
     if PRIVATE.search(answer.body):
-        raise Problem(f"it tells what is not the client's: {answer.body[:300]!r}")
+        raise ProblemError(f"it tells what is not the client's: {answer.body[:300]!r}")
     if request.cut and answer.status == 200:
-        raise Problem("half a request was answered as a whole one")
+        raise ProblemError("half a request was answered as a whole one")
     if not broken and answer.headers.get(b"x-request-id") != request.case.name:
-        raise Problem(f"the answer is {answer.headers.get(b'x-request-id')!r}'s")
+        raise ProblemError(f"the answer is {answer.headers.get(b'x-request-id')!r}'s")
     document = document_of(answer)
-    if answer.status != 200:
-        if not request.head and answer.body and not is_error(document):
-            raise Problem(f"not the form of an error: {answer.body[:300]!r}")
-        if not request.head and not answer.body and not broken:
-            raise Problem("an error without a word")
+    if answer.status != 200 and not request.head and (answer.body or not broken) and not is_error(document):
+        raise ProblemError(f"not the form of an error: {answer.body[:300]!r}")
     if not request.case.mutations and not broken:
         _examine_twin(request, answer, document)
 
 
 def _examine_twin(request: Request, answer: Answer, document: Any) -> None:
     if answer.status != 200:
-        raise Problem(f"a valid request was refused with {answer.status}: {answer.body[:300]!r}")
+        raise ProblemError(f"a valid request was refused with {answer.status}: {answer.body[:300]!r}")
     if request.expected is not None and not holds(request.expected, document):
-        raise Problem(f"expected {request.expected} but got {answer.body[:500]!r}")
+        raise ProblemError(f"expected {request.expected} but got {answer.body[:500]!r}")
 
 
 def is_error(document: Any) -> bool:
@@ -105,13 +102,13 @@ def is_error(document: Any) -> bool:
 
 
 def document_of(answer: Answer) -> Any:
-    """Read what an answer says where it is JSON; raises Problem."""
+    """Read what an answer says where it is JSON; raises ProblemError."""
     if answer.headers.get(b"content-type") != b"application/json" or not answer.body:
         return None
     try:
         return msgspec.json.decode(answer.body)
     except (ValueError, RecursionError) as error:
-        raise Problem(f"not JSON ({error}): {answer.body[:300]!r}") from error
+        raise ProblemError(f"not JSON ({error}): {answer.body[:300]!r}") from error
 
 
 class Line(asyncio.Protocol):
@@ -151,7 +148,7 @@ class Line(asyncio.Protocol):
                 if answer is None:
                     return
                 self._take(request, answer)
-        except (Problem, ValueError, KeyError) as error:
+        except (ProblemError, ValueError, KeyError) as error:
             self._end(str(error))
 
     def _take(self, request: Request, answer: Answer) -> None:

@@ -1,4 +1,7 @@
-"""What is done to valid requests. After those of `INTACT` there is one request with one answer; after `BREAKING`, who knows."""
+"""What is done to valid requests.
+
+After those of `INTACT` it is still one request, with one answer; after one of `BREAKING` nobody knows how many.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,7 @@ ODD = [
     *(b"null true false 0 -1 1 1.5 -0.0 1e308 1e999 -1e999 NaN Infinity -Infinity 1e-400 0x10 01 +1 .5".split()),
     *(b"127 128 255 256 65536 2147483648 9223372036854775807 9223372036854775808 -9223372036854775809".split()),
     *(b'18446744073709551616 4294967296 {} [] [[]] [{}] {"":0} [1,[2]] [[1],2] [null] "" "x" "1" "NaN"'.split()),
-    *(
-        b'"FP64" "INT8" "BYTES" "BOOL" "FP16" "BF16" "UINT64" "FP8" "\\u0000" "\\ud800" "\\ud83d\\ude00" "%s" "%d"'.split()
-    ),
+    *(b'"FP64" "INT8" "BYTES" "BOOL" "FP16" "BF16" "UINT64" "FP8" "\\u0000" "\\ud800" "\\ud83d\\ude00"'.split()),
     b"9" * 400,
     b"-" + b"9" * 5000,
     b"0." + b"1" * 5000,
@@ -43,21 +44,15 @@ ODD = [
 SHAPES = [[], [0], [-1], [1], [2], [1, 1], [0, 0], [2**31], [2**62, 4], [2**63 - 1], [1] * 33, [3, 0, 2**40], [2, 2]]
 METHODS = [b"GET", b"HEAD", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"]
 PATHS = [
-    *(b"/ /predict /v2 /v2/ /v2/models/iris/infer /v2/models/rose/infer /v2/models/iris/versions/9/infer".split()),
-    *(
-        b"/v2/models/iris/versions/1/infer /v2/models/iris/generate /v2/models/iris/generate_stream /invocations".split()
-    ),
-    *(
-        b"/v2/models/iris/infer_stream /v1/models/iris:predict /v1/models/iris:classify /v1/models/iris/metadata".split()
-    ),
-    *(
-        b"/%70redict /predict%00 /../../etc/passwd /%ff%fe /predict?x=1 //predict /predict/ /v2/repository/index".split()
-    ),
-    *(
-        b"/v2/models/iris/config /v2/models/stats /openapi.json /metrics /docs /ping /version /health /favicon.ico".split()
-    ),
+    *b"""
+    / /predict /v2 /v2/ /v2/models/iris/infer /v2/models/rose/infer /v2/models/iris/versions/9/infer
+    /v2/models/iris/versions/1/infer /v2/models/iris/generate /v2/models/iris/generate_stream /invocations
+    /v2/models/iris/infer_stream /v1/models/iris:predict /v1/models/iris:classify /v1/models/iris/metadata
+    /%70redict /predict%00 /../../etc/passwd /%ff%fe /predict?x=1 //predict /predict/ /v2/repository/index
+    /v2/models/iris/config /v2/models/stats /openapi.json /metrics /docs /ping /version /health /favicon.ico
+    /v2/models/%s%d{}/infer
+    """.split(),
     b"/" + b"a" * 5000,
-    b"/v2/models/%s%d{}/infer",
 ]
 FIELDS = [
     *[(b"Content-Type", kind) for kind in (b"", b"text/csv", b"application/x-npy", b"application/x-ndjson", b"\xff")],

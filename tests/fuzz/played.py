@@ -66,7 +66,7 @@ class Liar:
 
     def __init__(self, path: str, seed: int) -> None:
         self.path = path
-        self.random = Random(seed)
+        self.random = Random(seed)  # noqa: S311 - it has to be the same again
         self.said = 0
 
     def connect(self) -> tuple[socket.socket, FrameReader]:
@@ -180,7 +180,7 @@ def be_good(liar: Liar) -> None:
     """Answer rightly until somebody ends this process."""
     connection, reader = liar.connect()
     connection.settimeout(None)
-    print("good", flush=True)
+    print("good", flush=True)  # noqa: T201 - to whoever started this
     with connection:
         while (frame := reader.read()) is not None:
             if frame[0]["kind"] == "batch":

@@ -22,6 +22,8 @@ from unit.tiffin_serve.fronts import Serve, Server
 pytestmark = pytest.mark.fuzz
 REQUESTS = int(os.environ.get("TIFFIN_FUZZ_REQUESTS", "1000000"))
 SEED = int(os.environ.get("TIFFIN_FUZZ_SEED", "1"))
+PATIENT = {"deadline_ms": 300_000}
+"""A front that nothing hangs for: it would kill a worker that a busy machine lets wait."""
 SPARE = 6 * 1024
 """By so many KiB a process may grow after its first tenth of all requests."""
 SLOWER = 25
@@ -57,7 +59,7 @@ def test_a_million_requests(predictor: Callable[..., Server], subject: str) -> N
 def test_a_hundred_thousand_lies(tmp_path: Path, serve: Serve) -> None:
     path = str(tmp_path / "w.sock")
     environment = {"TIFFIN_WORKER_SOCKET": path, "TIFFIN_WORKER_TOKEN": TOKEN}
-    server = serve({"format": "python"}, arguments=["front"], environment=environment)
+    server = serve({"format": "python"}, arguments=["front"], environment=environment, serve=PATIENT)
     assert server.port
     sizes = []
     for round_ in range(10):

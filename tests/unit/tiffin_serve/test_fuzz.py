@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fuzz.asking import ask_until_good, liar
-from fuzz.campaign import Campaign, Finding, Place, run
+from fuzz.campaign import Campaign, FindingError, Place, run
 from fuzz.cases import Case, make, train
-from fuzz.client import Answer, Problem, examine
+from fuzz.client import Answer, ProblemError, examine
 from fuzz.drafts import Draft
 from fuzz.played import TOKEN
 from fuzz.subjects import SUBJECTS
@@ -19,6 +19,8 @@ from unit.tiffin_serve.fronts import Serve, Server
 
 SHARE = 700
 LIES = 300
+PATIENT = {"deadline_ms": 300_000}
+"""A front that nothing hangs for: it would kill a worker that a busy machine lets wait."""
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -36,7 +38,7 @@ def test_bad_requests_are_refused_and_good_ones_beside_them_answered(
 def test_what_goes_wrong_is_told_with_as_little_as_does_it(predictor: Callable[..., Server]) -> None:
     source = SUBJECTS["matrix"][0].replace("return", 'assert abs(inputs["x"]).max() < 1e200\n            return')
     server = predictor(source).ready()
-    with pytest.raises(Finding) as found:
+    with pytest.raises(FindingError) as found:
         run(Campaign(Place(server.port, SUBJECTS["matrix"][1], 7), count(), SHARE * 9))
     text = str(found.value)
     assert text.startswith('status 500: b\'{"error":"the model failed: AssertionError')
@@ -65,7 +67,7 @@ GOOD = Answer(200, {b"x-request-id": b"a", b"content-type": b"application/json"}
 def test_a_wrong_answer_is_seen(answer: Answer) -> None:
     request = make(Case(b"a", 0, 1), VALID)
     examine(request, GOOD)
-    with pytest.raises(Problem):
+    with pytest.raises(ProblemError):
         examine(request, answer)
 
 
@@ -74,7 +76,7 @@ def test_an_error_has_to_have_its_form() -> None:
     refused = GOOD._replace(status=400, body=b'{"error":"no"}')
     examine(request, refused)
     for body in (b"", b"no", b'{"error":1}', b'{"error":"x","more":1}', b'{"error":"/site-packages"}'):
-        with pytest.raises(Problem):
+        with pytest.raises(ProblemError):
             examine(request, refused._replace(body=body))
 
 
@@ -88,7 +90,7 @@ def test_a_seed_gives_the_same_bytes() -> None:
 def test_whatever_a_worker_says_clients_get_an_answer(tmp_path: Path, serve: Serve) -> None:
     path = str(tmp_path / "w.sock")
     environment = {"TIFFIN_WORKER_SOCKET": path, "TIFFIN_WORKER_TOKEN": TOKEN}
-    server = serve({"format": "python"}, arguments=["front"], environment=environment)
+    server = serve({"format": "python"}, arguments=["front"], environment=environment, serve=PATIENT)
     assert server.port
     with liar(path, 20260, LIES) as worker:
         server.ready()
