@@ -41,6 +41,16 @@ class Predictor:
     def predict(self, inputs):
         return dict(inputs)
 """
+STREAM = """
+class Predictor:
+    inputs = {"text": ("BYTES", [-1])}
+    outputs = {"text": ("BYTES", [-1])}
+
+    def predict(self, inputs):
+        for text in list(inputs["text"])[:3]:
+            yield [text]
+        yield ["end"]
+"""
 Valid = Callable[[Random], tuple[Draft, Any]]
 """Makes a request, and the answer's document, or a part of it that `holds` finds in it."""
 
@@ -198,9 +208,25 @@ def _free_matrix(random: Random) -> tuple[Draft, Any]:
     return post(b"/predict", rows), {"predictions": rows}
 
 
+def _whole(random: Random) -> tuple[Draft, Any]:
+    return post(b"/v2/models/iris/generate", {"text": f"{random.random()}", "id": "7"}), {"id": "7"}
+
+
+def _parts(random: Random) -> tuple[Draft, Any]:
+    path = random.choice([b"/v2/models/iris/generate_stream", b"/v2/models/iris/generate"])
+    accept = (b"Accept", random.choice([b"text/event-stream", b"application/x-ndjson"]))
+    return post(path, {"text": f"{random.random()}"}, JSON, accept), None
+
+
+def _tensor_parts(random: Random) -> tuple[Draft, Any]:
+    tree = {"inputs": [_tensor("text", "BYTES", ["x", "y"][: random.randint(1, 2)])]}
+    return post(b"/v2/models/iris/infer_stream", tree, JSON, (b"Accept", b"application/x-ndjson")), None
+
+
 SUBJECTS: dict[str, tuple[str, list[Valid]]] = {
     "table": (TABLE, [_oip, _binary, _records, _csv, _lines, _instances, _split, _generate, _page]),
     "matrix": (MATRIX, [_matrix_oip, _matrix_rows, _npy, _raw, _page]),
     "free": (FREE, [_free, _free_matrix, _page]),
+    "stream": (STREAM, [_whole, _parts, _tensor_parts, _page]),
 }
 """The source of a class, and the requests it takes."""
