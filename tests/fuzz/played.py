@@ -1,4 +1,4 @@
-"""A worker that says wrong things: `python played.py SOCKET SEED COUNT`, in a process of its own since fronts kill.
+"""A worker that says wrong things: `python played.py SOCKET SEED COUNT [streams]`, a process since fronts kill.
 
 When it has said COUNT of them it prints a line and is a good worker from then on.
 """
@@ -64,8 +64,9 @@ OTHERS = [
 class Liar:
     """Answers batches as it likes."""
 
-    def __init__(self, path: str, seed: int) -> None:
+    def __init__(self, path: str, seed: int, *, streams: bool = False) -> None:
         self.path = path
+        self.hello = {**HELLO, "signature": {**SIGNATURE, "batches": not streams, "streams": streams}}
         self.random = Random(seed)  # noqa: S311 - it has to be the same again
         self.said = 0
 
@@ -76,7 +77,7 @@ class Liar:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(PATIENCE)
         connection.connect(self.path)
-        connection.sendall(encode(HELLO))
+        connection.sendall(encode(self.hello))
         reader = FrameReader(connection)
         assert reader.read() is not None
         return connection, reader
@@ -105,6 +106,10 @@ class Liar:
     def _answer(self, connection: socket.socket, head: dict[str, Any], body: memoryview) -> bool:
         """Answer once; says whether the connection may be of use still."""
         random = self.random
+        for _ in range(random.randrange(4) if head.get("stream") else 0):
+            wrong = random.random() < 0.3
+            self.said += wrong
+            connection.sendall(self._wrong_result(head, body, "part") if wrong else right(head, body, "part"))
         if random.random() < 0.3:
             connection.sendall(right(head, body))
             return True
@@ -140,11 +145,11 @@ class Liar:
             changed[random.randrange(len(changed))] ^= 1 << random.randrange(8)
         return bytes(changed)
 
-    def _wrong_result(self, head: dict[str, Any], body: memoryview) -> bytes:
+    def _wrong_result(self, head: dict[str, Any], body: memoryview, kind: str = "result") -> bytes:
         random = self.random
         rows = head["inputs"][0]["shape"][0]
         output: dict[str, Any] = {"name": "y", "datatype": "FP64", "shape": [rows], "size": 8 * rows}
-        result: dict[str, Any] = {"kind": "result", "id": head["id"], "outputs": [output], "seconds": 0.1}
+        result: dict[str, Any] = {"kind": kind, "id": head["id"], "outputs": [output], "seconds": 0.1}
         data = bytes(body)
         for _ in range(random.randint(1, 2)):
             what = random.choice(["id", "seconds", "shape", "size", "datatype", "name", "body", "outputs", "bytes"])
@@ -167,13 +172,13 @@ class Liar:
         return struct.pack("<4sIQ", b"TFN1", len(told), len(data)) + told + data
 
 
-def right(head: dict[str, Any], body: memoryview) -> bytes:
+def right(head: dict[str, Any], body: memoryview, kind: str = "result") -> bytes:
     """Write the right answer: twice what was sent."""
     size = head["inputs"][0]["size"]
     values = array("d", bytes(body[:size]))
     output = {"name": "y", "datatype": "FP64", "shape": [len(values)], "size": size}
     doubled = array("d", [2 * value for value in values]).tobytes()
-    return encode({"kind": "result", "id": head["id"], "outputs": [output], "seconds": 0.0001}, [doubled])
+    return encode({"kind": kind, "id": head["id"], "outputs": [output], "seconds": 0.0001}, [doubled])
 
 
 def be_good(liar: Liar) -> None:
@@ -188,6 +193,6 @@ def be_good(liar: Liar) -> None:
 
 
 if __name__ == "__main__":
-    it = Liar(sys.argv[1], int(sys.argv[2]))
+    it = Liar(sys.argv[1], int(sys.argv[2]), streams=sys.argv[4:] == ["streams"])
     it.live(int(sys.argv[3]))
     be_good(it)

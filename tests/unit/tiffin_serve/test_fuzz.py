@@ -87,14 +87,19 @@ def test_a_seed_gives_the_same_bytes() -> None:
             assert once == again
 
 
-def test_whatever_a_worker_says_clients_get_an_answer(tmp_path: Path, serve: Serve) -> None:
+@pytest.mark.parametrize(
+    ("accept", "more"), [(b"*/*", ()), (b"application/x-ndjson", ("streams",))], ids=["whole", "parts"]
+)
+def test_whatever_a_worker_says_clients_get_an_answer(
+    tmp_path: Path, serve: Serve, accept: bytes, more: tuple[str, ...]
+) -> None:
     path = str(tmp_path / "w.sock")
     environment = {"TIFFIN_WORKER_SOCKET": path, "TIFFIN_WORKER_TOKEN": TOKEN}
     server = serve({"format": "python"}, arguments=["front"], environment=environment, serve=PATIENT)
     assert server.port
-    with liar(path, 20260, LIES) as worker:
+    with liar(path, 20260, LIES, *more) as worker:
         server.ready()
-        counts = ask_until_good(server.port, worker)
+        counts = ask_until_good(server.port, worker, accept)
     assert counts[200]
     assert counts[500]
     assert server.process.poll() is None
