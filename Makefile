@@ -54,6 +54,9 @@ test-gpu: setup  ## a computation on an NVIDIA GPU through PyTorch in a containe
 test-faults: setup  ## kill every kind of process at three hundred moments; takes twenty minutes
 	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults
 
+test-fuzz: setup  ## a million bad requests to fronts and a hundred thousand wrong frames from workers; takes six minutes
+	$(BIN)/python -m pytest -s -m fuzz tests/fuzz
+
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
@@ -73,4 +76,4 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test test-models test-clients test-gpu test-faults docs bench ci lock help
+.PHONY: demo setup fmt check test test-models test-clients test-gpu test-faults test-fuzz docs bench ci lock help

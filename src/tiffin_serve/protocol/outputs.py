@@ -69,7 +69,7 @@ def _check(output: Output) -> None:
         found = sum(1 for _ in lengths(output.data)) if datatype.kind is Kind.TEXT else len(output.data) / datatype.size
     except ValueError as error:
         raise FrameError(f"output '{output.name}' cannot be read: {error}") from error
-    if found != prod(output.shape):
+    if found != prod(output.shape) or min(output.shape, default=0) < 0:  # two negative sizes make a good product
         raise FrameError(f"output '{output.name}' has {found:g} values for the shape {list(output.shape)}")
 
 

@@ -226,7 +226,11 @@ class Dispatcher:
         errand.until = job.deadline = self._now() + self._patience
         try:
             job.waiter.part(read_outputs(part, body))
+        except FrameError as error:
+            self.hold(job, on=False)
+            _fail([job], RequestError(f"the model's answer cannot be used: {error}", 500))
         except Exception as error:  # noqa: BLE001 - see `finished`
+            self.hold(job, on=False)
             report("a part of an answer could not be written", error=repr(error))
             _fail([job], RequestError("internal error", 500))
 
@@ -252,6 +256,8 @@ class Dispatcher:
         if errand is None or errand.number != id_:
             raise FrameError(f"a worker answered batch {id_}, which it does not have")
         del self._out[line]
+        if errand.held:  # its end had come with the part that was too much; nobody would let it go on later
+            line.hold(on=False)
         self._free.append(line)
         return errand
 
