@@ -30,12 +30,11 @@ BATCHES = "(batchable=True, max_batch_size=64, max_latency_ms=1000)"
 QUIET = """\
 version: 2
 services:
-  "*":
-    logging:
-      access:
-        enabled: false
-    metrics:
+  logging:
+    access:
       enabled: false
+  metrics:
+    enabled: false
 """
 
 
