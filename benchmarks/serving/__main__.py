@@ -39,7 +39,7 @@ def main() -> None:
     before = machine.load()
     results = Results(tell=lambda line: print(line, file=sys.stderr, flush=True), file=options.resume)
     peers, rounds = _peers(options), 1 if options.quick else options.rounds
-    length = QUICK if options.quick else Length(load=options.seconds, idle=min(5.0, 5 * options.seconds))
+    length = QUICK if options.quick else _length(options)
     with TemporaryDirectory(prefix="tiffin-serving-", dir=options.cache) as scratch, suppress(KeyboardInterrupt):
         kitchen = _kitchen(options.cache, Path(scratch), results, length)
         for number in range(rounds):
@@ -50,6 +50,10 @@ def main() -> None:
     print(text)
     if options.write:
         DOCUMENT.write_text(replaced(DOCUMENT.read_text(), text, (BEGIN, END)))
+
+
+def _length(options: argparse.Namespace) -> Length:
+    return Length(load=options.seconds, idle=min(5.0, 5 * options.seconds), connections=options.connections)
 
 
 def _kitchen(cache: Path, scratch: Path, results: Results, length: Length) -> Kitchen:
@@ -102,6 +106,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", action="append", choices=list(FILES), help="only these models")
     parser.add_argument("--rounds", type=int, default=3, help="how many rounds; 3 by default")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load; 5 by default")
+    parser.add_argument(
+        "--connections", type=int, nargs="+", choices=words.CONNECTIONS, default=words.CONNECTIONS, metavar="C"
+    )
     parser.add_argument("--containers", action="store_true", help="also build images and time their containers")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="keep samples in a file, and go on from it")
     parser.add_argument("--write", action="store_true", help=f"put the figures into {DOCUMENT.name}")

@@ -101,9 +101,9 @@ class Turn:
                 self._closed_loops(server, case)
             self._open_loops(server, first)
             self._weigh(server)
-            sleep(SETTLE_SECONDS)
-            self._keep(words.of_model(words.IDLE, self._model), idle_share(server, self._kitchen.length.idle))
             if self._model == LR:
+                sleep(SETTLE_SECONDS)
+                self._keep(words.of_model(words.IDLE, LR), idle_share(server, self._kitchen.length.idle))
                 counted = lost_at_end(server, question, judge)
                 self._keep(words.LOST, counted.lost)
                 self._keep(words.ASKED, counted.asked)

@@ -17,7 +17,7 @@ import numpy as np
 from artefact import DTYPE, load
 
 
-@bentoml.service(workers=1)
+@bentoml.service(workers=1{quiet})
 class Flowers:
     def __init__(self) -> None:
         self.model = load()
@@ -27,26 +27,20 @@ class Flowers:
         return self.model(np.asarray(rows, DTYPE))
 """
 BATCHES = "(batchable=True, max_batch_size=64, max_latency_ms=1000)"
-QUIET = """\
-version: 2
-services:
-  logging:
-    access:
-      enabled: false
-  metrics:
-    enabled: false
-"""
+QUIET = ', logging={"access": {"enabled": False}}, metrics={"enabled": False}'
 
 
 def launch(job: Job, setting: str) -> Launch:
     """`bentoml serve` of a module in the job's folder."""
     default = setting == "default"
-    program = PROGRAM.format(options=BATCHES if setting == "batching" else "", rows="list" if default else "np.ndarray")
+    program = PROGRAM.format(
+        quiet="" if default else QUIET,
+        options=BATCHES if setting == "batching" else "",
+        rows="list" if default else "np.ndarray",
+    )
     argv = [str(job.programs / "bentoml"), "serve", "service:Flowers", "--host=127.0.0.1", f"--port={job.port}"]
     here = {"BENTOML_HOME": str(job.folder / "home"), "BENTOML_DO_NOT_TRACK": "true", "HOME": str(job.folder)}
-    quiet = {} if default else {"BENTOML_CONFIG": str(job.folder / "quiet.yaml")}
-    files = {"service.py": program, "quiet.yaml": QUIET, **FILES}
-    return Launch(argv=argv, files=files, environment={**variables(job), **here, **quiet})
+    return Launch(argv=argv, files={"service.py": program, **FILES}, environment={**variables(job), **here})
 
 
 PEERS = [
