@@ -25,8 +25,8 @@ from .samples import Samples, equal
 
 KNOWN_WORDINGS = 1024
 SPARE_PORTS = 3
-SETTLE_SECONDS = 1.0
-"""What a server still does after its last answer is not what it does when it is idle."""
+SETTLE_SECONDS = 2.0
+"""What a server does once after its last answer, as tidying up, is not what it does when it is idle."""
 
 
 @dataclass(frozen=True)
