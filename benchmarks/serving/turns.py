@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from time import sleep
+from time import perf_counter, sleep
 
 from benchmarks.ports import free_port
 from benchmarks.results import Results
@@ -24,6 +24,7 @@ from .running import Running, forget, post, running
 from .samples import Samples, equal
 
 KNOWN_WORDINGS = 1024
+ANSWERS_EACH, LONGEST_SECONDS = 3, 10.0
 SPARE_PORTS = 3
 SETTLE_SECONDS = 2.0
 """What a server does once after its last answer, as tidying up, is not what it does when it is idle."""
@@ -50,6 +51,11 @@ class Kitchen:
     results: Results
     length: Length
     programs: Callable[[Peer], Path]
+
+
+def long_enough(seconds: float, connections: int, alone: float) -> float:
+    """Stretch a load until each connection is answered a few times by a server that answers one at a time."""
+    return max(seconds, min(ANSWERS_EACH * connections * alone, LONGEST_SECONDS))
 
 
 def right(expected: list[float], read: Callable[[bytes], list[float]]) -> Callable[[bytes], bool]:
@@ -110,9 +116,11 @@ class Turn:
         forget(folder)
 
     def _closed_loops(self, server: Running, case: Case) -> None:
-        question, judge, seconds = self._question(case), self._judge(case), self._kitchen.length.load
-        for connections in self._kitchen.length.connections:
+        question, judge, length = self._question(case), self._judge(case), self._kitchen.length
+        for connections in length.connections:
+            began = perf_counter()
             assert judge(post(server.address, question)), f"{case.name} is answered wrong"
+            seconds = long_enough(length.load, connections, perf_counter() - began)
             if self._peer.fast and shutil.which("wrk"):
                 figures = wrk(server, question, connections, max(1.0, seconds))
             else:

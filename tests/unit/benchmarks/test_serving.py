@@ -17,7 +17,7 @@ from benchmarks.serving.peers import EVERYONE, bare, plain, tiffin
 from benchmarks.serving.processes import spent
 from benchmarks.serving.promises import PROMISES, others
 from benchmarks.serving.samples import Samples, equal
-from benchmarks.serving.turns import Kitchen, Length, Turn, right
+from benchmarks.serving.turns import Kitchen, Length, Turn, long_enough, right
 
 SAMPLES = Samples(
     rows=[[1.0, 2.0, 3.0, 4.0], [0.5, 0.25, 0.0, 1.0]],
@@ -50,6 +50,12 @@ def test_wrk_is_read_to_seconds_and_cpu_is_shared_among_its_requests() -> None:
 def test_answers_that_are_no_success_fail_a_load_of_wrk() -> None:
     with pytest.raises(AssertionError, match="7 answers that are no success"):
         read_wrk(f"{WRK}  Non-2xx or 3xx responses: 7\n", 0, 0)
+
+
+def test_a_slow_server_is_asked_for_longer_but_not_without_end() -> None:
+    assert long_enough(1.0, 16, 0.001) == 1.0
+    assert long_enough(1.0, 64, 0.02) == pytest.approx(3.84)
+    assert long_enough(1.0, 64, 9.0) == 10.0
 
 
 def test_cpu_between_two_looks_counts_processes_that_came_and_not_those_that_went() -> None:
