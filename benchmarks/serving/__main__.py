@@ -46,7 +46,7 @@ def main() -> None:
             _round(kitchen, peers, number, options.model or list(FILES))
         if options.containers:
             results.turn("containers", words.CONTAINER, partial(containers.play, kitchen, max(rounds, 3)))
-    text = page(results, _circumstances(options, before, peers, rounds), peers)
+    text = page(results, _circumstances(options, before, peers, results), peers)
     print(text)
     if options.write:
         DOCUMENT.write_text(replaced(DOCUMENT.read_text(), text, (BEGIN, END)))
@@ -84,18 +84,22 @@ def _peers(options: argparse.Namespace) -> list[Peer]:
     return [peer for peer in EVERYONE if peer.name in wanted]
 
 
-def _circumstances(options: argparse.Namespace, before: float, peers: Sequence[Peer], rounds: int) -> Circumstances:
+def _circumstances(
+    options: argparse.Namespace, before: float, peers: Sequence[Peer], results: Results
+) -> Circumstances:
     found: dict[str, str] = {}
     for peer in peers:
         names = [requirement.partition("==")[0].partition("[")[0] for requirement in peer.requirements]
         found.update(versions(_programs(options.cache, peer), names))
-    said = f"load {before:.1f} before, {machine.load():.1f} after; {rounds} rounds of {options.seconds:g} s a load"
+    played = max((len(values) for values in results.samples.values()), default=0)
+    seconds = QUICK.load if options.quick else options.seconds
+    said = f"a machine that others used, load {before:.1f} before and {machine.load():.1f} after"
     return Circumstances(
         command=shlex.join(["python", "-m", "benchmarks.serving", *sys.argv[1:]]),
         date=datetime.now(UTC).date().isoformat(),
         machine=machine.described(),
         versions=", ".join(f"{name} {version}" for name, version in sorted(found.items())),
-        load=said,
+        load=f"{said}; up to {played} rounds, {seconds:g} s a load (slow servers longer, wrk at least 1 s)",
     )
 
 
