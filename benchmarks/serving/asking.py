@@ -16,7 +16,7 @@ from tiffin.traffic.address import Question
 from tiffin.traffic.load import Measured, measure
 from tiffin.traffic.schedule import Load
 
-from .processes import cpu_seconds, spent
+from .processes import computed_seconds, cpu_seconds, spent
 from .running import Running
 
 WARM_SECONDS = 0.3
@@ -135,6 +135,6 @@ def _time(said: str, quantile: str) -> float:
 
 def idle_share(server: Running, seconds: float) -> float:
     """Tell which part of a core a server uses while nobody asks."""
-    before, began = cpu_seconds(server.process.pid), time.perf_counter()
+    before, began = computed_seconds(server.process.pid), time.perf_counter()
     time.sleep(seconds)
-    return spent(before, cpu_seconds(server.process.pid)) / (time.perf_counter() - began)
+    return (computed_seconds(server.process.pid) - before) / (time.perf_counter() - began)
