@@ -63,6 +63,9 @@ docs: setup  ## write the pages that are made from the code
 bench: setup  ## tiffin beside its peers, in one run; prints tables
 	$(BIN)/python -m benchmarks
 
+bench-serve: setup  ## tiffin's server beside other model servers, in one run; prints tables
+	$(BIN)/python -m benchmarks.serving --containers
+
 ci: check test test-models test-clients demo  ## what .ci/run calls
 
 lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
@@ -76,4 +79,4 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test test-models test-clients test-gpu test-faults test-fuzz docs bench ci lock help
+.PHONY: demo setup fmt check test test-models test-clients test-gpu test-faults test-fuzz docs bench bench-serve ci lock help

@@ -40,19 +40,20 @@ def _joined(before: Peak, now: Peak) -> Peak:
 
 def _look(roots: list[int]) -> Peak:
     largest, together = 0, 0
-    for pid in _family(roots):
+    for pid in family(roots):
         with suppress(OSError, AttributeError):
-            largest = max(largest, _kilobytes(PROC / str(pid) / "status", "VmHWM"))
-            together += _kilobytes(PROC / str(pid) / "smaps_rollup", "Pss")
+            largest = max(largest, kilobytes(PROC / str(pid) / "status", "VmHWM"))
+            together += kilobytes(PROC / str(pid) / "smaps_rollup", "Pss")
     return Peak(largest=largest << 10, together=together << 10)
 
 
-def _kilobytes(path: Path, name: str) -> int:
+def kilobytes(path: Path, name: str) -> int:
+    """Read a figure of a file of /proc; 0 where it has none."""
     found = re.search(rf"^{name}:\s+(\d+)", path.read_text(), re.MULTILINE)
     return int(found[1]) if found else 0
 
 
-def _family(roots: list[int]) -> Iterator[int]:
+def family(roots: list[int]) -> Iterator[int]:
     """Yield processes and everything they have started."""
     children: dict[int, list[int]] = defaultdict(list)
     for path in PROC.glob("[0-9]*/stat"):

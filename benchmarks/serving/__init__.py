@@ -1,0 +1,1 @@
+"""Tiffin's server beside other model servers, in one run: `python -m benchmarks.serving`."""
