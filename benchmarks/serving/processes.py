@@ -22,6 +22,16 @@ def cpu_seconds(root: int) -> dict[int, float]:
     return seconds
 
 
+def of_session(leader: int) -> list[int]:
+    """Find the processes of a session: those that outlive the process that started them are still in it."""
+    members = []
+    for path in PROC.glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[3]) == leader:
+                members.append(int(path.parent.name))
+    return members
+
+
 def computed_seconds(root: int) -> float:
     """Give what all threads that live have computed, to the nanosecond: ticks are too coarse for who does nothing."""
     nanoseconds = 0

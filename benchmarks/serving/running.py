@@ -18,6 +18,7 @@ from benchmarks.memory import family
 from tiffin.traffic.address import Address, Question
 
 from .peer import Job, Launch
+from .processes import of_session
 
 STEP_SECONDS = 0.005
 START_SECONDS = 90
@@ -111,7 +112,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(END_SECONDS)
-    for pid in everyone:
+    for pid in {*everyone, *of_session(process.pid)}:
         if pid != process.pid or process.poll() is None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

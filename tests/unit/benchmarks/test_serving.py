@@ -1,6 +1,8 @@
 """Servers side by side: what is asked, how answers are judged, and what the page makes of the figures."""
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -14,8 +16,9 @@ from benchmarks.serving.cases import IMAGE, IMAGE_BINARY, IMAGE_SHAPE, LR, NOOP,
 from benchmarks.serving.page import cell, number, page, promise_table
 from benchmarks.serving.peer import Job, Peer
 from benchmarks.serving.peers import EVERYONE, bare, plain, tiffin
-from benchmarks.serving.processes import spent
+from benchmarks.serving.processes import of_session, spent
 from benchmarks.serving.promises import PROMISES, others
+from benchmarks.serving.running import end
 from benchmarks.serving.samples import Samples, equal
 from benchmarks.serving.turns import Kitchen, Length, Turn, long_enough, right
 
@@ -150,6 +153,17 @@ def test_the_page_names_who_failed_and_leaves_out_who_was_not_asked() -> None:
     text = page(found, CIRCUMSTANCES, EVERYONE)
     assert "* **kserve, default (image)** was not measured: `no such thing`" in text
     assert "### no-op" not in text
+
+
+def test_a_child_that_outlives_its_server_is_ended_too() -> None:
+    script = "import subprocess, sys; subprocess.Popen(['sleep', '1000'], stdout=subprocess.DEVNULL); print('on')"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, start_new_session=True)
+    process.communicate()
+    assert of_session(process.pid)
+    end(process)
+    deadline = time.monotonic() + 10
+    while of_session(process.pid):
+        assert time.monotonic() < deadline
 
 
 def test_a_turn_measures_a_server_from_its_start_to_its_end(tmp_path: Path) -> None:
