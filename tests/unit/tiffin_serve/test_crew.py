@@ -333,10 +333,11 @@ def test_garbage_from_a_worker_costs_it_its_connection_and_nobody_else_anything(
         meeting = {"TIFFIN_WORKER_SOCKET": f"{folder}/hall", "TIFFIN_WORKER_TOKEN": "secret"}
         front = predictor(ECHO, arguments=["front"], environment=meeting)
         assert front.ask("GET", "/v2")[0] == 200
-        reader = pretend(liar, meeting["TIFFIN_WORKER_SOCKET"])
         own = {"format": "python", "predictor": "own:Predictor"}
         honest = serve(own, arguments=["worker"], environment=meeting)
-        wait_for(lambda: working(front) == 2, "both are in")
+        wait_for(lambda: working(front) == 1, "one is in")
+        reader = pretend(liar, meeting["TIFFIN_WORKER_SOCKET"])
+        wait_for(lambda: working(front) == 2, "both are in, and who came last is asked first")
         found: list[Any] = []
         asking = [threading.Thread(target=lambda: found.append(front.ask("POST", "/predict", [1]))) for _ in range(4)]
         for each in asking:
@@ -347,7 +348,7 @@ def test_garbage_from_a_worker_costs_it_its_connection_and_nobody_else_anything(
         for each in asking:
             each.join(DEADLINE)
         assert [status for status, _ in found] == [200] * 4
-        assert len(lines(front, "a worker does not keep to the protocol")) == 1
+        wait_for(lambda: len(lines(front, "a worker does not keep to the protocol")) == 1, "it is said once")
         assert working(front) == 1
         assert (front.stop(), honest.stop()) == (0, 0)
 
