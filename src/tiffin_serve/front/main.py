@@ -140,7 +140,7 @@ def _front(document: Path, environment: Mapping[str, str]) -> int:
 def _worker(document: Path, environment: Mapping[str, str]) -> int:
     _meeting(environment)
     argv = _worker_argv(document)
-    os.execvpe(argv[0], argv, environment)  # noqa: S606 - the role is to become that program
+    os.execvpe(argv[0], argv, {**environment, "TIFFIN_WORKER_STAYS": "1"})  # noqa: S606 - the role is to become that program
 
 
 def _meeting(environment: Mapping[str, str]) -> tuple[str, str]:
