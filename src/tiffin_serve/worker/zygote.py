@@ -19,7 +19,7 @@ from tiffin_serve.worker.frames import encode
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
 """What a worker is told to stop by."""
-_HEAVY = ("torch", "tensorflow", "jax", "keras", "cupy")
+_HEAVY = ("torch", "tensorflow", "jax", "keras", "cupy", "onnxruntime")
 """What starts threads or a GPU's driver whenever it likes."""
 
 

@@ -49,7 +49,7 @@ from tiffin.cli import main
 main()
 """
 """A command line that dies before its n-th change, or whose keeper does: both count on from where they parted."""
-MOMENTS = 50
+MOMENTS = 80
 
 
 class Box:

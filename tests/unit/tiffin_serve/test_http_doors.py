@@ -139,7 +139,7 @@ class Load:
         while True:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):  # the door was closed while it knocked
                 self.refused += 1
                 return
             try:
