@@ -171,7 +171,7 @@ def test_a_worker_that_dies_at_every_start_is_not_started_ever_faster(predictor:
     os.kill(zygote, signal.SIGKILL)
     told = "the worker ended and is started again"
     wait_for(lambda: any(line.get("delay_seconds", 0) > 0.3 for line in lines(server, told)), "a longer delay")
-    assert server.ask("GET", "/v2/health/ready")[0] == 503
+    wait_for(lambda: server.ask("GET", "/v2/health/ready")[0] == 503, "not ready in between")
     assert server.ask("GET", "/v2/health/live")[0] == 200
     (tmp_path / "broken").unlink()
     server.ready()
