@@ -7,16 +7,16 @@ header is 0 there is no JSON: the body is the one input of the model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import prod
 from typing import Annotated, Any
 
 import msgspec
 
+from tiffin_serve.protocol.binding import by_name, check_output, datatype_of, match
 from tiffin_serve.protocol.call import Buffer, Call, Tensor, make_call
 from tiffin_serve.protocol.datatypes import DATATYPES, Datatype, Kind, accepts
 from tiffin_serve.protocol.errors import RequestError
-from tiffin_serve.protocol.raw import from_base64, read_raw, weave
+from tiffin_serve.protocol.raw import from_base64, read_raw
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 from tiffin_serve.protocol.tensors import explain, join_bytes, read_json
 
@@ -153,10 +153,8 @@ def _for_the_model(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _read_outputs(wanted: list[WantedOutput], signature: Signature) -> tuple[str, ...]:
-    known = {spec.name for spec in signature.outputs}
     for output in wanted:
-        if known and output.name not in known:
-            raise RequestError(f"unknown output '{output.name}'; the model gives {_names(known)}")
+        check_output(output.name, signature)
         _refuse_unspoken("output", output.name, output.parameters)
     return tuple([output.name for output in wanted])
 
@@ -172,40 +170,11 @@ def _read_inputs(inputs: list[InferInput], signature: Signature) -> tuple[Tensor
         return tuple([_read_free(item) for item in inputs])
     if len(inputs) == 1 == len(signature.inputs) and inputs[0].name == signature.inputs[0].name:
         return (_read_input(inputs[0], signature.inputs[0]),)
-    sent = _by_name(inputs)
-    if len(signature.inputs) == 1 and sent.keys() == set(signature.columns):
-        return (_read_columns(sent, signature),)
-    wanted = [spec.name for spec in signature.inputs]
-    for name in sent:
-        if name not in wanted:
-            raise RequestError(f"unknown input '{name}'; the model takes {_names(wanted)}")
-    for name in wanted:
-        if name not in sent:
-            raise RequestError(f"input '{name}' is missing; the model takes {_names(wanted)}")
-    return tuple([_read_input(sent[spec.name], spec) for spec in signature.inputs])
-
-
-def _by_name(inputs: list[InferInput]) -> dict[str, InferInput]:
-    named = {item.name: item for item in inputs}
-    if len(named) != len(inputs):
-        twice = next(item.name for position, item in enumerate(inputs) if named[item.name] is not inputs[position])
-        raise RequestError(f"input '{twice}' is given twice")
-    return named
-
-
-def _names(names: Sequence[str] | set[str]) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(names)[:20])
-
-
-def _datatype(item: InferInput) -> Datatype:
-    datatype = DATATYPES.get(item.datatype)
-    if datatype is None:
-        raise RequestError(f"input '{item.name}': unknown datatype '{item.datatype}'")
-    return datatype
+    return match(by_name(inputs), signature, _read_input)
 
 
 def _read_input(item: InferInput, spec: TensorSpec) -> Tensor:
-    sent, wanted = _datatype(item), DATATYPES[spec.datatype]
+    sent, wanted = datatype_of(item), DATATYPES[spec.datatype]
     if not accepts(wanted, sent):
         raise RequestError(f"input '{item.name}': datatype must be {wanted.name}, not {sent.name}")
     shape = tuple(item.shape)
@@ -214,7 +183,7 @@ def _read_input(item: InferInput, spec: TensorSpec) -> Tensor:
 
 
 def _read_free(item: InferInput) -> Tensor:
-    datatype, shape = _datatype(item), tuple(item.shape)
+    datatype, shape = datatype_of(item), tuple(item.shape)
     return Tensor(item.name, datatype.name, shape, _read_data(item, datatype, datatype, shape))
 
 
@@ -232,15 +201,3 @@ def _read_data(item: InferInput, sent: Datatype, wanted: Datatype, shape: tuple[
     if item.parameters and wanted.kind is Kind.TEXT and item.parameters.get("content_type") == "base64":
         return from_base64(data, field)
     return data
-
-
-def _read_columns(sent: dict[str, InferInput], signature: Signature) -> Tensor:
-    """Weave one tensor a column into the model's single matrix."""
-    (matrix,) = signature.inputs
-    columns = [_read_input(sent[name], TensorSpec(name, matrix.datatype, (-1, 1))) for name in signature.columns]
-    rows = columns[0].shape[0]
-    for column in columns:
-        if column.shape[0] != rows:
-            raise RequestError(f"input '{column.name}' has {column.shape[0]} rows, '{columns[0].name}' has {rows}")
-    woven = weave([column.data for column in columns], DATATYPES[matrix.datatype])
-    return Tensor(matrix.name, matrix.datatype, (rows, len(columns)), woven)

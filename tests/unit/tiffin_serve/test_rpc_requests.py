@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -109,3 +110,20 @@ def test_typed_and_raw_values_are_the_same_call(values: list[float]) -> None:
     typed, raw = [bind(request, signature) for request in both]
     assert typed == raw
     assert typed.rows == len(values)
+
+
+@pytest.mark.parametrize(
+    ("datatype", "first", "second", "woven"),
+    [
+        ("FP16", b"\0\1\2\3", b"\4\5\6\7", b"\0\1\4\5\2\3\6\7"),
+        ("BOOL", b"\1\0", b"\0\0", b"\1\0\0\0"),
+        ("BYTES", b"\1\0\0\0a\0\0\0\0", b"\0\0\0\0\1\0\0\0b", b"\1\0\0\0a\0\0\0\0\0\0\0\0\1\0\0\0b"),
+    ],
+)
+def test_columns_of_any_datatype_are_woven(datatype: str, first: bytes, second: bytes, woven: bytes) -> None:
+    signature = Signature(inputs=(TensorSpec("m", datatype, (-1, 2)),), columns=("a", "b"), batches=True)
+    request = messages.ModelInferRequest(raw_input_contents=[second, first])
+    for name in ("b", "a"):
+        request.inputs.add(name=name, datatype=datatype, shape=[2])
+    call = bind(request, signature)
+    assert (call.rows, [bytes(data) for data in call.data]) == (2, [woven])

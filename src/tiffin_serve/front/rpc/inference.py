@@ -13,9 +13,10 @@ from tiffin_serve.front.rpc import inference_pb2 as messages
 from tiffin_serve.front.rpc.calls import Calls
 from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
-from tiffin_serve.front.rpc.requests import bind, choose, parse, respond
+from tiffin_serve.front.rpc.requests import bind, parse, respond
 from tiffin_serve.front.rpc.waiters import Patience, StreamWaiter, Waiter
 from tiffin_serve.protocol.errors import RequestError
+from tiffin_serve.protocol.outputs import select
 from tiffin_serve.protocol.signature import Signature
 
 SERVICE = "inference.GRPCInferenceService"
@@ -92,7 +93,7 @@ class Inference:
         except asyncio.CancelledError:  # the client's doing
             self._workers.dispatcher.forget(job)
             raise
-        return respond(request, self._service, choose(outputs, call.kind.outputs))
+        return respond(request, self._service, select(outputs, call.kind.outputs))
 
     async def model_stream_infer(
         self, requests: AsyncIterator[bytes], seconds: float | None
@@ -143,7 +144,7 @@ class Inference:
         names = [output.name for output in request.outputs]
         try:
             async for outputs in waiter.parts():
-                response = respond(request, self._service, choose(outputs, names))
+                response = respond(request, self._service, select(outputs, names))
                 yield messages.ModelStreamInferResponse(infer_response=response)
         except RequestError as error:
             failed = messages.ModelInferResponse(id=request.id)

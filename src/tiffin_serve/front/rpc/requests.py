@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -17,8 +16,9 @@ from tiffin_serve.front.rpc.tensors import (
     read_shape,
     write_contents,
 )
+from tiffin_serve.protocol.binding import by_name, check_output, datatype_of, match
 from tiffin_serve.protocol.call import Call, Tensor, make_call
-from tiffin_serve.protocol.datatypes import DATATYPES, Datatype, accepts
+from tiffin_serve.protocol.datatypes import DATATYPES, accepts
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.infer import OF_THE_PROTOCOL
 from tiffin_serve.protocol.outputs import Output
@@ -48,10 +48,8 @@ def read_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def bind(request: ModelInferRequest, signature: Signature, *, stream: bool = False) -> Call:
     """Hold a request against the model's signature and make the call of it; raises RequestError."""
     outputs = tuple([output.name for output in request.outputs])
-    known = {spec.name for spec in signature.outputs}
     for name in outputs:
-        if known and name not in known:
-            raise RequestError(f"unknown output '{name}'; the model gives {_names(known)}")
+        check_output(name, signature)
     tensors = _bind_inputs(_read_inputs(request), signature)
     if signature.batches and (0,) in {tensor.shape[:1] for tensor in tensors}:
         raise RequestError("the request has no rows")
@@ -78,40 +76,19 @@ def _read_inputs(request: ModelInferRequest) -> list[Tensor]:
 
 def _read_typed(item: Any) -> Tensor:
     field = f"input '{item.name}'"
-    datatype, shape = _datatype(item), read_shape(item, field)
+    datatype, shape = datatype_of(item), read_shape(item, field)
     return Tensor(item.name, datatype.name, shape, read_contents(item, datatype, shape, field))
 
 
 def _read_raw(item: Any, data: bytes) -> Tensor:
     field = f"input '{item.name}'"
-    datatype, shape = _datatype(item), read_shape(item, field)
+    datatype, shape = datatype_of(item), read_shape(item, field)
     return Tensor(item.name, datatype.name, shape, read_raw(data, datatype, shape, field))
 
 
-def _datatype(item: Any) -> Datatype:
-    datatype = DATATYPES.get(item.datatype)
-    if datatype is None:
-        raise RequestError(f"input '{item.name}': unknown datatype '{item.datatype}'")
-    return datatype
-
-
 def _bind_inputs(inputs: list[Tensor], signature: Signature) -> tuple[Tensor, ...]:
-    sent = {item.name: item for item in inputs}
-    if len(sent) != len(inputs):
-        twice = next(item.name for position, item in enumerate(inputs) if sent[item.name] is not inputs[position])
-        raise RequestError(f"input '{twice}' is given twice")
-    if not signature.inputs:
-        return tuple(inputs)
-    if len(signature.inputs) == 1 and sent.keys() == set(signature.columns):
-        return (_weave(sent, signature),)
-    wanted = [spec.name for spec in signature.inputs]
-    for name in sent:
-        if name not in wanted:
-            raise RequestError(f"unknown input '{name}'; the model takes {_names(wanted)}")
-    for name in wanted:
-        if name not in sent:
-            raise RequestError(f"input '{name}' is missing; the model takes {_names(wanted)}")
-    return tuple([_fit(sent[spec.name], spec) for spec in signature.inputs])
+    sent = by_name(inputs)
+    return match(sent, signature, _fit) if signature.inputs else tuple(inputs)
 
 
 def _fit(tensor: Tensor, spec: TensorSpec) -> Tensor:
@@ -120,36 +97,6 @@ def _fit(tensor: Tensor, spec: TensorSpec) -> Tensor:
         raise RequestError(f"input '{tensor.name}': datatype must be {wanted.name}, not {sent.name}")
     shape = spec.fit(tensor.shape)
     return Tensor(spec.name, wanted.name, shape, convert(bytes(tensor.data), sent, wanted, f"input '{tensor.name}'"))
-
-
-def _weave(sent: Mapping[str, Tensor], signature: Signature) -> Tensor:
-    """Weave one tensor a column into the model's single matrix."""
-    (matrix,) = signature.inputs
-    columns = [_fit(sent[name], TensorSpec(name, matrix.datatype, (-1, 1))) for name in signature.columns]
-    rows = columns[0].shape[0]
-    for column in columns:
-        if column.shape[0] != rows:
-            raise RequestError(f"input '{column.name}' has {column.shape[0]} rows, '{columns[0].name}' has {rows}")
-    code = DATATYPES[matrix.datatype].code
-    woven = array(code, bytes(sum(len(column.data) for column in columns)))
-    for position, column in enumerate(columns):
-        woven[position :: len(columns)] = array(code, column.data)
-    return Tensor(matrix.name, matrix.datatype, (rows, len(columns)), woven.tobytes())
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in sorted(names)[:20])
-
-
-def choose(outputs: Sequence[Output], wanted: Sequence[str]) -> Sequence[Output]:
-    """Give the outputs that were asked for, in that order; raises RequestError."""
-    if not wanted:
-        return outputs
-    named = {output.name: output for output in outputs}
-    for name in wanted:
-        if name not in named:
-            raise RequestError(f"unknown output '{name}'")
-    return [named[name] for name in wanted]
 
 
 def respond(request: ModelInferRequest, service: Service, outputs: Sequence[Output]) -> ModelInferResponse:
