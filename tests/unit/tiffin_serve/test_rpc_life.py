@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
@@ -405,8 +406,11 @@ def test_no_folder_is_left_behind(slow: Slow) -> None:
 
 
 def _is_of(server: Server, inode: str) -> bool:
-    links = Path(f"/proc/{server.process.pid}/fd").iterdir()
-    return any(str(link.readlink()) == f"socket:[{inode}]" for link in links)
+    for link in Path(f"/proc/{server.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            if str(link.readlink()) == f"socket:[{inode}]":
+                return True
+    return False
 
 
 def test_without_grpcio_the_server_says_so_and_ends(predictor: Callable[..., Server], tmp_path: Path) -> None:
