@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import fcntl
 import json
 import os
@@ -16,6 +17,11 @@ from typing import Any, Self
 DEADLINE = 60.0
 BEYOND = 10
 ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+LEFT = {"Inspected target navigated or closed", "Cannot find context with specified id"}
+
+
+class LeftError(Exception):
+    """The page was left while it was asked."""
 
 
 class Browser:
@@ -53,6 +59,8 @@ class Browser:
         while True:
             answer = self._read()
             if answer.get("id") == self._number:
+                if answer.get("error", {}).get("message") in LEFT:
+                    raise LeftError(method)
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
 
@@ -94,9 +102,10 @@ class Browser:
         """Wait until a script gives something true."""
         deadline = time.monotonic() + DEADLINE
         while time.monotonic() < deadline:
-            found = self.do(script)
-            if found:
-                return found
+            with contextlib.suppress(LeftError):
+                found = self.do(script)
+                if found:
+                    return found
         raise AssertionError(f"never: {script}; the page says {self.do('document.body.innerText')}")
 
     def text(self, selector: str) -> str:

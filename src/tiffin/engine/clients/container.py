@@ -26,6 +26,9 @@ from tiffin.engine.refused import does_not_run, runs_already, still_runs, was_no
 from tiffin.engine.spec import Command, ContainerSpec, LogLine, RestartPolicy, State, Status, Streams, Usage
 from tiffin.errors import NotFoundError, UnsupportedError
 
+STOPS = 10
+"""How often one that is restarted over and over is told to stop, where the program fails at it."""
+
 
 class ClientContainer:
     """A container that tiffin made there."""
@@ -59,17 +62,21 @@ class ClientContainer:
         """Stop it (see `Container.stop`); seconds are whole ones here, rounded up."""
         patience = self.spec.stop_seconds if seconds is None else seconds
         running = self.state().status is Status.RUNNING
-        while running:  # podman's stop does nothing between an end and the restart after it
-            with self._maybe_removed():
-                self._program.ask(argv.stop(self.id, patience))
+        tries = STOPS
+        while running:  # podman's stop does nothing, or fails, between an end and the restart after it
+            command = argv.stop(self.id, patience)
+            done = self._program.attempt(command)
             running = self._runs()
+            tries -= 1
+            if running and done.status and not (self._restarts() and tries):
+                raise self._program.refusal(command, done.status, done.said)
 
     def kill(self, signal: str = "SIGKILL") -> None:
         """Send its program a signal, by name; of SIGKILL it has ended when this returns."""
         self._check_running()
         command = argv.kill(self.id, signal)
         done = self._program.attempt(command)
-        if done.status and self.spec.restart.policy is RestartPolicy.NO:
+        if done.status and not self._restarts():
             raise self._program.refusal(command, done.status, done.said)
         if signal == "SIGKILL":
             self.stop(0)  # one that is between an end and a restart hears no signal
@@ -217,7 +224,10 @@ class ClientContainer:
 
     def _goes_on(self) -> bool:
         """Whether an end was not the last: these programs may also tell of one that a restart follows."""
-        return self.spec.restart.policy is not RestartPolicy.NO and self.state().status is Status.RUNNING
+        return self._restarts() and self.state().status is Status.RUNNING
+
+    def _restarts(self) -> bool:
+        return self.spec.restart.policy is not RestartPolicy.NO
 
     def state(self) -> State:
         """Look at what it is doing now; raises NotFoundError for one that was removed meanwhile."""
