@@ -5,6 +5,8 @@ MODELS := .venv-models/bin
 CLIENTS := .venv-clients/bin
 MLSERVER := .venv-mlserver/bin
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+# What a test starts may race with itself on a busy machine: in CI three tests of a run may try again, and are named.
+PYTEST := python -m pytest $(if $(CI),--reruns 1 --max-suite-reruns 3)
 PIP := python -m pip install --quiet --disable-pip-version-check
 
 demo: setup  ## train a model, pack it, run it, ask it, stop it; prints a time for each phase
@@ -40,22 +42,22 @@ check: setup  ## formatting, lint, types, floors
 	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
 test: setup  ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/$(PYTEST) -n 2 --dist loadfile
 
 test-models: .venv-models/.ready  ## the tests of torch, TensorFlow, transformers and MLflow, in an environment of their own
-	$(MODELS)/python -m pytest -n 2 --durations 15 -m models tests/models tests/unit/models/test_ordinary_models.py
+	$(MODELS)/$(PYTEST) -n 2 --durations 15 -m models tests/models tests/unit/models/test_ordinary_models.py
 
 test-clients: .venv-clients/.ready  ## clients of other servers, unmodified, in environments of their own
-	$(CLIENTS)/python -m pytest --durations 5 -m clients tests/clients
+	$(CLIENTS)/$(PYTEST) --durations 5 -m clients tests/clients
 
 test-gpu: setup  ## a computation on an NVIDIA GPU through PyTorch in a container; skipped where there is none
-	$(BIN)/python -m pytest -m gpu tests/gpu
+	$(BIN)/$(PYTEST) -m gpu tests/gpu
 
 test-faults: setup  ## kill every kind of process at three hundred moments; takes twenty minutes
-	$(BIN)/python -m pytest -n 2 -m "faults or not faults" tests/faults
+	$(BIN)/$(PYTEST) -n 2 -m "faults or not faults" tests/faults
 
 test-fuzz: setup  ## a million bad requests to fronts and a hundred thousand wrong frames from workers; takes six minutes
-	$(BIN)/python -m pytest -s -m fuzz tests/fuzz
+	$(BIN)/$(PYTEST) -s -m fuzz tests/fuzz
 
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py
