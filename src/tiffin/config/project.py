@@ -6,16 +6,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from tiffin.config.deploy import DeploySection, EnvironmentSection
+from tiffin.config.section import Section
+
 MOST_LAYERS = 100
 """Layers that an image may be allowed to have: docker's overlay2 loads 125, containerd 127."""
 
 
 TOLERANCE = 1e-4
 """How far answers of a converted model may be from the model's own."""
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """A table of tiffin.toml: kebab-case keys, nothing unknown."""
 
 
 class ModelSection(Section, frozen=True, kw_only=True):
@@ -107,3 +106,5 @@ class Project(Section, frozen=True, kw_only=True):
     data: tuple[DataSection, ...] = ()
     check: tuple[CheckSection, ...] = ()
     trust: TrustSection = TrustSection()
+    deploy: DeploySection = DeploySection()
+    environment: dict[str, EnvironmentSection] = msgspec.field(default_factory=dict)
