@@ -1,0 +1,1 @@
+"""Scaling replayed: Tiffin's decisions beside Knative's algorithm, over the same requests, in one simulator."""
