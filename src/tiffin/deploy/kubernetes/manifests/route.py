@@ -1,0 +1,69 @@
+"""How requests from outside come in, and how they are shared between a revision and its canary (Gateway API)."""
+
+from __future__ import annotations
+
+import math
+
+from tiffin.deploy.kubernetes.manifests.cluster import Canary, Cluster
+from tiffin.deploy.kubernetes.manifests.names import Object, Track, labels, make
+from tiffin.deploy.kubernetes.manifests.network import INTERCEPTOR_NAMESPACE, front_port
+from tiffin.deploy.kubernetes.manifests.pod import MARGIN
+from tiffin.deploy.service import Service
+
+HEADER = "X-Tiffin-Canary"
+"""Whoever sends it as `true` is answered by the canary, whatever its share."""
+_GRPC_PATHS = ("/inference.GRPCInferenceService", "/grpc.health.v1.Health")
+_INTERCEPTOR = {"name": "keda-add-ons-http-interceptor-proxy", "namespace": INTERCEPTOR_NAMESPACE, "port": 8080}
+
+
+def route(service: Service, cluster: Cluster, canary: Canary | None, *, sleeps: bool) -> list[Object]:
+    """Lead a host's requests from the gateway to the service, where it has a host."""
+    if not service.host:
+        return []
+    namespace, _, name = cluster.gateway.rpartition("/")
+    spec = {
+        "parentRefs": [{"name": name, "namespace": namespace or cluster.namespace}],
+        "hostnames": [service.host],
+        "rules": [_to_interceptor(service)] if sleeps else _rules(service, canary),
+    }
+    metadata = {"name": service.name, "namespace": cluster.namespace, "labels": labels(service.name)}
+    return [make("gateway.networking.k8s.io/v1", "HTTPRoute", metadata, spec=spec)]
+
+
+def _rules(service: Service, canary: Canary | None) -> list[Object]:
+    """One rule for each path and header: a gateway takes the longest path first, and then the most headers."""
+    stable = Track(service=service.name, template=service.template)
+    doors: list[tuple[tuple[str, ...], int]] = [(("/",), front_port(service.template))]
+    if "grpc" in service.template.ports:
+        doors.append((_GRPC_PATHS, service.template.ports["grpc"]))
+    rules: list[Object] = []
+    for paths, port in doors:
+        backends = [{"name": stable.name, "port": port}]
+        if canary:
+            other = Track(service=service.name, template=canary.template, canary=True)
+            asked = [{"type": "Exact", "name": HEADER, "value": "true"}]
+            rules.append(_rule(service, paths, [{"name": other.name, "port": port}], headers=asked))
+            share = round(canary.percent * 10)
+            backends = [backends[0] | {"weight": 1000 - share}, {"name": other.name, "port": port, "weight": share}]
+        rules.append(_rule(service, paths, backends))
+    return rules
+
+
+def _rule(
+    service: Service, paths: tuple[str, ...], backends: list[Object], headers: list[Object] | None = None
+) -> Object:
+    asked = {"headers": headers} if headers else {}
+    matches = [{"path": {"type": "PathPrefix", "value": path}, **asked} for path in paths]
+    return {"matches": matches, "backendRefs": backends, **_timeouts(service.template.deadline_seconds)}
+
+
+def _to_interceptor(service: Service) -> Object:
+    """A service that may sleep is asked through what holds its requests; the namespace of that has to allow it."""
+    seconds = service.template.deadline_seconds and service.template.deadline_seconds + service.template.load_seconds
+    matches = [{"path": {"type": "PathPrefix", "value": "/"}}]
+    return {"matches": matches, "backendRefs": [_INTERCEPTOR], **_timeouts(seconds)}
+
+
+def _timeouts(seconds: float) -> Object:
+    """Longer than the server's own deadline, whose answer says more than a gateway's."""
+    return {"timeouts": {"request": f"{math.ceil(seconds) + MARGIN}s"}} if seconds else {}
