@@ -23,6 +23,7 @@ _VARIABLE = re.compile(r"[!-<>-~]+")
 _SMALLEST_CPU, _LARGEST_CPU = 0.001, 4096
 _SMALLEST_MEMORY, _LARGEST_MEMORY = 8 << 20, 1 << 50
 _MOST_GPUS = 1024
+_SMALLEST_SHARE = 0.1
 _MOST_REPLICAS = 10_000
 _LARGEST_PORT, _LARGEST_USER, _LONGEST_SECONDS = 65535, 2**31 - 1, 10**7
 
@@ -96,7 +97,9 @@ def _rollout(rollout: Rollout) -> Refusals:
             "a rollout that may neither add a replica nor take one away never ends",
             "write `max-surge = 1`, or `max-unavailable = 1` where there is no room for one more",
         )
-    if not 0 <= rollout.ready_seconds < rollout.progress_seconds <= _LONGEST_SECONDS:
+    spans = (rollout.ready_seconds, rollout.progress_seconds)
+    fine = all(_within(seconds, 0, _LONGEST_SECONDS) for seconds in spans)
+    if not fine or math.ceil(rollout.ready_seconds) >= math.ceil(rollout.progress_seconds):
         yield (
             f"`progress-seconds` = {rollout.progress_seconds:g} is over before `min-ready-seconds` are",
             "give a rollout longer than one replica has to be ready for",
@@ -189,8 +192,8 @@ def _places(template: Template) -> Refusals:
 
 
 def _share(canary: Canary) -> Refusals:
-    if not 0 < canary.percent <= 100:  # noqa: PLR2004 - percent
-        yield f"a canary cannot have {canary.percent:g} % of the requests", "write more than 0 and at most 100"
+    if not _within(canary.percent, _SMALLEST_SHARE, 100):
+        yield f"a canary cannot have {canary.percent:g} % of the requests", "write 0.1 at least, and at most 100"
 
 
 def _is_file(name: str) -> bool:

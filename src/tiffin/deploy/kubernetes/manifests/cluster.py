@@ -46,6 +46,11 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
         """Whether requests can be routed by weight and header."""
         return HTTP_ROUTE in self.kinds and bool(self.gateway)
 
+    @property
+    def gateway_namespace(self) -> str:
+        """Where the Gateway is; in the service's own namespace where none is named."""
+        return self.gateway.rpartition("/")[0] or self.namespace
+
 
 class Canary(msgspec.Struct, frozen=True, kw_only=True):
     """A revision beside the one that is there, and the share of requests it is to have, in percent."""

@@ -10,7 +10,7 @@ import yaml
 
 from tiffin.deploy.kubernetes.manifests.names import Object
 
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@:+-]*(?<!:)")
+_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@:+-]*(?<!:)|[0-9]+(?:[KMGT]i|m|s)")
 _NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "nan"})
 
 

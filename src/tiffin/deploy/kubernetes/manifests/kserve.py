@@ -14,8 +14,8 @@ _CONTAINER = "kserve-container"
 _BUSY = 70
 
 
-def inference_service(service: Service, cluster: Cluster, canary: Canary | None) -> Object:
-    """Ask KServe for the service in its Standard mode, which is a Deployment; raises UnsupportedError."""
+def check_for_kserve(service: Service) -> None:
+    """Refuse what KServe decides itself, or cannot do in that mode; raises UnsupportedError."""
     if service.host:
         raise UnsupportedError(
             "KServe gives a service its host name itself, by the domain that its administrator set",
@@ -26,6 +26,10 @@ def inference_service(service: Service, cluster: Cluster, canary: Canary | None)
             "KServe holds requests of a service without replicas in its Knative mode only, which is not rendered",
             "write `min = 1` in `[deploy] replicas`, or deploy without `--kserve` where KEDA's HTTP add-on is",
         )
+
+
+def inference_service(service: Service, cluster: Cluster, canary: Canary | None) -> Object:
+    """Ask KServe for the service in its Standard mode, which is a Deployment."""
     metadata = {
         "name": service.name,
         "namespace": cluster.namespace,
@@ -34,7 +38,9 @@ def inference_service(service: Service, cluster: Cluster, canary: Canary | None)
     }
     spec: Object = {"predictor": _predictor(service, Track(service=service.name, template=service.template), cluster)}
     if canary:
-        other = _predictor(service, Track(service=service.name, template=canary.template, canary=True), cluster)
+        track = Track(service=service.name, template=canary.template, canary=True)
+        least = max(math.ceil(service.replicas.least * canary.percent / 100), 1)
+        other = {**_predictor(service, track, cluster), "minReplicas": least}
         spec["canary"] = [{"predictor": {"name": "canary", **other}, "trafficPercent": round(canary.percent)}]
     return make("serving.kserve.io/v1beta1", "InferenceService", metadata, spec=spec)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tiffin.deploy.kubernetes.manifests.cluster import Cluster
 from tiffin.deploy.kubernetes.manifests.names import CLIENT, INSTANCE, NAME, Object, Track, labels, make
-from tiffin.deploy.kubernetes.manifests.pod import main_port
 from tiffin.deploy.service import Template
 
 HTTP = 80
@@ -22,22 +21,18 @@ def address(track: Track, cluster: Cluster, *, whole: bool = False) -> Object:
         "labels": {**labels(track.service), INSTANCE: track.name},
     }
     selector = {NAME: track.service} if whole else track.selector
-    ports = [_port(name, number) for name, number in track.template.ports.items()]
+    ports = [_port(track.template, name) for name in track.template.ports]
     return make("v1", "Service", metadata, spec={"type": "ClusterIP", "selector": selector, "ports": ports})
 
 
-def _port(name: str, number: int) -> Object:
+def _port(template: Template, name: str) -> Object:
     protocol = {"appProtocol": _PROTOCOLS[name]} if name in _PROTOCOLS else {}
-    return {"name": name, "port": _number(name, number), "targetPort": name, **protocol}
+    return {"name": name, "port": service_port(template, name), "targetPort": name, **protocol}
 
 
-def front_port(template: Template) -> int:
-    """The port of the Service that people mean when they name none."""
-    return _number(main_port(template), template.ports[main_port(template)])
-
-
-def _number(name: str, number: int) -> int:
-    return HTTP if name == "http" else number
+def service_port(template: Template, name: str) -> int:
+    """The number of a port of the Service: HTTP is where people look for it, and all else where the image has it."""
+    return HTTP if name == "http" else template.ports[name]
 
 
 def policy(name: str, templates: list[Template], cluster: Cluster, *, sleeps: bool) -> Object:
@@ -61,7 +56,7 @@ def policy(name: str, templates: list[Template], cluster: Cluster, *, sleeps: bo
 def _clients(cluster: Cluster, *, sleeps: bool) -> list[Object]:
     """Who may ask: pods and namespaces with our label, the gateway, and what holds requests of what sleeps."""
     label = {"matchLabels": {CLIENT: "true"}}
-    gateway = cluster.gateway.partition("/")[0] if cluster.routes else ""
+    gateway = cluster.gateway_namespace if cluster.routes else ""
     named = [gateway, INTERCEPTOR_NAMESPACE if sleeps else ""]
     return [{"podSelector": label}, {"namespaceSelector": label}, *(_in_namespace(one) for one in named if one)]
 

@@ -10,7 +10,7 @@ import msgspec
 from tiffin.deploy.kubernetes.manifests.check import check
 from tiffin.deploy.kubernetes.manifests.cluster import Canary, Cluster, can_map_users
 from tiffin.deploy.kubernetes.manifests.files import kustomize, to_yaml
-from tiffin.deploy.kubernetes.manifests.kserve import inference_service
+from tiffin.deploy.kubernetes.manifests.kserve import check_for_kserve, inference_service
 from tiffin.deploy.kubernetes.manifests.monitoring import monitor
 from tiffin.deploy.kubernetes.manifests.names import Object, Track
 from tiffin.deploy.kubernetes.manifests.network import address, policy
@@ -55,9 +55,9 @@ def render(service: Service, cluster: Cluster, canary: Canary | None = None) -> 
 
 def render_kserve(service: Service, cluster: Cluster, canary: Canary | None = None) -> list[Object]:
     """Write down the same for KServe, which makes Deployment, Service, autoscaler and route of it."""
-    made = inference_service(service, cluster, canary)
+    check_for_kserve(service)
     check(service, cluster, canary)
-    objects = [account(service.name, cluster), made]
+    objects = [account(service.name, cluster), inference_service(service, cluster, canary)]
     return [*_place(cluster, objects), *objects]
 
 

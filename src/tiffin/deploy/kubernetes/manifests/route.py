@@ -6,13 +6,15 @@ import math
 
 from tiffin.deploy.kubernetes.manifests.cluster import Canary, Cluster
 from tiffin.deploy.kubernetes.manifests.names import Object, Track, labels, make
-from tiffin.deploy.kubernetes.manifests.network import INTERCEPTOR_NAMESPACE, front_port
-from tiffin.deploy.kubernetes.manifests.pod import MARGIN
+from tiffin.deploy.kubernetes.manifests.network import INTERCEPTOR_NAMESPACE, service_port
+from tiffin.deploy.kubernetes.manifests.pod import MARGIN, main_port
 from tiffin.deploy.service import Service
 
 HEADER = "X-Tiffin-Canary"
 """Whoever sends it as `true` is answered by the canary, whatever its share."""
 _GRPC_PATHS = ("/inference.GRPCInferenceService", "/grpc.health.v1.Health")
+_WHOLE = 1000
+"""All of the requests, so that a share may be told to a tenth of a percent."""
 _INTERCEPTOR = {"name": "keda-add-ons-http-interceptor-proxy", "namespace": INTERCEPTOR_NAMESPACE, "port": 8080}
 
 
@@ -20,9 +22,9 @@ def route(service: Service, cluster: Cluster, canary: Canary | None, *, sleeps: 
     """Lead a host's requests from the gateway to the service, where it has a host."""
     if not service.host:
         return []
-    namespace, _, name = cluster.gateway.rpartition("/")
+    gateway = {"name": cluster.gateway.rpartition("/")[2], "namespace": cluster.gateway_namespace}
     spec = {
-        "parentRefs": [{"name": name, "namespace": namespace or cluster.namespace}],
+        "parentRefs": [gateway],
         "hostnames": [service.host],
         "rules": [_to_interceptor(service)] if sleeps else _rules(service, canary),
     }
@@ -32,21 +34,21 @@ def route(service: Service, cluster: Cluster, canary: Canary | None, *, sleeps: 
 
 def _rules(service: Service, canary: Canary | None) -> list[Object]:
     """One rule for each path and header: a gateway takes the longest path first, and then the most headers."""
-    stable = Track(service=service.name, template=service.template)
-    doors: list[tuple[tuple[str, ...], int]] = [(("/",), front_port(service.template))]
-    if "grpc" in service.template.ports:
-        doors.append((_GRPC_PATHS, service.template.ports["grpc"]))
-    rules: list[Object] = []
-    for paths, port in doors:
-        backends = [{"name": stable.name, "port": port}]
-        if canary:
-            other = Track(service=service.name, template=canary.template, canary=True)
-            asked = [{"type": "Exact", "name": HEADER, "value": "true"}]
-            rules.append(_rule(service, paths, [{"name": other.name, "port": port}], headers=asked))
-            share = round(canary.percent * 10)
-            backends = [backends[0] | {"weight": 1000 - share}, {"name": other.name, "port": port, "weight": share}]
-        rules.append(_rule(service, paths, backends))
-    return rules
+    rules = _split(service, canary, ("/",), main_port(service.template))
+    return [*rules, *_split(service, canary, _GRPC_PATHS, "grpc")] if "grpc" in service.template.ports else rules
+
+
+def _split(service: Service, canary: Canary | None, paths: tuple[str, ...], port: str) -> list[Object]:
+    """Lead paths to a port of the service, and of the canary where it has that port."""
+    stable: Object = {"name": service.name, "port": service_port(service.template, port)}
+    if canary is None or port not in canary.template.ports:
+        return [_rule(service, paths, [stable])]
+    track = Track(service=service.name, template=canary.template, canary=True)
+    other: Object = {"name": track.name, "port": service_port(canary.template, port)}
+    share = round(canary.percent * 10)
+    shared = [{**stable, "weight": _WHOLE - share}, {**other, "weight": share}]
+    asked = [{"type": "Exact", "name": HEADER, "value": "true"}]
+    return [_rule(service, paths, [other], headers=asked), _rule(service, paths, shared)]
 
 
 def _rule(

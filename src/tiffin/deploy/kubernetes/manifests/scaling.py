@@ -7,7 +7,8 @@ import math
 from tiffin.config.quantities import write_cpu
 from tiffin.deploy.kubernetes.manifests.cluster import INTERCEPTOR_ROUTE, METRICS_OF_PODS, SCALED_OBJECT, Cluster
 from tiffin.deploy.kubernetes.manifests.names import CONTAINER, Object, Track, labels, make, reference
-from tiffin.deploy.kubernetes.manifests.network import front_port
+from tiffin.deploy.kubernetes.manifests.network import service_port
+from tiffin.deploy.kubernetes.manifests.pod import main_port
 from tiffin.deploy.service import Replicas
 from tiffin.errors import UnsupportedError
 
@@ -78,7 +79,7 @@ def _interceptor_route(track: Track, replicas: Replicas, cluster: Cluster, host:
     short, long = f"{track.service}.{cluster.namespace}", f"{track.service}.{cluster.namespace}.svc.cluster.local"
     readiness = f"{math.ceil(track.template.load_seconds) or 1}s"
     spec = {
-        "target": {"service": track.name, "port": front_port(track.template)},
+        "target": {"service": track.name, "port": service_port(track.template, main_port(track.template))},
         "rules": [{"hosts": [*([host] if host else []), short, long]}],
         "scalingMetric": {"concurrency": {"targetValue": max(round(replicas.concurrency), 1)}},
         "timeouts": {"readiness": readiness},
