@@ -18,6 +18,7 @@ LONGEST_NAME = 52
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_IMAGE = re.compile(r"[A-Za-z0-9\[][\w.:/\[\]-]*", re.ASCII)
 _PORT_NAME = re.compile(r"(?=.{1,15}\Z)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 _VARIABLE = re.compile(r"[!-<>-~]+")
 _SMALLEST_CPU, _LARGEST_CPU = 0.001, 4096
@@ -25,7 +26,8 @@ _SMALLEST_MEMORY, _LARGEST_MEMORY = 8 << 20, 1 << 50
 _MOST_GPUS = 1024
 _SMALLEST_SHARE = 0.1
 _MOST_REPLICAS = 10_000
-_LARGEST_PORT, _LARGEST_USER, _LONGEST_SECONDS = 65535, 2**31 - 1, 10**7
+_LARGEST_PORT, _LARGEST_USER, _LONGEST_SECONDS = 65535, 2**31 - 1, 86_400
+_MOST_REQUESTS = 10**6
 
 Refusals = Iterator[tuple[str, str]]
 Thing = TypeVar("Thing", str, int)
@@ -84,7 +86,7 @@ def _replicas(replicas: Replicas) -> Refusals:
     if not 0 <= replicas.least <= replicas.most <= _MOST_REPLICAS:
         said = f"{replicas.least} to {replicas.most} replicas cannot be"
         yield said, f"`min` is at most `max`, and `max` at most {_MOST_REPLICAS}"
-    if not _within(replicas.concurrency, _SMALLEST_CPU, _LONGEST_SECONDS):
+    if not _within(replicas.concurrency, _SMALLEST_CPU, _MOST_REQUESTS):
         yield (
             f"`target-concurrency` = {replicas.concurrency} cannot be",
             "say how many requests a replica should have, as 8",
@@ -119,13 +121,13 @@ def _template(template: Template) -> Refusals:
 def _image(template: Template) -> Refusals:
     named = [template.image, *([template.weights.image] if template.weights else [])]
     for image in named:
-        if not re.fullmatch(r"[a-z0-9][A-Za-z0-9._:/-]*", image):
+        if not _IMAGE.fullmatch(image):
             yield f"{image!r} is no name that a cluster can pull", "push the image and name it as REGISTRY/NAME"
     if not all(0 <= one <= _LARGEST_USER for one in template.user):
         yield f"a container cannot run as {template.user}", "a user and a group are numbers below 2147483648"
     spans = (template.load_seconds, template.deadline_seconds, template.drain_seconds)
     if not all(_within(seconds, 0, _LONGEST_SECONDS) for seconds in spans):
-        yield "a time to load, answer or drain is negative or endless", "look at the seconds in `[serve]`"
+        yield "a time to load, answer or drain is negative or longer than a day", "look at the seconds in `[serve]`"
 
 
 def _resources(template: Template) -> Refusals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tiffin.deploy.kubernetes.manifests.cluster import Cluster
 from tiffin.deploy.kubernetes.manifests.names import CLIENT, INSTANCE, NAME, Object, Track, labels, make
+from tiffin.deploy.kubernetes.manifests.pod import ports
 from tiffin.deploy.service import Template
 
 HTTP = 80
@@ -21,8 +22,8 @@ def address(track: Track, cluster: Cluster, *, whole: bool = False) -> Object:
         "labels": {**labels(track.service), INSTANCE: track.name},
     }
     selector = {NAME: track.service} if whole else track.selector
-    ports = [_port(track.template, name) for name in track.template.ports]
-    return make("v1", "Service", metadata, spec={"type": "ClusterIP", "selector": selector, "ports": ports})
+    reached = [_port(track.template, name) for name, _ in ports(track.template)]
+    return make("v1", "Service", metadata, spec={"type": "ClusterIP", "selector": selector, "ports": reached})
 
 
 def _port(template: Template, name: str) -> Object:
@@ -37,9 +38,9 @@ def service_port(template: Template, name: str) -> int:
 
 def policy(name: str, templates: list[Template], cluster: Cluster, *, sleeps: bool) -> Object:
     """Close a service's pods both ways but for who may ask them, and who may read their metrics."""
-    ports = sorted({(kind, number) for template in templates for kind, number in template.ports.items()})
-    asked = [{"port": number, "protocol": "TCP"} for kind, number in ports if kind != "metrics"]
-    watched = [{"port": number, "protocol": "TCP"} for kind, number in ports if kind == "metrics"]
+    open_ports = sorted({(number, kind) for template in templates for kind, number in template.ports.items()})
+    asked = [{"port": number, "protocol": "TCP"} for number, kind in open_ports if kind != "metrics"]
+    watched = [{"port": number, "protocol": "TCP"} for number, kind in open_ports if kind == "metrics"]
     ingress: list[Object] = [{"from": _clients(cluster, sleeps=sleeps), "ports": asked}] if asked else []
     if watched:
         ingress.append({"from": [_in_namespace(cluster.monitoring)], "ports": watched})

@@ -18,7 +18,7 @@ MARGIN = 5
 STARTUP_PERIOD = 2
 GPU = "nvidia.com/gpu"
 _SUPPLEMENTAL_GROUPS, _USER_NAMESPACES = (1, 36), (1, 36)
-_DISK_ASKED, _DISK_LIMIT = "256Mi", "2Gi"
+_DISK, _DISK_ASKED, _DISK_LIMIT = "ephemeral-storage", "256Mi", "4Gi"
 _AS_ROOT = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_BIND_SERVICE", "SETGID", "SETUID"]
 """What images that start as root do before they give it up; all of it is within the baseline profile."""
 
@@ -93,9 +93,9 @@ def _container(template: Template, cluster: Cluster, name: str) -> Object:
         "name": name,
         "image": template.reference,
         "imagePullPolicy": "IfNotPresent",
-        "ports": [{"name": port, "containerPort": number} for port, number in template.ports.items()],
+        "ports": [{"name": port, "containerPort": number} for port, number in ports(template)],
         "env": _env(template),
-        "resources": _resources(template.resources),
+        "resources": _resources(template),
         **_probes(template),
         "lifecycle": {"preStop": {"sleep": {"seconds": PROPAGATION}}},
         "securityContext": {
@@ -119,13 +119,18 @@ def _env(template: Template) -> list[Object]:
     return [{"name": name, "value": value} for name, value in sorted((told | template.env).items())]
 
 
-def _resources(resources: Resources) -> Object:
-    """No limit on processors, since one that is reached stalls requests on an idle node; memory is what is promised."""
-    memory = write_memory(resources.memory)
+def _resources(template: Template) -> Object:
+    """No limit on processors, since one that is reached stalls requests on an idle node; memory is what is promised.
+
+    A root that is written to needs a bound; of a read-only one, `/tmp` has its own, and logs are the node's to rotate.
+    """
+    resources = template.resources
+    memory = {"memory": write_memory(resources.memory)}
     gpus = {GPU: str(resources.gpus)} if resources.gpus else {}
+    asked, limit = ({}, {}) if template.inherits else ({_DISK: _DISK_ASKED}, {_DISK: _DISK_LIMIT})
     return {
-        "requests": {"cpu": write_cpu(resources.cpus), "memory": memory, "ephemeral-storage": _DISK_ASKED, **gpus},
-        "limits": {"memory": memory, "ephemeral-storage": _DISK_LIMIT, **gpus},
+        "requests": {"cpu": write_cpu(resources.cpus), **memory, **asked, **gpus},
+        "limits": {**memory, **limit, **gpus},
     }
 
 
@@ -149,5 +154,10 @@ def _ask(path: str, port: str) -> Object:
 
 
 def main_port(template: Template) -> str:
-    """The port that is probed and routed to: `http`, or the first that there is."""
-    return "http" if "http" in template.ports else next(iter(template.ports))
+    """The port that is probed and routed to: `http`, or the lowest that there is."""
+    return "http" if "http" in template.ports else ports(template)[0][0]
+
+
+def ports(template: Template) -> list[tuple[str, int]]:
+    """Ports by number: the order of a table is no difference between revisions, but that of a pod's list would be."""
+    return sorted(template.ports.items(), key=lambda port: port[1])

@@ -13,6 +13,8 @@ from tiffin.deploy.service import Service
 HEADER = "X-Tiffin-Canary"
 """Whoever sends it as `true` is answered by the canary, whatever its share."""
 _GRPC_PATHS = ("/inference.GRPCInferenceService", "/grpc.health.v1.Health")
+_LONGEST = 99_999
+"""Seconds, in the five digits that a route has for them."""
 _WHOLE = 1000
 """All of the requests, so that a share may be told to a tenth of a percent."""
 _INTERCEPTOR = {"name": "keda-add-ons-http-interceptor-proxy", "namespace": INTERCEPTOR_NAMESPACE, "port": 8080}
@@ -68,4 +70,4 @@ def _to_interceptor(service: Service) -> Object:
 
 def _timeouts(seconds: float) -> Object:
     """Longer than the server's own deadline, whose answer says more than a gateway's."""
-    return {"timeouts": {"request": f"{math.ceil(seconds) + MARGIN}s"}} if seconds else {}
+    return {"timeouts": {"request": f"{min(math.ceil(seconds) + MARGIN, _LONGEST)}s"}} if seconds else {}

@@ -72,7 +72,7 @@ templates = st.builds(
     Template,
     image=st.just("registry.example/iris"),
     digest=st.binary(max_size=4).map(Digest.of),
-    ports=st.sampled_from([PORTS, {"http": 8080}, {"sql": 5432}, {"http": 80, "metrics": 9090}]),
+    ports=st.sampled_from([PORTS, {"http": 8080}, {"sql": 5432}, {"http": 80, "metrics": 9090}, {"b": 1, "a": 2}]),
     inherits=st.booleans(),
     probe=st.sampled_from([Probe(), Probe(ready="/ready"), Probe(ready="/ready", live="/live")]),
     user=st.sampled_from([(65532, 65532), (1000, 0)]),
@@ -83,8 +83,8 @@ templates = st.builds(
         Resources, cpus=st.floats(0.001, 64), memory=st.integers(8 << 20, 1 << 40), gpus=st.integers(0, 8)
     ),
     weights=st.none() | _weights,
-    load_seconds=st.floats(0, 3600),
-    deadline_seconds=st.floats(0, 600),
+    load_seconds=st.floats(0, 86_400),
+    deadline_seconds=st.floats(0, 86_400),
     drain_seconds=st.floats(0, 60),
 )
 _replicas = st.builds(

@@ -109,3 +109,8 @@ def test_what_another_cluster_could_do_is_refused_for_this_one() -> None:
     assert "Gateway" in refusal(UnsupportedError, replace(SERVICE, host="iris.example"), CLUSTER).message
     sleepy = replace(SERVICE, replicas=Replicas(least=0, most=2))
     assert "canary" in refusal(UnsupportedError, sleepy, FULL, CANARY).message
+
+
+@pytest.mark.parametrize("image", ["iris", "localhost:5000/my_team/iris", "[::1]:5000/iris", "registry.example/a/b:1"])
+def test_whatever_a_cluster_can_pull_is_taken(image: str) -> None:
+    assert render(replace(SERVICE, template=replace(TEMPLATE, image=image)), CLUSTER)

@@ -109,6 +109,12 @@ def test_memory_is_promised_and_processors_are_not_held_back() -> None:
     assert "cpu" not in resources["limits"]
 
 
+def test_what_a_replica_writes_is_bounded() -> None:
+    assert {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}} in pod(TEMPLATE)["volumes"]
+    assert container(TEMPLATE)["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "ephemeral-storage" in container(OTHER)["resources"]["limits"]
+
+
 def test_gpus_are_asked_for_with_the_memory_their_libraries_share() -> None:
     template = replace(TEMPLATE, resources=Resources(gpus=2))
     assert container(template)["resources"]["limits"]["nvidia.com/gpu"] == "2"
@@ -270,6 +276,11 @@ def test_a_canarys_share_is_told_as_it_is(replicas: int, percent: float) -> None
     beside = find(made, "Deployment", "iris-canary")["spec"]["replicas"]
     assert canary_share(service, CLUSTER, canary) == 100 * beside / (beside + replicas)
     assert 1 <= beside <= replicas
+
+
+def test_the_order_in_which_ports_are_told_makes_no_other_pod() -> None:
+    backwards = dict(reversed(TEMPLATE.ports.items()))
+    assert render(replace(SERVICE, template=replace(TEMPLATE, ports=backwards)), CLUSTER) == render(SERVICE, CLUSTER)
 
 
 def test_a_revision_is_named_on_deployment_and_pods() -> None:
