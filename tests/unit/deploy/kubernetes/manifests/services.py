@@ -100,15 +100,15 @@ services = st.builds(
     template=templates,
     replicas=_replicas,
     rollout=_rollouts,
-    host=st.sampled_from(["", "iris.example", "*.example"]),
+    host=st.just("") | st.sampled_from(["iris.example", "*.example"]),
 )
 clusters = st.builds(
     Cluster,
     version=st.sampled_from(VERSIONS),
     namespace=_names,
-    kinds=st.sets(st.sampled_from(sorted(EVERYTHING))).map(frozenset),
+    kinds=st.just(EVERYTHING) | st.sets(st.sampled_from(sorted(EVERYTHING))).map(frozenset),
     makes_namespace=st.booleans(),
-    gateway=st.sampled_from(["", "public", "gateway/public"]),
+    gateway=st.sampled_from(["public", "gateway/public", ""]),
     prometheus=st.sampled_from(["", "http://prometheus.monitoring:9090"]),
     pull_secrets=st.sampled_from([(), ("registry",)]),
     user_namespaces=st.booleans(),
