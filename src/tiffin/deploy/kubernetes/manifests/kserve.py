@@ -41,7 +41,7 @@ def inference_service(service: Service, cluster: Cluster, canary: Canary | None)
         track = Track(service=service.name, template=canary.template, canary=True)
         least = max(math.ceil(service.replicas.least * canary.percent / 100), 1)
         other = {**_predictor(service, track, cluster), "minReplicas": least}
-        spec["canary"] = [{"predictor": {"name": "canary", **other}, "trafficPercent": round(canary.percent)}]
+        spec["canary"] = [{"predictor": {"name": "canary", **other}, "trafficPercent": max(round(canary.percent), 1)}]
     return make("serving.kserve.io/v1beta1", "InferenceService", metadata, spec=spec)
 
 
