@@ -17,7 +17,7 @@ AGAIN = [
     *(f"contract/test_engine{name}.py" for name in ("", "_interactive", "_limits", "_programs", "_volumes")),
     *(
         f"unit/engine/test_{name}.py"
-        for name in ("isolation", "lifecycle", "exec", "copy", "hostile_programs", "one_id")
+        for name in ("isolation", "lifecycle", "exec", "copy", "hostile_programs", "killed_starts", "one_id")
     ),
 ]
 

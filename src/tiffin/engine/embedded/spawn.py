@@ -131,7 +131,7 @@ class Origin:
                 take(stdin)
             if self._held:
                 self._held.take_on()
-            stage.build(launch, own_processes=True)
+            stage.build(launch)
             _become(launch)
             stage.check_mounts(launch)
             given = {"--block-fd": gate, "--json-status-fd": status, **beside.options(gate)}

@@ -86,8 +86,8 @@ def become(user: int | None, group: int | None = None, groups: Sequence[int] = (
         os.setresuid(user, user, user)
 
 
-def build(launch: Launch, *, own_processes: bool) -> None:
-    """Give everything its short name; `own_processes` says that this is the first process of a pid namespace."""
+def build(launch: Launch) -> None:
+    """Give everything its short name; this is the first process of a pid namespace."""
     linux.unshare(linux.CLONE_NEWNS)
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_SLAVE)
     opened = [(os.open(source, os.O_PATH | os.O_CLOEXEC), name) for source, name in launch["binds"]]
@@ -96,8 +96,8 @@ def build(launch: Launch, *, own_processes: bool) -> None:
         _bind(descriptor, f"{STAGE}/{name}")
     linux.make_read_only(f"{STAGE}/b")  # a container can come by bubblewrap, which is in it: see ADR 22
     _write_top(launch)
-    if own_processes:  # bubblewrap finds its child by number in /proc, so /proc must count as it does
-        linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
+    # bubblewrap finds its child by number in /proc, so /proc must count as it does
+    linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
 
 
 def check_mounts(launch: Launch) -> None:

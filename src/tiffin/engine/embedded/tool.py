@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +19,8 @@ def tool_argv(
     """Make the command that runs `argv` in these unpacked layers, bottom first, with the caller's standard streams.
 
     It has no network, a read-only root, an empty /tmp and no way to the host, runs as an unprivileged user where tiffin
-    runs as root, and dies with the caller. Its exit status is the program's.
+    runs as root, and dies with the caller, whose child it must be. Its exit status is the program's.
     """
     settings = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": "/tmp"} | dict(env or {})  # noqa: S108 - the container's own
     launch = tool(list(layers), list(argv), settings, machine)
-    return [*python("runner"), msgspec.json.encode(launch).decode()]
+    return [*python("runner"), str(os.getpid()), msgspec.json.encode(launch).decode()]
