@@ -14,6 +14,6 @@ def connect(
     """Return a cluster as its kubeconfig says to talk to it, and the namespace to use; nothing is asked yet.
 
     What is not given is the kubeconfig's current context and that one's namespace, or `default`. Raises ConfigError
-    with file and place for whatever is wrong there, and NotFoundError where there is no kubeconfig and no pod around us.
+    with file and place for whatever is wrong there, and NotFoundError where there is neither one nor a pod around us.
     """
     raise NotImplementedError
