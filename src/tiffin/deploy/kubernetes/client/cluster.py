@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
-
-from tiffin.deploy.kubernetes.client.kinds import Kind
+from tiffin.deploy.kubernetes.client.asking import Asking, Question
+from tiffin.deploy.kubernetes.client.discovery import discover, kinds_of
+from tiffin.deploy.kubernetes.client.kinds import BUILT_IN, POD, Kind
+from tiffin.deploy.kubernetes.client.listing import Object, Objects, Selection, read_list
+from tiffin.deploy.kubernetes.client.logs import Log, read_log
+from tiffin.deploy.kubernetes.client.watch import Event, Watch
 from tiffin.engine.spec import LogLine
+from tiffin.errors import ConfigError, NotFoundError, UnavailableError
+
+__all__ = ["MANAGER", "Api", "Event", "Object", "Objects"]
 
 MANAGER = "tiffin"
 """Who owns, in the cluster's books, the fields that we apply."""
 
-Object = dict[str, Any]
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to an object; `ADDED` is also how one that is there when the watch begins is told."""
-
-    action: Literal["ADDED", "MODIFIED", "DELETED"]
-    object: Object
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
 
 
 class Api:
@@ -31,30 +32,51 @@ class Api:
     finds invalid (400, 422), and BusyError, an UnavailableError, where nobody answered although asked several times.
     """
 
+    def __init__(self, asking: Asking, namespace: str = "default", manager: str = MANAGER) -> None:
+        """Ask there; what is applied or created without a namespace belongs into this one."""
+        self._asking, self._namespace, self._manager = asking, namespace, manager
+        self._known = dict(BUILT_IN)
+        self._all: frozenset[str] | None = None
+        self._learning = threading.Lock()
+
     def version(self) -> tuple[int, int]:
         """The cluster's version: (1, 36)."""
-        raise NotImplementedError
+        said = self._asking.ask(Question(path="/version"))
+        try:
+            return int(said["major"]), int(str(said["minor"]).rstrip("+"))
+        except (KeyError, TypeError, ValueError) as error:
+            hint = "see whether the kubeconfig names the address of a Kubernetes API server"
+            raise UnavailableError(f"the cluster does not say its version: {said!r:.200}", hint) from error
 
     def kinds(self) -> frozenset[str]:
         """All kinds that it serves, by group and kind: `Pod`, `apps/Deployment`, `keda.sh/ScaledObject`."""
-        raise NotImplementedError
+        with self._learning:
+            if self._all is None:
+                self._all = frozenset(kind.known_as for kind in discover(self._asking))
+            return self._all
 
     def kind(self, api_version: str, name: str) -> Kind:
         """Find the kind of objects that begin with these words; raises NotFoundError where the cluster has none."""
-        raise NotImplementedError
+        with self._learning:
+            if (api_version, name) not in self._known:
+                self._known |= {(kind.api_version, kind.name): kind for kind in kinds_of(self._asking, api_version)}
+            if (api_version, name) not in self._known:
+                raise NotFoundError(f"the cluster has no {name} of {api_version}", "install what brings that kind")
+            return self._known[api_version, name]
 
     def get(self, kind: Kind, namespace: str, name: str, *, subresource: str = "") -> Object:
         """Read an object, or a part of it (`scale`, `status`)."""
-        raise NotImplementedError
+        found: Object = self._asking.ask(Question(path=kind.path(namespace, name, subresource)))
+        return found
 
     def list(
         self, kind: Kind, namespace: str, labels: Mapping[str, str] = {}, *, fields: Mapping[str, str] = {}
-    ) -> list[Object]:
+    ) -> Objects:
         """Read all objects of a kind that have these labels and fields; no namespace means all of them.
 
         Each has its `apiVersion` and `kind`, which servers leave out of lists.
         """
-        raise NotImplementedError
+        return read_list(self._asking, Selection(kind=kind, namespace=namespace, labels=labels, fields=fields)).items
 
     def apply(self, wanted: Object, *, force: bool = False, dry_run: bool = False, subresource: str = "") -> Object:
         """Have the server make an object so (server-side apply, manager `tiffin`), and return what became of it.
@@ -62,19 +84,29 @@ class Api:
         Fields that we applied before and that are not there any more are removed. Raises FieldConflictError, which
         names fields and their managers, where others have set them to something else; `force` takes them over.
         """
-        raise NotImplementedError
+        kind, namespace, name = self._place(wanted)
+        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
+        query |= {"force": "true"} if force else {}
+        query |= {"dryRun": "All"} if dry_run else {}
+        path = kind.path(namespace, name, subresource)
+        return self._send(Question(method="PATCH", path=path, query=query, body=wanted, media_type=_APPLY))
 
     def create(self, wanted: Object, *, dry_run: bool = False) -> Object:
         """Have the server make a new object; raises ConflictError where one has its name."""
-        raise NotImplementedError
+        kind, namespace, _ = self._place(wanted)
+        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
+        query |= {"dryRun": "All"} if dry_run else {}
+        return self._send(Question(method="POST", path=kind.path(namespace), query=query, body=wanted, once=True))
 
     def patch(self, kind: Kind, namespace: str, name: str, changes: Object, *, subresource: str = "") -> Object:
         """Change fields of an object that is there, whoever owns them; None removes one (RFC 7396)."""
-        raise NotImplementedError
+        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
+        path = kind.path(namespace, name, subresource)
+        return self._send(Question(method="PATCH", path=path, query=query, body=changes, media_type=_MERGE))
 
     def scale(self, kind: Kind, namespace: str, name: str, replicas: int) -> None:
         """Have so many replicas, by the object's `scale`."""
-        raise NotImplementedError
+        self.patch(kind, namespace, name, {"spec": {"replicas": replicas}}, subresource="scale")
 
     def delete(
         self,
@@ -90,7 +122,10 @@ class Api:
 
         Raises NotFoundError, and ConflictError where it is not the one with this uid or resource version any more.
         """
-        raise NotImplementedError
+        conditions = {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value}
+        wish: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        wish |= {"preconditions": conditions} if conditions else {}
+        self._asking.ask(Question(method="DELETE", path=kind.path(namespace, name), body=wish))
 
     def watch(
         self,
@@ -107,7 +142,8 @@ class Api:
         object is told twice in the same state, and none that is gone is left untold. Raises BusyError where nobody has
         answered for the rest of the time.
         """
-        raise NotImplementedError
+        chosen = Selection(kind=kind, namespace=namespace, labels=labels, fields=fields)
+        return iter(Watch(self._asking, chosen, timeout))
 
     def logs(
         self,
@@ -123,4 +159,20 @@ class Api:
 
         A connection that breaks is taken up again where it was. `stream` is empty: a cluster does not say which.
         """
-        raise NotImplementedError
+        path = POD.path(namespace, pod, "log")
+        return read_log(self._asking, Log(path=path, container=container, follow=follow, tail=tail, previous=previous))
+
+    def _send(self, question: Question) -> Object:
+        answer: Object = self._asking.ask(question)
+        return answer
+
+    def _place(self, wanted: Object) -> tuple[Kind, str, str]:
+        """Where the server keeps an object."""
+        about = wanted.get("metadata", {})
+        try:
+            kind, name = self.kind(wanted["apiVersion"], wanted["kind"]), about.get("name", "")
+        except KeyError as error:
+            raise ConfigError(f"an object without {error}: {wanted!r:.200}", "every object has both") from error
+        if not name and not about.get("generateName"):
+            raise ConfigError(f"{kind.name} has no name", "give it `metadata.name`")
+        return kind, about.get("namespace", self._namespace), name

@@ -1,18 +1,8 @@
-"""What a cluster's objects are, where its API server keeps each kind, and which kinds it says it serves.
-
-Discovery comes in two forms: one document of each group and version (`APIResourceList`), and one of all of them
-(`APIGroupDiscoveryList`, Kubernetes 1.26 and later).
-"""
+"""Kinds of objects, and where an API server keeps each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import msgspec
-
-AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList, application/json"
-"""What to accept for all of discovery at once, where it is offered."""
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,31 +59,3 @@ BUILT_IN = {
     )
 }
 """Kinds that every cluster has, for which nobody need be asked."""
-
-
-def read_resources(document: Any) -> Iterator[Kind]:
-    """The kinds of an `APIResourceList`; parts of objects, such as `deployments/scale`, are none."""
-    group, _, version = document["groupVersion"].rpartition("/")
-    for resource in document["resources"]:
-        if "/" not in resource["name"]:
-            yield Kind(
-                group=group,
-                version=version,
-                name=resource["kind"],
-                plural=resource["name"],
-                namespaced=resource["namespaced"],
-            )
-
-
-def read_groups(document: Any) -> Iterator[Kind]:
-    """The kinds of an `APIGroupDiscoveryList`; of each group the version that the server likes best comes first."""
-    for group in document.get("items", []):
-        for version in group.get("versions", []):
-            for resource in version.get("resources", []):
-                yield Kind(
-                    group=group["metadata"].get("name", ""),
-                    version=version["version"],
-                    name=resource["responseKind"]["kind"],
-                    plural=resource["resource"],
-                    namespaced=resource["scope"] == "Namespaced",
-                )
