@@ -11,6 +11,7 @@ from tiffin.deploy.kubernetes.client.discovery import discover, kinds_of
 from tiffin.deploy.kubernetes.client.kinds import BUILT_IN, POD, Kind
 from tiffin.deploy.kubernetes.client.listing import Object, Objects, Selection, read_list
 from tiffin.deploy.kubernetes.client.logs import Log, read_log
+from tiffin.deploy.kubernetes.client.refusals import FieldConflictError
 from tiffin.deploy.kubernetes.client.watch import Event, Watch
 from tiffin.engine.spec import LogLine
 from tiffin.errors import ConfigError, NotFoundError, UnavailableError
@@ -84,25 +85,25 @@ class Api:
         Fields that we applied before and that are not there any more are removed. Raises FieldConflictError, which
         names fields and their managers, where others have set them to something else; `force` takes them over.
         """
-        kind, namespace, name = self._place(wanted)
-        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
-        query |= {"force": "true"} if force else {}
-        query |= {"dryRun": "All"} if dry_run else {}
-        path = kind.path(namespace, name, subresource)
-        return self._send(Question(method="PATCH", path=path, query=query, body=wanted, media_type=_APPLY))
+        about = {"force": "true"} if force else {}
+        about |= {"dryRun": "All"} if dry_run else {}
+        try:
+            return self._apply(wanted, subresource, about)
+        except FieldConflictError as error:
+            if force or not self._ours(error):
+                raise
+            return self._take_back(wanted, subresource, about)
 
     def create(self, wanted: Object, *, dry_run: bool = False) -> Object:
         """Have the server make a new object; raises ConflictError where one has its name."""
         kind, namespace, _ = self._place(wanted)
-        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
-        query |= {"dryRun": "All"} if dry_run else {}
+        query = self._about({"dryRun": "All"} if dry_run else {})
         return self._send(Question(method="POST", path=kind.path(namespace), query=query, body=wanted, once=True))
 
     def patch(self, kind: Kind, namespace: str, name: str, changes: Object, *, subresource: str = "") -> Object:
         """Change fields of an object that is there, whoever owns them; None removes one (RFC 7396)."""
-        query = {"fieldManager": self._manager, "fieldValidation": "Strict"}
         path = kind.path(namespace, name, subresource)
-        return self._send(Question(method="PATCH", path=path, query=query, body=changes, media_type=_MERGE))
+        return self._send(Question(method="PATCH", path=path, query=self._about(), body=changes, media_type=_MERGE))
 
     def scale(self, kind: Kind, namespace: str, name: str, replicas: int) -> None:
         """Have so many replicas, by the object's `scale`."""
@@ -161,6 +162,31 @@ class Api:
         """
         path = POD.path(namespace, pod, "log")
         return read_log(self._asking, Log(path=path, container=container, follow=follow, tail=tail, previous=previous))
+
+    def _apply(self, wanted: Object, subresource: str, about: Mapping[str, str]) -> Object:
+        kind, namespace, name = self._place(wanted)
+        path = kind.path(namespace, name, subresource)
+        return self._send(Question(method="PATCH", path=path, query=self._about(about), body=wanted, media_type=_APPLY))
+
+    def _ours(self, error: FieldConflictError) -> bool:
+        """Whether the conflict is with nobody but ourselves: what was set by `scale` has another entry in the books."""
+        return all(conflict.manager == self._manager for conflict in error.conflicts)
+
+    def _take_back(self, wanted: Object, subresource: str, about: Mapping[str, str]) -> Object:
+        """Apply by force what conflicts with ourselves alone: at one version, lest somebody else comes between."""
+        kind, namespace, name = self._place(wanted)
+        version = self.get(kind, namespace, name)["metadata"]["resourceVersion"]
+        pinned = {**wanted, "metadata": {"resourceVersion": version, **wanted["metadata"]}}
+        try:
+            return self._apply(pinned, subresource, about)
+        except FieldConflictError as error:
+            if not self._ours(error):
+                raise
+            return self._apply(pinned, subresource, {**about, "force": "true"})
+
+    def _about(self, more: Mapping[str, str] = {}) -> dict[str, str]:
+        """Who writes, and that fields that there are not are refused."""
+        return {"fieldManager": self._manager, "fieldValidation": "Strict", **more}
 
     def _send(self, question: Question) -> Object:
         answer: Object = self._asking.ask(question)
