@@ -16,9 +16,9 @@ SOON = Patience(attempts=7, pause=lambda seconds: time.sleep(min(seconds, 0.02))
 DEADLINE = 30.0
 
 
-def client(server: ApiServer, namespace: str = "default", manager: str = "tiffin") -> Api:
+def client(server: ApiServer, namespace: str = "default", manager: str = "tiffin", patience: Patience = SOON) -> Api:
     """A client that does not wait long."""
-    return Api(Asking(Place(url=server.url), Fixed(), SOON), namespace, manager)
+    return Api(Asking(Place(url=server.url), Fixed(), patience), namespace, manager)
 
 
 def eventually(condition: Callable[[], Any]) -> Any:

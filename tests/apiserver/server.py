@@ -77,6 +77,8 @@ class ApiServer:
     gone_as_status: bool = False
     """Whether watches from too far back are refused by a status, rather than by an event."""
     bookmark_seconds: float = 60.0
+    bookmarked: int = 0
+    """The last version that a bookmark told of."""
     piece: int = 0
     """Bytes in a chunk of a stream; 0 for a line."""
     tls: ssl.SSLContext | None = None
@@ -268,7 +270,10 @@ class _Answering(BaseHTTPRequestHandler):
                     self._hang_up()
                     return
                 self.wfile.write(chunk)
-        self.wfile.write(b"0\r\n\r\n")
+        if self.api.runs:
+            self.wfile.write(b"0\r\n\r\n")
+        else:
+            self._hang_up()
 
     def _write(self, data: bytes) -> None:
         if self.fault.drip:

@@ -42,6 +42,7 @@ def watch(server: ApiServer, request: Request) -> Iterator[bytes]:
             bookmarked = time.monotonic()
             about = {"resourceVersion": str(seen)}
             yield _line("BOOKMARK", {"kind": request.kind.kind, "apiVersion": "v1", "metadata": about})
+            server.bookmarked = seen
         with store.changed:
             if store.version == seen:
                 store.changed.wait(_WAKE_SECONDS)

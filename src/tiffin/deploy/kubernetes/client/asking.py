@@ -13,7 +13,7 @@ import urllib3
 
 from tiffin.deploy.kubernetes.client.login import Identity, Login
 from tiffin.deploy.kubernetes.client.refusals import read_status, refused
-from tiffin.network import READ_SECONDS, BusyError, Connections, Hints, Patience, Tls, retry_after, shown
+from tiffin.network import BusyError, Connections, Hints, Patience, Tls, retry_after, shown
 
 PATIENCE = Patience(attempts=7)
 """Half a minute: what a restart of the only API server may take."""
@@ -140,7 +140,7 @@ class Asking:
             if (certificate, streams) not in self._made:
                 place = self._place
                 proxies = dict.fromkeys(("http", "https"), place.proxy) if place.proxy else {}
-                made = Connections(_HINTS, proxies, silence=_EVER if streams else READ_SECONDS)
+                made = Connections(_HINTS, proxies, silence=_EVER if streams else self.patience.silence)
                 made.present(urlsplit(place.url).netloc, msgspec.structs.replace(place.tls, identity=certificate))
                 self._made[certificate, streams] = made
             return self._made[certificate, streams]

@@ -10,7 +10,7 @@ import msgspec
 from tiffin.deploy.kubernetes.client.asking import Asking, Question
 from tiffin.deploy.kubernetes.client.lines import split_lines
 from tiffin.engine.spec import LogLine
-from tiffin.network import READ_SECONDS, BusyError
+from tiffin.network import BusyError
 
 _QUIET_SECONDS = 3600.0
 """A container may have nothing to say for so long; then it is asked for anew, lest the connection be gone."""
@@ -45,7 +45,7 @@ def read_log(asking: Asking, log: Log) -> Iterator[LogLine]:
     recent: list[bytes] = []
     while True:
         try:
-            silence = _QUIET_SECONDS if log.follow else READ_SECONDS
+            silence = _QUIET_SECONDS if log.follow else asking.patience.silence
             with asking.stream(log.question(recent), silence) as pieces:
                 for line in _beyond(recent, split_lines(pieces)):
                     recent = [*(recent if recent and _second(recent[-1]) == _second(line) else ()), line]
