@@ -26,6 +26,11 @@ Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"
 _WAKE_SECONDS = 0.05
+_OWN = {
+    *("Available", "Progressing", "ReplicaFailure"),
+    *("PodScheduled", "Initialized", "ContainersReady", "Ready"),
+}
+"""Types of conditions that are written here."""
 
 
 @dataclass
@@ -303,12 +308,13 @@ def _said(type_: str, status: str, reason: str, message: str) -> Object:
 
 
 def _timed(new: Object, live: Object) -> Object:
-    """Leave the times of conditions that have not changed as they were."""
+    """Leave the times of conditions that have not changed as they were, and conditions of others alone."""
     was = {each["type"]: each for each in live.get("conditions", ())}
+    others = [each for kind, each in was.items() if kind not in _OWN]
     conditions = [
         was[each["type"]]
         if {**each, "lastUpdateTime": ""} == {**was.get(each["type"], {}), "lastUpdateTime": ""}
         else each
         for each in new.get("conditions", ())
     ]
-    return {**new, "conditions": conditions}
+    return {**new, "conditions": conditions + others}

@@ -49,7 +49,7 @@ def modified(kind: Served, name: str) -> Refusal:
 
 def other(kind: Served, name: str, what: str, wanted: str, found: str) -> Refusal:
     """It is not the one that was meant."""
-    why = f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+    why = f"the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
     return Refusal(409, "Conflict", f'Operation cannot be fulfilled on {kind.qualified} "{name}": {why}', name=name)
 
 

@@ -53,6 +53,7 @@ KINDS = (
 )
 """What every server has; a test adds kinds of its own."""
 
+TOGETHER = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from apiserver import refusal, streams, verbs
+from apiserver import refusal, served, streams, verbs
 from apiserver.refusal import Refusal
 from apiserver.store import Store
 from apiserver.streams import Logs
@@ -249,7 +249,8 @@ class _Answering(BaseHTTPRequestHandler):
         for name, value in (*self.fault.headers, *(headers or ()), ("Content-Length", str(len(data)))):
             self.send_header(name, value)
         if not isinstance(content, bytes):
-            self.send_header("Content-Type", "application/json")
+            together = content.get("kind") == "APIGroupDiscoveryList"
+            self.send_header("Content-Type", served.TOGETHER if together else "application/json")
         self.end_headers()
         self._write(data)
 

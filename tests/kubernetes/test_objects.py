@@ -212,9 +212,9 @@ def test_what_is_deleted_is_gone(api: Api, namespace: str) -> None:
 
 def test_only_the_one_that_was_meant_is_deleted(api: Api, namespace: str) -> None:
     made = api.apply(config_map("a"))["metadata"]
-    with pytest.raises(ConflictError, match="UID in precondition"):
+    with pytest.raises(ConflictError, match="UID in the precondition"):
         api.delete(CONFIG_MAP, namespace, "a", uid="00000000-0000-0000-0000-000000000000")
     api.patch(CONFIG_MAP, namespace, "a", {"data": {"changed": "yes"}})
-    with pytest.raises(ConflictError, match="ResourceVersion in precondition"):
+    with pytest.raises(ConflictError, match="ResourceVersion in the precondition"):
         api.delete(CONFIG_MAP, namespace, "a", version=made["resourceVersion"])
     api.delete(CONFIG_MAP, namespace, "a", uid=made["uid"])

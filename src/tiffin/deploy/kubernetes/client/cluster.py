@@ -14,13 +14,15 @@ from tiffin.deploy.kubernetes.client.logs import Log, read_log
 from tiffin.deploy.kubernetes.client.refusals import FieldConflictError
 from tiffin.deploy.kubernetes.client.watch import Event, Watch
 from tiffin.engine.spec import LogLine
-from tiffin.errors import ConfigError, NotFoundError, UnavailableError
+from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnavailableError
 
 __all__ = ["MANAGER", "Api", "Event", "Object", "Objects"]
 
 MANAGER = "tiffin"
 """Who owns, in the cluster's books, the fields that we apply."""
 
+_TIMES = 10
+"""How often one that changes all the time is tried to be caught at one version."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 
@@ -85,25 +87,25 @@ class Api:
         Fields that we applied before and that are not there any more are removed. Raises FieldConflictError, which
         names fields and their managers, where others have set them to something else; `force` takes them over.
         """
-        about = {"force": "true"} if force else {}
-        about |= {"dryRun": "All"} if dry_run else {}
+        query = {"force": "true"} if force else {}
+        query |= {"dryRun": "All"} if dry_run else {}
         try:
-            return self._apply(wanted, subresource, about)
+            return self._apply(wanted, subresource, query)
         except FieldConflictError as error:
-            if force or not self._ours(error):
+            if force or "resourceVersion" in wanted["metadata"] or not self._ours(error):
                 raise
-            return self._take_back(wanted, subresource, about)
+            return self._take_back(wanted, subresource, query)
 
     def create(self, wanted: Object, *, dry_run: bool = False) -> Object:
         """Have the server make a new object; raises ConflictError where one has its name."""
         kind, namespace, _ = self._place(wanted)
-        query = self._about({"dryRun": "All"} if dry_run else {})
+        query = self._writing({"dryRun": "All"} if dry_run else {})
         return self._send(Question(method="POST", path=kind.path(namespace), query=query, body=wanted, once=True))
 
     def patch(self, kind: Kind, namespace: str, name: str, changes: Object, *, subresource: str = "") -> Object:
         """Change fields of an object that is there, whoever owns them; None removes one (RFC 7396)."""
         path = kind.path(namespace, name, subresource)
-        return self._send(Question(method="PATCH", path=path, query=self._about(), body=changes, media_type=_MERGE))
+        return self._send(Question(method="PATCH", path=path, query=self._writing(), body=changes, media_type=_MERGE))
 
     def scale(self, kind: Kind, namespace: str, name: str, replicas: int) -> None:
         """Have so many replicas, by the object's `scale`."""
@@ -163,28 +165,40 @@ class Api:
         path = POD.path(namespace, pod, "log")
         return read_log(self._asking, Log(path=path, container=container, follow=follow, tail=tail, previous=previous))
 
-    def _apply(self, wanted: Object, subresource: str, about: Mapping[str, str]) -> Object:
+    def _apply(self, wanted: Object, subresource: str, query: Mapping[str, str]) -> Object:
         kind, namespace, name = self._place(wanted)
         path = kind.path(namespace, name, subresource)
-        return self._send(Question(method="PATCH", path=path, query=self._about(about), body=wanted, media_type=_APPLY))
+        return self._send(
+            Question(method="PATCH", path=path, query=self._writing(query), body=wanted, media_type=_APPLY)
+        )
 
     def _ours(self, error: FieldConflictError) -> bool:
         """Whether the conflict is with nobody but ourselves: what was set by `scale` has another entry in the books."""
         return all(conflict.manager == self._manager for conflict in error.conflicts)
 
-    def _take_back(self, wanted: Object, subresource: str, about: Mapping[str, str]) -> Object:
+    def _take_back(self, wanted: Object, subresource: str, query: Mapping[str, str]) -> Object:
         """Apply by force what conflicts with ourselves alone: at one version, lest somebody else comes between."""
+        for _ in range(_TIMES - 1):
+            try:
+                return self._take_back_now(wanted, subresource, query)
+            except FieldConflictError:
+                raise
+            except ConflictError:  # it has another version by now: controllers write statuses all the time
+                continue
+        return self._take_back_now(wanted, subresource, query)
+
+    def _take_back_now(self, wanted: Object, subresource: str, query: Mapping[str, str]) -> Object:
         kind, namespace, name = self._place(wanted)
         version = self.get(kind, namespace, name)["metadata"]["resourceVersion"]
-        pinned = {**wanted, "metadata": {"resourceVersion": version, **wanted["metadata"]}}
+        pinned = {**wanted, "metadata": {**wanted["metadata"], "resourceVersion": version}}
         try:
-            return self._apply(pinned, subresource, about)
+            return self._apply(pinned, subresource, query)
         except FieldConflictError as error:
             if not self._ours(error):
                 raise
-            return self._apply(pinned, subresource, {**about, "force": "true"})
+            return self._apply(pinned, subresource, {**query, "force": "true"})
 
-    def _about(self, more: Mapping[str, str] = {}) -> dict[str, str]:
+    def _writing(self, more: Mapping[str, str] = {}) -> dict[str, str]:
         """Who writes, and that fields that there are not are refused."""
         return {"fieldManager": self._manager, "fieldValidation": "Strict", **more}
 
