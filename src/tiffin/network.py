@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import io
+import ipaddress
 import socket
 import ssl
 import tempfile
@@ -219,10 +220,19 @@ def choose_proxy(url: str, told: Mapping[str, str]) -> str:
     parts = urlsplit(url)
     if parts.scheme in told:
         return told[parts.scheme]
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return ""
     proxies = urllib.request.getproxies()
+    if urllib.request.proxy_bypass(parts.hostname or "") or _within(parts.hostname or "", proxies.get("no", "")):
+        return ""
     return proxies.get(parts.scheme) or proxies.get("all", "")
+
+
+def _within(host: str, networks: str) -> bool:
+    """Whether a host is an address in one of the networks of a NO_PROXY, as clusters are: `10.0.0.0/8`."""
+    for network in networks.split(","):
+        with contextlib.suppress(ValueError):
+            if "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network.strip(), strict=False):
+                return True
+    return False
 
 
 def shown(url: str) -> str:

@@ -236,6 +236,13 @@ def test_a_file_that_is_wrong_is_told_with_its_place(tmp_path: Path, content: st
     assert message in refusal(tmp_path, content).message
 
 
+def test_nothing_is_shown_where_all_could_read_it(tmp_path: Path) -> None:
+    refused = refusal(tmp_path, document({"server": "http://one.invalid"}, {"token": "t0ken"}))
+    assert "clusters[one].server is 'http://one.invalid', where all could read who asks" in refused.message
+    for server, user in (("http://one.invalid", {}), ("http://localhost:8001", {"token": "t0ken"})):
+        connect(path=str(write(tmp_path / "config", document({"server": server}, user))), env={})
+
+
 def test_a_pod_uses_its_service_account(tmp_path: Path) -> None:
     for name, content in (("ca.crt", AUTHORITY.pem), ("namespace", "team\n"), ("token", "t0ken")):
         write(tmp_path / name, content)
