@@ -36,6 +36,8 @@ class Fault:
     """Sent in place of the content."""
     hang_up: bool = False
     """The connection ends before anything is done."""
+    silent: bool = False
+    """Nothing is ever said."""
     hang_up_after: bool = False
     """What is asked for is done, and then the connection ends without an answer."""
     cut: int | None = None
@@ -174,8 +176,9 @@ class _Answering(BaseHTTPRequestHandler):
         user = self._user()
         self.api.asked.append(Asked(self.command, self.path, dict(self.headers), body, user or ""))
         self.fault = self.api.next_fault(f"{self.command} {self.path}")
-        if self.fault.hang_up:
+        if self.fault.hang_up or self.fault.silent:
             self.close_connection = True
+            self._wait_for_the_end()
             return
         if self.fault.status or self.fault.body is not None:
             self.reply(self.fault.status or 200, self.fault.body or b"")
@@ -284,6 +287,11 @@ class _Answering(BaseHTTPRequestHandler):
         self.wfile.write(b"" if self.fault.drip else data[: self.fault.cut])
         if self.fault.cut is not None:
             self._hang_up()
+
+    def _wait_for_the_end(self) -> None:
+        """Say nothing, where that is what goes wrong."""
+        with self.api.store.changed:
+            self.api.store.changed.wait_for(lambda: not (self.fault.silent and self.api.runs))
 
     def _hang_up(self) -> None:
         self.close_connection = True

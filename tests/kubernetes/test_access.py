@@ -236,6 +236,13 @@ def test_a_cluster_behind_a_proxy_is_reached_by_way_of_it(home: Home) -> None:
     assert reached == [home.cluster["server"].removeprefix("https://")]
 
 
+def test_a_cluster_of_this_machine_is_reached_without_the_environments_proxy(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    assert home.connect().version() == (1, 36)
+
+
 def test_a_proxy_that_is_gone_is_named(home: Home) -> None:
     with tunnel() as (port, _):
         pass

@@ -69,6 +69,13 @@ def test_a_server_that_stays_away_is_told(server: ApiServer, api: Api) -> None:
     assert "API server runs" in (refused.value.hint or "")
 
 
+def test_a_server_that_says_nothing_is_given_up(server: ApiServer) -> None:
+    server.faults["version"] = [Fault(silent=True)] * 2
+    api = client(server, patience=Patience(attempts=2, silence=0.2, pause=lambda _: None))
+    with pytest.raises(BusyError, match="timed out"):
+        api.version()
+
+
 def test_a_server_that_drips_is_given_up(server: ApiServer) -> None:
     server.faults["version"] = [Fault(drip=0.02)] * 2
     api = client(server, patience=Patience(attempts=2, silence=0.2, pause=lambda _: None))

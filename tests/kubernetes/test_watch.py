@@ -193,6 +193,15 @@ def test_who_may_not_watch_is_told_so_at_once(server: ApiServer, api: Api) -> No
         next(api.watch(CONFIG_MAP, "default", timeout=60))
 
 
+def test_a_server_that_is_silent_until_the_end_is_told(server: ApiServer, api: Api) -> None:
+    server.faults[WATCH] = [Fault(silent=True)]
+    events = api.watch(CONFIG_MAP, "default", timeout=0.5)
+    api.apply(labelled("a"))
+    assert told(next(events)) == ("ADDED", "a", "")
+    with pytest.raises(BusyError, match="timed out"):
+        list(events)
+
+
 def test_a_watch_whose_server_is_gone_until_the_end_says_so(server: ApiServer, api: Api) -> None:
     events = api.watch(CONFIG_MAP, "default", timeout=1)
     api.apply(labelled("a"))

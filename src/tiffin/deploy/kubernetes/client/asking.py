@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -30,6 +31,13 @@ _HINTS = Hints(
     changed="ask again",
     distrusted="let the kubeconfig's cluster have its `certificate-authority`, or `tls-server-name` where names differ",
 )
+
+
+def is_near(host: str) -> bool:
+    """Whether it is this machine, which no proxy of the environment's is asked for, and where nobody listens in."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,7 +147,8 @@ class Asking:
         with self._making:
             if (certificate, streams) not in self._made:
                 place = self._place
-                proxies = dict.fromkeys(("http", "https"), place.proxy) if place.proxy else {}
+                told = place.proxy or is_near(urlsplit(place.url).hostname or "")
+                proxies = dict.fromkeys(("http", "https"), place.proxy) if told else {}
                 made = Connections(_HINTS, proxies, silence=_EVER if streams else self.patience.silence)
                 made.present(urlsplit(place.url).netloc, msgspec.structs.replace(place.tls, identity=certificate))
                 self._made[certificate, streams] = made

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ipaddress
 import os
 import shutil
 import ssl
@@ -13,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tiffin.deploy.kubernetes.client.asking import Asking, Place
+from tiffin.deploy.kubernetes.client.asking import Asking, Place, is_near
 from tiffin.deploy.kubernetes.client.cluster import Api
 from tiffin.deploy.kubernetes.client.kubeconfig_files import Choice, Entry, choose, places, read_kubeconfig
 from tiffin.deploy.kubernetes.client.login import Fixed, Identity, Login, TokenFile
@@ -58,7 +56,7 @@ def place_of(cluster: Entry, user: Entry) -> Place:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise cluster.wrong("server", f"is {url!r}", "write it as https://HOST:PORT")
-    if parts.scheme == "http" and not _is_near(parts.hostname) and _shows_something(user):
+    if parts.scheme == "http" and not is_near(parts.hostname) and _shows_something(user):
         raise cluster.wrong("server", f"is {url!r}, where all could read who asks", "write it as https://")
     authority, anybody = cluster.content("certificate-authority"), cluster.flag("insecure-skip-tls-verify")
     if authority and anybody:
@@ -185,13 +183,6 @@ def _impersonation(user: Entry) -> dict[str, str]:
         raise user.wrong("as-groups", "and as-user-extra are not sent", "use `as` alone, or a user who may do this")
     said = {"Impersonate-User": user.text("as"), "Impersonate-Uid": user.text("as-uid")}
     return {name: value for name, value in said.items() if value}
-
-
-def _is_near(host: str) -> bool:
-    """Whether it is this machine, where `kubectl proxy` listens."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _shows_something(user: Entry) -> bool:
