@@ -80,6 +80,13 @@ def test_a_container_of_ours_in_which_somebody_set_a_field_stays_with_it() -> No
     assert inner(item)["containers"] == [{"name": "app"}, {"name": "side", "tty": True}]
 
 
+def test_a_container_of_ours_that_somebody_edited_keeps_its_name() -> None:
+    item = apply(NOTHING, pod({"name": "app"}, {"name": "side", "image": "s:1"}), ME)
+    item = update(item, pod({"name": "app"}, {"name": "side", "image": "s:2"}), KUBECTL)
+    item = apply(item, pod({"name": "app"}), ME)
+    assert inner(item)["containers"] == [{"name": "app"}, {"name": "side", "image": "s:2"}]
+
+
 def test_the_last_of_a_map_takes_the_map_along() -> None:
     item = apply(NOTHING, {"metadata": {"name": "a"}, "data": {"k": "v"}}, ME)
     assert "data" not in apply(item, {"metadata": {"name": "a"}}, ME)
