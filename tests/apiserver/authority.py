@@ -18,7 +18,9 @@ _PEM = serialization.Encoding.PEM
 class Authority:
     """Signs certificates."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sparing: bool = False) -> None:
+        """A `sparing` one does not say which key it signed with, as those of many clusters do not."""
+        self._sparing = sparing
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
         made = self._signed(self._name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
@@ -61,6 +63,8 @@ class Authority:
         builder = builder.serial_number(x509.random_serial_number())
         builder = builder.not_valid_before(now - timedelta(days=2)).not_valid_after(now + valid_for)
         builder = builder.add_extension(extension, critical=critical)
+        if self._sparing:
+            return builder.sign(self._key, hashes.SHA256())
         if not critical:
             authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
             builder = builder.add_extension(authority, critical=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,6 +127,24 @@ def test_a_server_may_have_a_certificate_of_another_name(home: Home, secure: Api
     assert home.connect().version() == (1, 36)
 
 
+def test_an_authority_that_leaves_out_what_new_pythons_insist_on_is_trusted(
+    home: Home, secure: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_of_313(**trusted: Any) -> ssl.SSLContext:
+        made = default(**trusted)
+        made.verify_flags |= ssl.VERIFY_X509_STRICT
+        return made
+
+    default = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", as_of_313)
+    sparing = Authority(sparing=True)
+    secure.stop()
+    secure.tls = sparing.server(tmp_path)
+    secure.start()
+    (home.folder / "ca.pem").write_text(sparing.pem)
+    assert home.connect().version() == (1, 36)
+
+
 def test_a_certificate_that_has_expired_is_not_trusted(home: Home, secure: ApiServer, tmp_path: Path) -> None:
     file = tmp_path / "old.pem"
     file.write_text("".join(AUTHORITY.issue("127.0.0.1", valid_for=timedelta(days=-1))))
@@ -166,7 +185,7 @@ def credential(**status: str) -> str:
 
 
 def test_a_program_beside_the_kubeconfig_gives_the_token(home: Home, secure: ApiServer) -> None:
-    plugin(home, "echo >> runs", credential(token="right"))
+    plugin(home, credential(token="right"))
     api = home.connect()
     assert (api.version(), api.version()) == ((1, 36), (1, 36))
     assert secure.asked[-1].user == "dana"

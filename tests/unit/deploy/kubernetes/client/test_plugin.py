@@ -163,7 +163,8 @@ def test_a_program_hears_somebody_at_a_terminal_only_where_it_may(
         f"Plugin(Program(where='', version={VERSIONS[0]!r}, command={str(script.path)!r}, stdin={stdin!r})).identity()"
     )
     try:
-        subprocess.run([sys.executable, "-c", code], stdin=theirs, check=True, timeout=60)
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        subprocess.run([sys.executable, "-c", code], stdin=theirs, env=env, check=True, timeout=60)
     finally:
         os.close(ours)
         os.close(theirs)
