@@ -211,7 +211,7 @@ class _Answering(BaseHTTPRequestHandler):
             with self.api.store.changed:
                 self.api.store.warnings.clear()
                 answer = verbs.answer(self.api.store, request)
-                warnings = [("Warning", f'299 - "{words}"') for words in self.api.store.warnings]
+                warnings = [("Warning", f"299 - {json.dumps(words)}") for words in self.api.store.warnings]
             self.reply(201 if self.command == "POST" else 200, answer, warnings)
 
     def _request(self, path: str, query: dict[str, str], body: bytes) -> Request:

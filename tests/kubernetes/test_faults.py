@@ -22,6 +22,7 @@ from tiffin.errors import (
     UnsupportedError,
 )
 from tiffin.network import BusyError, Patience
+from tiffin.progress import Event, Noted, listening
 
 APPLY = "PATCH"
 
@@ -152,6 +153,19 @@ def test_who_may_not_do_it_is_told_what_to_ask_for(server: ApiServer, api: Api) 
     with pytest.raises(DeniedError, match='cannot patch resource "deployments" in API group "apps"') as refused:
         api.apply(deployment("a"))
     assert "kubectl auth can-i" in (refused.value.hint or "")
+
+
+def test_what_the_cluster_warns_of_is_passed_on_once(server: ApiServer, api: Api) -> None:
+    words = 'would violate PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+    server.store.admission.append(lambda _verb, _kind, _item: [words, "v1 Elephant is deprecated"])
+    events: list[Event] = []
+    with listening(events.append):
+        api.apply(config_map("a"))
+        api.apply(config_map("b"))
+    assert [event.message for event in events if isinstance(event, Noted)] == [
+        f"the cluster warns: {words}",
+        "the cluster warns: v1 Elephant is deprecated",
+    ]
 
 
 def test_a_redirect_is_not_followed(server: ApiServer, api: Api) -> None:

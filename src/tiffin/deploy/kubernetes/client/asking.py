@@ -13,8 +13,9 @@ import msgspec
 import urllib3
 
 from tiffin.deploy.kubernetes.client.login import Identity, Login
-from tiffin.deploy.kubernetes.client.refusals import read_status, refused
+from tiffin.deploy.kubernetes.client.refusals import read_status, read_warnings, refused
 from tiffin.network import BusyError, Connections, Hints, Patience, Tls, retry_after, shown
+from tiffin.progress import note
 
 PATIENCE = Patience(attempts=7)
 """Half a minute: what a restart of the only API server may take."""
@@ -70,6 +71,7 @@ class Asking:
         self.patience = patience
         self._place, self._login = place, login
         self._reached = False
+        self._warned: set[str] = set()
         self._words = Connections(_HINTS)
         self._made: dict[tuple[str, bool], Connections] = {}
         self._making = threading.Lock()
@@ -127,10 +129,18 @@ class Asking:
             response.close()
             response = self._send(question, self._login.identity(), silence)
         self._reached = True
+        self._pass_on(response)
         if response.status in range(200, 300):
             return response
         said = read_status(self._read(response, question))
         raise refused(response.status, said, self.shown(question), retry_after(response))
+
+    def _pass_on(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Tell what the cluster warns of (`299 - "…"`), such as of kinds that will go: each thing once."""
+        for words in read_warnings(response.headers.getlist("Warning")):
+            if words not in self._warned:
+                self._warned.add(words)
+                note(f"the cluster warns: {words}")
 
     def _send(self, question: Question, identity: Identity, silence: float | None) -> urllib3.BaseHTTPResponse:
         headers = {"Accept": question.accept, **self._place.headers}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ _BUSY = {408, 425, _TOO_MANY, 502, 503, 504}
 _MOMENTARY = ("etcdserver: ", "rpc error: code = Unavailable")
 """What is in the words of errors 500 that pass: the store behind the server elects a leader."""
 _MANAGER = re.compile(r'conflict with ("(?:[^"\\]|\\.)*")')
+
+_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
 class Conflict(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +89,12 @@ def read_status(body: bytes) -> Said:
     with contextlib.suppress(msgspec.DecodeError):
         return msgspec.json.decode(body, type=Said)
     return Said(message=body.decode(errors="replace")[:LONGEST_WORDS].strip())
+
+
+def read_warnings(headers: Iterable[str]) -> list[str]:
+    """Read what a server warns of: `299 - "words"` (RFC 7234, 5.5), of which several may share a header."""
+    quoted = [found for header in headers for found in _WARNING.findall(header)]
+    return [re.sub(r"\\(.)", r"\1", words) for words in quoted]
 
 
 def refused(code: int, said: Said, where: str, pause: float | None = None) -> TiffinError:
