@@ -34,6 +34,14 @@ def test_an_apply_whose_answer_is_lost_is_done_once(server: ApiServer, api: Api)
     assert len([asked for asked in server.asked if asked.method == "PATCH"]) == 3
 
 
+def test_a_delete_whose_answer_is_lost_is_done(server: ApiServer, api: Api) -> None:
+    api.apply(config_map("a"))
+    server.faults["DELETE"] = [Fault(hang_up_after=True)]
+    api.delete(CONFIG_MAP, "default", "a")
+    with pytest.raises(NotFoundError):
+        api.delete(CONFIG_MAP, "default", "a")
+
+
 @pytest.mark.parametrize(
     "fault",
     [

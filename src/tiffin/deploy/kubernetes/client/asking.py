@@ -14,6 +14,7 @@ import urllib3
 
 from tiffin.deploy.kubernetes.client.login import Identity, Login
 from tiffin.deploy.kubernetes.client.refusals import read_status, read_warnings, refused
+from tiffin.errors import NotFoundError
 from tiffin.network import BusyError, Connections, Hints, Patience, Tls, retry_after, shown
 from tiffin.progress import note
 
@@ -78,7 +79,19 @@ class Asking:
 
     def ask(self, question: Question) -> Any:
         """Return what the server answers, asked again while it is busy."""
-        return self._patience(question).tried(lambda: self._whole(question))
+        asked = 0
+
+        def attempt() -> Any:
+            nonlocal asked
+            asked += 1
+            try:
+                return self._whole(question)
+            except NotFoundError:
+                if question.method == "DELETE" and asked > 1:  # it was deleted, and the answer lost
+                    return {}
+                raise
+
+        return self._patience(question).tried(attempt)
 
     @contextlib.contextmanager
     def stream(self, question: Question, silence: float) -> Iterator[Iterator[bytes]]:
