@@ -46,6 +46,25 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int = 0
 
 
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights in an image of their own, with its files below `/models`, as KServe and Kubeflow expect them.
+
+    A target that can mount an image shows them at `path`. `inside` says that the service's image has the same files
+    there as well, so that one that cannot, or need not for so few bytes (`size`), loses nothing.
+    """
+
+    image: str
+    digest: Digest
+    path: str = "/models"
+    size: int = 0
+    inside: bool = True
+
+    @property
+    def reference(self) -> str:
+        """The image as every puller takes it."""
+        return f"{self.image}@{self.digest}"
+
+
 class Template(msgspec.Struct, frozen=True, kw_only=True):
     """What one replica is made of; two templates that differ are two revisions.
 
@@ -64,6 +83,7 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[SecretFile, ...] = ()
     data: tuple[Data, ...] = ()
     resources: Resources = Resources()
+    weights: Weights | None = None
     load_seconds: float = 600.0
     deadline_seconds: float = 30.0
     drain_seconds: float = 1.0
