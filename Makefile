@@ -53,6 +53,9 @@ test-clients: .venv-clients/.ready  ## clients of other servers, unmodified, in 
 test-gpu: setup  ## a computation on an NVIDIA GPU through PyTorch in a container; skipped where there is none
 	$(BIN)/$(PYTEST) -m gpu tests/gpu
 
+test-cluster: setup  ## the tests of clusters against the real one that KUBECONFIG or ~/.kube/config names
+	TIFFIN_TEST_CLUSTER=1 $(BIN)/$(PYTEST) -m cluster tests/kubernetes
+
 test-faults: setup  ## kill every kind of process at three hundred moments; takes twenty minutes
 	$(BIN)/$(PYTEST) -n 2 -m "faults or not faults" tests/faults
 
@@ -81,4 +84,4 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test test-models test-clients test-gpu test-faults test-fuzz docs bench bench-serve ci lock help
+.PHONY: demo setup fmt check test test-models test-clients test-gpu test-cluster test-faults test-fuzz docs bench bench-serve ci lock help

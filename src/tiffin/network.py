@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import email.utils
 import io
+import ipaddress
 import socket
 import ssl
+import tempfile
 import threading
 import time
 import urllib.request
@@ -57,6 +59,8 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """It answered with what makes no sense there."""
     changed: str
     """It gave other bytes than those expected."""
+    distrusted: str = "let SSL_CERT_FILE name the file with your network's certificates"
+    """It has no certificate that we trust."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +70,12 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     clients: tuple[tuple[str, str], ...] = ()
     anybody: bool = False
     """Whether anybody's certificate will do."""
+    sole: str = ""
+    """Authorities, in PEM, that take the place of the system's."""
+    identity: str = ""
+    """Who we are and its key, in PEM: what is in `clients`, for who has it in no file."""
+    name: str = ""
+    """Whom the certificate must be for, where that is not the host."""
 
 
 class BusyError(UnavailableError):
@@ -173,8 +183,10 @@ class Connections:
         host = host if self._tls.get(host, Tls()) != Tls() else ""
         with self._making:
             if (proxy, host) not in self._pools:
-                trusted = _trusted(self._certificates, self._tls.get(host, Tls()))
-                self._pools[proxy, host] = _connections(proxy, trusted, self._silence)
+                tls = self._tls.get(host, Tls())
+                self._pools[proxy, host] = _connections(
+                    proxy, _trusted(self._certificates, tls), self._silence, tls.name
+                )
             return self._pools[proxy, host]
 
 
@@ -186,8 +198,18 @@ def refusal(response: urllib3.BaseHTTPResponse, where: str, hints: Hints, said: 
     if response.status in _DENIED:
         return DeniedError(message, hints.denied)
     if response.status in _TEMPORARY:
-        return BusyError(message, hints.busy, _pause(response.headers.get("Retry-After", "")))
+        return BusyError(message, hints.busy, retry_after(response))
     return UnavailableError(message, hints.refused)
+
+
+def retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
+    """Read for how many seconds a server wants to be left alone, which it gives so, or as a date (RFC 9110, 10.2.3)."""
+    text = response.headers.get("Retry-After", "")
+    if text.isdigit():
+        return float(text)
+    with contextlib.suppress(ValueError):
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    return None
 
 
 def choose_proxy(url: str, told: Mapping[str, str]) -> str:
@@ -198,10 +220,19 @@ def choose_proxy(url: str, told: Mapping[str, str]) -> str:
     parts = urlsplit(url)
     if parts.scheme in told:
         return told[parts.scheme]
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return ""
     proxies = urllib.request.getproxies()
+    if urllib.request.proxy_bypass(parts.hostname or "") or _within(parts.hostname or "", proxies.get("no", "")):
+        return ""
     return proxies.get(parts.scheme) or proxies.get("all", "")
+
+
+def _within(host: str, networks: str) -> bool:
+    """Whether a host is an address in one of the networks of a NO_PROXY, as clusters are: `10.0.0.0/8`."""
+    for network in networks.split(","):
+        with contextlib.suppress(ValueError):
+            if "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network.strip(), strict=False):
+                return True
+    return False
 
 
 def shown(url: str) -> str:
@@ -225,8 +256,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
 def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:
     reason = getattr(error, "reason", error)
     if isinstance(reason, SSLError) and _DISTRUST in str(reason):
-        hint = "let SSL_CERT_FILE name the file with your network's certificates"
-        return DeniedError(f"{where}: its certificate is not trusted: {reason}", hint)
+        return DeniedError(f"{where}: its certificate is not trusted: {reason}", hints.distrusted)
     if isinstance(reason.__cause__, _TooSlowError):
         return BusyError(f"{where} sends next to nothing: {reason.__cause__}", hints.busy)
     message = f"{where} could not be read: {reason}"
@@ -239,7 +269,7 @@ def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:
 def _trusted(certificates: str, tls: Tls) -> ssl.SSLContext:
     """Trust the system's certificates, or those of SSL_CERT_FILE, and what one host has besides."""
     try:
-        trusted = ssl.create_default_context(cafile=certificates or None)
+        trusted = ssl.create_default_context(cafile=certificates or None, cadata=tls.sole or None)
     except OSError as error:
         hint = "name a file with certificates in PEM, by PIP_CERT or SSL_CERT_FILE"
         raise ConfigError(f"no certificates in {certificates}: {error.strerror}", hint) from error
@@ -249,19 +279,37 @@ def _trusted(certificates: str, tls: Tls) -> ssl.SSLContext:
         except OSError as error:
             shown_path = path if isinstance(path, str) else path[0]
             raise ConfigError(f"cannot use {shown_path}: {error.strerror}", "put certificates in PEM there") from error
+    if tls.sole:  # clusters' own authorities leave out what Python 3.13 insists on, and nobody else misses
+        trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if tls.identity:
+        _identify(trusted, tls.identity)
     if tls.anybody:
         trusted.check_hostname, trusted.verify_mode = False, ssl.CERT_NONE
     return trusted
 
 
-def _connections(proxy: str, trusted: ssl.SSLContext, silence: float) -> urllib3.PoolManager:
+def _identify(trusted: ssl.SSLContext, identity: str) -> None:
+    """Say who we are; OpenSSL, as Python has it, reads that from files alone."""
+    with tempfile.NamedTemporaryFile("w", prefix="tiffin-", suffix=".pem") as file:
+        file.write(identity)
+        file.flush()
+        try:
+            trusted.load_cert_chain(file.name, password=lambda: "")  # rather than ask a terminal for it
+        except OSError as error:
+            hint = "it must be a certificate and the key that it is for, in PEM and without a passphrase"
+            raise ConfigError(f"cannot use the client certificate: {error.strerror or error}", hint) from error
+
+
+def _connections(proxy: str, trusted: ssl.SSLContext, silence: float, name: str) -> urllib3.PoolManager:
     """Make a pool, by way of a proxy where there is one."""
     if not proxy:
-        pool = urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS)
+        pool = urllib3.PoolManager(ssl_context=trusted, maxsize=_CONNECTIONS, server_hostname=name or None)
     else:
         bare, login = split_login(proxy)
         headers = urllib3.util.make_headers(proxy_basic_auth=login) if login else None
-        pool = urllib3.ProxyManager(bare, ssl_context=trusted, proxy_headers=headers, maxsize=_CONNECTIONS)
+        pool = urllib3.ProxyManager(
+            bare, ssl_context=trusted, proxy_headers=headers, maxsize=_CONNECTIONS, server_hostname=name or None
+        )
     pool.pool_classes_by_scheme = _steady_pools(silence)
     return pool
 
@@ -346,12 +394,3 @@ class _Watched(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
-
-
-def _pause(text: str) -> float | None:
-    """Read a Retry-After: seconds, or a date (RFC 9110, 10.2.3)."""
-    if text.isdigit():
-        return float(text)
-    with contextlib.suppress(ValueError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    return None

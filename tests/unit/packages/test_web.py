@@ -148,3 +148,13 @@ def test_the_proxy_is_the_one_told_or_the_environments(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert choose_proxy("http://one.example/debian", told) == proxy
+
+
+@pytest.mark.parametrize(
+    ("host", "proxy"),
+    [("10.96.0.1", ""), ("[fd00::1]", ""), ("192.168.0.1", "http://p:1"), ("one.example", "http://p:1")],
+)
+def test_a_network_may_be_left_out_of_the_proxy(host: str, proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://p:1")
+    monkeypatch.setenv("no_proxy", "localhost, 10.0.0.0/8,fd00::/8,nonsense/x")
+    assert choose_proxy(f"http://{host}:6443/version", {}) == proxy
