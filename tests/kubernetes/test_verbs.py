@@ -237,6 +237,7 @@ def test_a_plan_asks_the_cluster_where_it_answers_and_is_whole_where_it_does_not
     tiffin("deploy", iris, "--to", "kubernetes")
     told = tiffin("deploy", iris, "--to", "kubernetes", "--replicas", "3", "--plan")
     assert "spec.replicas: 2 -> 3" in told
+    assert "\nchange  Deployment/iris" in told
     asked = len(server.asked)
     offline = json.loads(tiffin("deploy", iris, "--to", "kubernetes", "--plan", "--k8s-version", "1.35", "--json"))
     assert {change["action"] for change in offline["changes"]} == {"create"}

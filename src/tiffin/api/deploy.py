@@ -92,11 +92,11 @@ def deploy(order: Order) -> tuple[Status, Place]:
     home = Home.of()
     decided = _decide(order, home)
     service, place, found = decided.service, decided.place, decided.found
+    target = open_target(place, home, Means(force=order.force, gateway=order.gateway))
     folder = Path(order.what)
     require(found.store, found.descriptor, str(found.reference), project=folder if folder.is_dir() else None)
     if place.target == KUBERNETES:
         _check_pushed(found)
-    target = open_target(place, home, Means(force=order.force, gateway=order.gateway))
     try:
         with step("deploy", f"{service.name} to {place}"):
             status = _apply(target, order, service, place)
