@@ -132,9 +132,10 @@ class Controller:
         if not deployment["spec"].get("paused"):
             if new is None:
                 new = self._make_replica_set(deployment, newest + 1)
-            elif _revision(new) < newest:  # somebody went back
-                self._write(REPLICA_SETS, new, annotations={REVISION: str(newest + 1)})
-                new = self.server.store.get(REPLICA_SETS, new["metadata"]["namespace"], new["metadata"]["name"])
+            number = _revision(new) if _revision(new) >= newest else newest + 1  # somebody went back
+            noted = {**deployment["metadata"].get("annotations", {}), REVISION: str(number)}
+            self._write(REPLICA_SETS, new, annotations=noted)
+            new = self.server.store.get(REPLICA_SETS, new["metadata"]["namespace"], new["metadata"]["name"])
             self._shift(deployment, new, [each for each in olds if each["metadata"]["uid"] != new["metadata"]["uid"]])
         self._report(deployment, new)
 

@@ -44,10 +44,10 @@ def logs(name: str, *, follow: bool = False, part: Part | None = None) -> Iterat
 
 def lines(container: Container, part: Part, *, follow: bool = False) -> Iterator[LogLine]:
     """A part of a container's log; what is written while this looks is always in it."""
-    wanted = (line for line in container.logs(follow=follow) if _is_since(line, part))
+    wanted = (line for line in container.logs(follow=follow) if is_since(line, part))
     if part.tail is None:
         return wanted
-    there = sum(_is_since(line, part) for line in container.logs())
+    there = sum(is_since(line, part) for line in container.logs())
     return itertools.islice(wanted, max(0, there - part.tail), None)
 
 
@@ -64,5 +64,6 @@ def parse_time(text: str, now: float) -> datetime:
         raise ConfigError(f"not a time: {text!r}", "write it as `10m`, or `2026-01-31T12:00:00Z`") from None
 
 
-def _is_since(line: LogLine, part: Part) -> bool:
+def is_since(line: LogLine, part: Part) -> bool:
+    """Say whether a line belongs to a part of a log."""
     return part.since is None or datetime.fromisoformat(line.time) >= part.since

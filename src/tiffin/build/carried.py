@@ -15,13 +15,16 @@ LOCK = "opt/tiffin/pylock.tiffin.toml"
 
 
 def project_text(project: Project) -> str:
-    """Write a project as JSON with every key, without what says where and not what: a mirror, a folder, keys."""
+    """Write a project as JSON, without what says where and not what: a mirror, a folder, keys, how it is deployed."""
     image = msgspec.structs.replace(project.image, mirror="")
     python = msgspec.structs.replace(project.python, build=project.python.build.rpartition("/")[2])
     data = project.model.training_data.rpartition("/")[2]
     model = msgspec.structs.replace(project.model, training_data=data)
     bare = msgspec.structs.replace(project, model=model, image=image, python=python, trust=TrustSection())
-    return msgspec.json.format(encode(bare)).decode() + "\n"
+    said = msgspec.to_builtins(bare)
+    for table in ("deploy", "environment"):
+        del said[table]
+    return msgspec.json.format(encode(said)).decode() + "\n"
 
 
 def lock_text(lock: Lock) -> str:

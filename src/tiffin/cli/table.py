@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 import click
@@ -33,6 +34,8 @@ def show(rows: Sequence[msgspec.Struct], columns: Sequence[str], *, as_json: boo
 def _cell(column: str, value: Any) -> str:
     if column in _SIZES:
         return human_size(value)
+    if isinstance(value, Enum):
+        return str(value.value)
     if isinstance(value, list):
         return ", ".join(str(part) for part in value)
     return _DIGEST.sub(r"\1", str(value))

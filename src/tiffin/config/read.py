@@ -13,12 +13,25 @@ import msgspec
 from tiffin.config.base import DEBIAN, parse_base
 from tiffin.config.checks import check_mistakes
 from tiffin.config.data import data_mistakes
+from tiffin.config.deploy import EnvironmentSection, ReplicasSection, RolloutSection
 from tiffin.config.project import TOLERANCE, CheckSection, DataSection, Project
+from tiffin.config.section import Section
+from tiffin.config.services import service_mistakes
 from tiffin.errors import ConfigError, NotFoundError
 
 FILE = "tiffin.toml"
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<section>\w*)(?:\[\d+\])?`)?")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?")
+_ANY_ENVIRONMENT = "$.environment[...]"
+_SECTIONS: dict[str, type[Section]] = {
+    "": Project,
+    "data": DataSection,
+    "check": CheckSection,
+    "environment": EnvironmentSection,
+    "replicas": ReplicasSection,
+    "rollout": RolloutSection,
+}
+"""What tables are made of that are not a key of the file by their own name; the last part of a place says which."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
@@ -44,7 +57,7 @@ def parse_project(table: dict[str, Any], where: str) -> Project:
     try:
         project = msgspec.convert(table, Project)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}", _hint(str(error))) from error
+        raise ConfigError(f"{where}: {_placed(str(error), table)}", _hint(str(error))) from error
     for mistake in _mistakes(project):
         raise ConfigError(f"{where}: {mistake}", "docs/reference/config.md lists every key")
     return project
@@ -55,13 +68,26 @@ def _hint(error: str) -> str:
     found = _UNKNOWN.fullmatch(error)
     if not found:
         return "docs/reference/config.md lists every key"
-    section = found["section"] or ""
-    lists = {"data": DataSection, "check": CheckSection, "": Project}
-    kind = lists[section] if section in lists else type(getattr(Project(name="x"), section))
+    parts = re.sub(r"\[[^]]*\]", "", found["place"] or "").split(".")
+    section = parts[-1]
+    kind = _SECTIONS[section] if section in _SECTIONS else type(getattr(Project(name="x"), section))
     keys = kind.__struct_encode_fields__
     near = difflib.get_close_matches(found["key"], keys, 1)
     meant = f"did you mean `{near[0]}`? " if near else ""
-    return f"{meant}{f'[{section}]' if section else 'the file'} may have {', '.join(keys)}"
+    table = f"[{'.'.join(parts)}]" if section else "the file"
+    return f"{meant}{table} may have {', '.join(keys)}"
+
+
+def _placed(error: str, table: dict[str, Any]) -> str:
+    """Say in which environment a mistake is; of the keys of a table msgspec says only that there are some."""
+    if _ANY_ENVIRONMENT not in error:
+        return error
+    for name, section in table["environment"].items():
+        try:
+            msgspec.convert(section, EnvironmentSection)
+        except msgspec.ValidationError:
+            return error.replace(_ANY_ENVIRONMENT, f"$.environment.{name}")
+    return error
 
 
 def _mistakes(project: Project) -> list[str]:
@@ -99,6 +125,7 @@ def _mistakes(project: Project) -> list[str]:
         *(mistake for mistake, made in found.items() if made),
         *data_mistakes(project.data),
         *check_mistakes(project.check),
+        *service_mistakes(project),
     ]
 
 

@@ -49,6 +49,11 @@ include = {_list(proposal.include)}  # your code, beside this file
 [serve]
 max-batch = 64  # rows that are predicted at once, at most
 max-delay-ms = 2  # how long a row may wait for others
+
+# [deploy]  # how `tiffin deploy` keeps it; [environment.NAME] says what differs in one place
+# replicas = {{ min = 1, max = 4 }}
+# cpu = "1"
+# memory = "1Gi"
 """
 
 

@@ -79,6 +79,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was decided about a service: when (RFC 3339), what, and why, with the numbers that made it."""
+
+    time: str
+    what: str
+    why: str
+
+
 class Target(Protocol):
     """Keeps services as wanted. Every method raises UnavailableError where nobody answers."""
 
@@ -170,4 +178,13 @@ class CanLog(Protocol):
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[tuple[str, LogLine]]:
         """What the replicas write, each line with the replica's name."""
+        ...
+
+
+@runtime_checkable
+class CanExplain(Protocol):
+    """A target that keeps account of what it decides."""
+
+    def explain(self, name: str) -> Sequence[Decision]:
+        """What was decided about a service lately, oldest first."""
         ...

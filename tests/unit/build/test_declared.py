@@ -8,6 +8,7 @@ from tiffin.build.carried import project_text, read_project_text
 from tiffin.build.explain import explain
 from tiffin.build.plan import plan_image
 from tiffin.build.recipes import Metadata
+from tiffin.config.deploy import DeploySection, EnvironmentSection
 from tiffin.config.project import DataSection, ModelSection
 from tiffin.engine.declared import Data, GpuNeed, declared_data, declared_gpu
 from unit.build.contents import image
@@ -41,6 +42,12 @@ def test_a_declaration_moves_the_metadata_and_nothing_else() -> None:
 
 def test_a_declaration_is_carried_and_read_back() -> None:
     assert read_project_text(project_text(NEEDY), "project.json") == NEEDY
+
+
+def test_how_it_is_deployed_is_not_carried() -> None:
+    deployed = msgspec.structs.replace(NEEDY, deploy=DeploySection(cpu="2"), environment={"a": EnvironmentSection()})
+    assert project_text(deployed) == project_text(NEEDY)
+    assert moved(project=deployed) == moved(project=NEEDY)
 
 
 def test_explaining_an_image_names_what_it_declares() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tiffin.config.base import Base, parse_base, split_name
+from tiffin.config.deploy import EnvironmentSection, RolloutSection
 from tiffin.config.project import CheckSection, DataSection, Project
 from tiffin.config.read import parse_project, read_project
 from tiffin.config.write import Proposal, project_text
@@ -66,6 +67,36 @@ def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
         (GOOD + '[[check]]\nrequest = "a"\ntolerance = -1', "at `$.check[0].tolerance`"),
         (GOOD + '[[check]]\nrequest = "a"\ntolerance = nan', "at `$.check[0].tolerance`"),
         (GOOD + '[[check]]\nreqest = "a"', "unknown field `reqest` - at `$.check[0]`"),
+        (GOOD + '[deploy]\ncpu = "lots"', "at `$.deploy.cpu`"),
+        (GOOD + '[deploy]\nmemory = "1GB"', "at `$.deploy.memory`"),
+        (GOOD + "[deploy]\nreplicas = -1", "at `$.deploy.replicas`"),
+        (GOOD + "[deploy]\nreplicas = {min = 3, max = 2}", "`min` 3 is more than `max` 2 - at `$.deploy.replicas`"),
+        (GOOD + "[deploy]\ntarget-concurrency = inf", "at `$.deploy.target-concurrency`"),
+        (GOOD + '[deploy]\nenv = {"A=B" = "c"}', "'A=B' is no name of a variable - at `$.deploy.env`"),
+        (GOOD + '[deploy]\nsecrets = {"a/b" = "c"}', "no name of a file in /run/secrets - at `$.deploy.secrets`"),
+        (
+            GOOD + '[deploy]\ndata = {rows = "./rows"}',
+            "no [[data]] is called 'rows': there is none - at `$.deploy.data`",
+        ),
+        (GOOD + '[deploy]\nhost = "a b"', "no name of a host - at `$.deploy.host`"),
+        (
+            GOOD + "[deploy.rollout]\nmax-surge = 0",
+            "both 0, so that nothing could ever be replaced - at `$.deploy.rollout`",
+        ),
+        (GOOD + "[deploy.rollout]\nprogress-seconds = inf", "at `$.deploy.rollout.progress-seconds`"),
+        (GOOD + "[deploy.rollout]\nmin-ready-seconds = 700", "at `$.deploy.rollout.progress-seconds`"),
+        (GOOD + '[environment.Prod]\ntarget = "local"', "an environment's name takes lower-case letters"),
+        (GOOD + '[environment.prod]\ntarget = "moon"', "Invalid enum value 'moon' - at `$.environment.prod.target`"),
+        (GOOD + '[environment.a]\n[environment.b]\ncpus = "1"', "unknown field `cpus` - at `$.environment.b`"),
+        (GOOD + '[environment.b]\ncpu = "0"', "at `$.environment.b.cpu`"),
+        (
+            GOOD + '[environment.b]\nnamespace = "models"',
+            'goes with target = "kubernetes" - at `$.environment.b.namespace`',
+        ),
+        (
+            GOOD + '[environment.b]\ntarget = "kubernetes"\nnamespace = "My_Models"',
+            "is no namespace: lower-case letters, digits and - - at `$.environment.b.namespace`",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: str) -> None:
@@ -80,6 +111,11 @@ def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: 
     [
         ("[serve]\nmax-bach = 3", "did you mean `max-batch`? [serve] may have workers, max-batch, "),
         ("[image]\nqqq = 3", "[image] may have base, packages, include, "),
+        ("[deploy]\ncpus = 2", "did you mean `cpu`? [deploy] may have replicas, target-concurrency, cpu, "),
+        ("[deploy.replicas]\nmost = 2", "[deploy.replicas] may have min, max"),
+        ("[deploy.rollout]\nsurge = 2", "did you mean `max-surge`? [deploy.rollout] may have max-surge, "),
+        ("[environment.b]\nkube-contxt = 'b'", "did you mean `kube-context`? [environment] may have target, "),
+        ("[environment.b.rollout]\nqq = 1", "[environment.rollout] may have max-surge, "),
         ("[servo]", "did you mean `serve`? the file may have name, model, python, image, serve"),
     ],
 )
@@ -143,8 +179,11 @@ def test_the_reference_page_is_valid_and_names_every_key() -> None:
     block = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
     assert block
     parse_project(tomllib.loads(block[1]), "the page")
+    named = {"data": DataSection, "check": CheckSection, "environment": EnvironmentSection}
     for section in Project.__struct_fields__[1:]:
-        lists = {"data": DataSection, "check": CheckSection}
-        kind = lists[section] if section in lists else type(getattr(Project(name="x"), section))
+        kind = named[section] if section in named else type(getattr(Project(name="x"), section))
         for key in kind.__struct_encode_fields__:
-            assert re.search(rf"^(# )?{key} = ", block[1], re.MULTILINE), f"{section}.{key} is not documented"
+            said = rf"^(# )?{key} = |^\[\w+\.{key}\]"
+            assert re.search(said, block[1], re.MULTILINE), f"{section}.{key} is not documented"
+    for key in RolloutSection.__struct_encode_fields__:
+        assert re.search(rf"^{key} = ", block[1], re.MULTILINE), f"rollout.{key} is not documented"

@@ -44,7 +44,7 @@ def connect(
         asking, own = _pod(env, mounted)
     else:
         looked = ", ".join(map(str, places(path, env))) or "anywhere"
-        hint = "let KUBECONFIG name one, or use `--kubeconfig`; `kubectl config get-contexts` shows what it has"
+        hint = "let KUBECONFIG name one; `kubectl config get-contexts` shows what it has"
         raise NotFoundError(f"there is no kubeconfig with a context in {looked}", hint)
     chosen = namespace or own
     return Api(asking, chosen), chosen
