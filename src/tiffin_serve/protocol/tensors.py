@@ -151,12 +151,12 @@ def narrow(values: array[float]) -> bytes:
 
 def unpack(data: memoryview, datatype: Datatype) -> list[Any]:
     """Turn bytes into flat values; BYTES elements stay bytes."""
-    if datatype is _BF16:
-        data, datatype = widen(data), _FP32
     if datatype.kind is Kind.TEXT:
         return list(elements(data))
     if datatype.code == "e":
         return list(struct.unpack(f"<{len(data) // 2}e", data))
+    if datatype is _BF16:
+        data, datatype = widen(data), _FP32
     numbers: Any = data.cast(datatype.code)  # type: ignore[call-overload] # the code is known at run time only
     values: list[Any] = numbers.tolist()
     return values

@@ -41,13 +41,10 @@ Reply = tuple[bytes, bytes]
 """The body of an answer and the headers that say what it is."""
 
 
-class Waiting:
+class Waiting(msgspec.Struct, eq=False):
     """Someone who waits for a whole answer of the model; a subclass says how it is written."""
 
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     @property
     def gone(self) -> bool:

@@ -120,24 +120,13 @@ def wants_binary(request: InferRequest) -> Container[str] | None:
     return frozenset(name for name, binary in told.items() if binary) or None
 
 
-class InferWaiter(Waiting):
+class InferWaiter(Waiting, eq=False):
     """Someone who waits for the answer to an inference request."""
 
-    __slots__ = ("_binary", "_id", "_outputs", "_service")
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        service: Service,
-        id_: str | None,
-        outputs: tuple[str, ...],
-        binary: Container[str] | None,
-    ) -> None:
-        self._exchange = exchange
-        self._service = service
-        self._id = id_
-        self._outputs = outputs
-        self._binary = binary
+    _service: Service
+    _id: str | None
+    _outputs: tuple[str, ...]
+    _binary: Container[str] | None
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write the outputs that were asked for, in that order, those wanted in binary form behind the JSON."""

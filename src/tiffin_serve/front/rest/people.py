@@ -53,21 +53,17 @@ def read(exchange: Exchange, signature: Signature) -> Call:
     return bind_rows(read_rows(body), signature)
 
 
-class RowsWaiter(Waiting):
+class RowsWaiter(Waiting, eq=False):
     """Someone who waits for plain predictions."""
 
-    __slots__ = ("_signature",)
-
-    def __init__(self, exchange: Exchange, signature: Signature) -> None:
-        super().__init__(exchange)
-        self._signature = signature
+    _signature: Signature
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write predictions as JSON."""
         return encode(plain([as_json(output) for output in outputs], self._signature)), JSON
 
 
-class CsvWaiter(RowsWaiter):
+class CsvWaiter(RowsWaiter, eq=False):
     """Someone who waits for a table."""
 
     def write(self, outputs: list[Output]) -> Reply:
@@ -75,7 +71,7 @@ class CsvWaiter(RowsWaiter):
         return write_csv(outputs, self._signature), b"content-type: text/csv; charset=utf-8\r\n"
 
 
-class NpyWaiter(RowsWaiter):
+class NpyWaiter(RowsWaiter, eq=False):
     """Someone who waits for an array."""
 
     def write(self, outputs: list[Output]) -> Reply:

@@ -240,7 +240,7 @@ class Streams:
         told = {name: value for name, value in (parameters or {}).items() if name != "timeout"}
         if told:
             text = msgspec.json.encode(told, order="deterministic").decode()
-            call = call._replace(kind=call.kind._replace(parameters=text))
+            call = Call(call.kind._replace(parameters=text), call.rows, call.data)
         return id_, call, parameters
 
     def _named(self, id_: str | None) -> dict[str, Any]:
