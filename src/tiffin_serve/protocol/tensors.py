@@ -24,6 +24,8 @@ from tiffin_serve.protocol.errors import RequestError
 
 INT64_LOW, INT64_HIGH = -(2**63), 2**63 - 1
 _LENGTH = struct.Struct("<I")
+_ARRAYS = frozenset("bBhHiIqQfd")
+"""Codes of the datatypes that are arrays as they are: all numbers but halves."""
 _brackets = re.compile(rb"[\[ \t\r\n]*").match
 _BF16, _FP32 = DATATYPES["BF16"], DATATYPES["FP32"]
 
@@ -111,16 +113,15 @@ def read_values(values: Any, wanted: Datatype, shape: Sequence[int], field: str)
 
 def pack(values: Sequence[Any], datatype: Datatype, field: str) -> bytes:
     """Turn flat values into bytes; raises RequestError where one does not fit the type."""
+    code = datatype.code
     try:
+        if code in _ARRAYS:
+            return array(code, values).tobytes()
         if datatype.kind is Kind.TEXT:
             return join_bytes(value.encode() for value in values)
         if datatype.kind is Kind.BOOL:
             return bytes(values)
-        if datatype.code == "e":
-            return struct.pack(f"<{len(values)}e", *values)
-        if datatype is _BF16:
-            return narrow(array("f", values))
-        return array(datatype.code, values).tobytes()
+        return struct.pack(f"<{len(values)}e", *values) if code else narrow(array("f", values))
     except OverflowError as error:
         raise RequestError(f"{field}: a value does not fit {datatype.name}") from error
     except UnicodeError as error:
@@ -151,15 +152,14 @@ def narrow(values: array[float]) -> bytes:
 
 def unpack(data: memoryview, datatype: Datatype) -> list[Any]:
     """Turn bytes into flat values; BYTES elements stay bytes."""
+    code = datatype.code
+    if code in _ARRAYS or code == "?":
+        numbers: Any = data.cast(code)  # type: ignore[call-overload] # the code is known at run time only
+        values: list[Any] = numbers.tolist()
+        return values
     if datatype.kind is Kind.TEXT:
         return list(elements(data))
-    if datatype.code == "e":
-        return list(struct.unpack(f"<{len(data) // 2}e", data))
-    if datatype is _BF16:
-        data, datatype = widen(data), _FP32
-    numbers: Any = data.cast(datatype.code)  # type: ignore[call-overload] # the code is known at run time only
-    values: list[Any] = numbers.tolist()
-    return values
+    return list(struct.unpack(f"<{len(data) // 2}e", data)) if code else unpack(widen(data), _FP32)
 
 
 def lengths(data: memoryview) -> Iterator[int]:
