@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from typing import Any
 
+from tiffin_serve.front.batching.batches import Waiter
+from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rest.asking import ask
 from tiffin_serve.front.workers.lines import Workers
+from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.service import Service
 from tiffin_serve.protocol.signature import Signature
@@ -23,8 +26,6 @@ class Served:
         self.draining = False
         self.routes: Mapping[bytes, Mapping[bytes, object]] = {}
         """Paths and methods of all protocols, for whoever tells of them."""
-        self.submit = partial(ask, workers.dispatcher)
-        """Let the model answer while the client waits; raises RequestError when too many wait already."""
 
     @property
     def name(self) -> str:
@@ -53,3 +54,9 @@ class Served:
         if signature is None:
             raise RequestError("the model is not loaded yet", 503)
         return signature
+
+    def submit(
+        self, exchange: Exchange, call: Call, waiter: Waiter, parameters: Mapping[str, Any] | None = None
+    ) -> None:
+        """Let the model answer while the client waits; raises RequestError when too many wait already."""
+        ask(self.workers.dispatcher, exchange, call, waiter, parameters)
