@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from math import prod
 from typing import Any
@@ -69,8 +70,14 @@ def _check(output: Output) -> None:
         found = sum(1 for _ in lengths(output.data)) if datatype.kind is Kind.TEXT else len(output.data) / datatype.size
     except ValueError as error:
         raise FrameError(f"output '{output.name}' cannot be read: {error}") from error
-    if found != prod(output.shape) or min(output.shape, default=0) < 0:  # two negative sizes make a good product
+    if found != _count(output.shape):
         raise FrameError(f"output '{output.name}' has {found:g} values for the shape {list(output.shape)}")
+
+
+@lru_cache(maxsize=256)
+def _count(shape: tuple[int, ...]) -> int:
+    """Count the values that a shape holds; none has a negative size, though two of them make a good product."""
+    return prod(shape) if min(shape, default=0) >= 0 else -1
 
 
 def split(output: Output, sizes: Sequence[int]) -> list[Output]:
@@ -83,8 +90,9 @@ def split(output: Output, sizes: Sequence[int]) -> list[Output]:
     else:
         size = width * DATATYPES[datatype].size
         offsets = [row * size for row in accumulate(sizes, initial=0)]
+    shapes = {rows: (rows, *tail) for rows in set(sizes)}
     return [
-        Output(name, datatype, (rows, *tail), data[start:end])
+        Output(name, datatype, shapes[rows], data[start:end])
         for rows, start, end in zip(sizes, offsets, offsets[1:], strict=False)
     ]
 

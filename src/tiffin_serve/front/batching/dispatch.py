@@ -301,13 +301,13 @@ class Dispatcher:
     def _send(self, line: Line, batch: Batch, lane: Lane, rows: int) -> None:
         self._number = number = self._number + 1
         now, jobs = self._now(), batch.jobs
-        self.metrics.sent(jobs, now)
+        self.metrics.sent(jobs, rows, now)
         expected = lane.cost.expect(rows)
         seconds = seconds_to_live(expected, len(jobs), batch.lost, self._patience)
         self._out[line] = Errand(number, batch, lane, rows, now, now + expected, now + seconds)
         if now + seconds < self._alarm:
             self._set_alarm(now + seconds, now)
-        line.send(lane.head.frame(number, [job.call for job in jobs], seconds))
+        line.send(lane.head.frame(number, [job.call for job in jobs], rows, seconds))
 
     # --- deadlines
 
