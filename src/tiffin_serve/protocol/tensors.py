@@ -95,6 +95,11 @@ def read_json(raw: msgspec.Raw, sent: Datatype, wanted: Datatype, shape: Sequenc
     return Reading.of(sent, wanted, tuple(shape), depth_of(raw), field).read(raw)
 
 
+def values_decoder(wanted: Datatype, depth: int) -> Callable[[bytes], list[Any]]:
+    """Give what decodes JSON of values nested so deep, none of which is missing; it raises what msgspec does."""
+    return _decoder(wanted, wanted, depth).decode
+
+
 def read_values(values: Any, wanted: Datatype, shape: Sequence[int], field: str) -> tuple[tuple[int, ...], bytes]:
     """Read plain nested lists as a tensor whose unknown dimensions (-1) are taken from the data.
 

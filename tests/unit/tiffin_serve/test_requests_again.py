@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.forms import MOST, Forms
 from tiffin_serve.protocol.infer import bind, read_request
+from tiffin_serve.protocol.rows import MatrixReader, bind_rows, read_rows
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 
 MATRIX = Signature(inputs=(TensorSpec("input", "FP64", (-1, 2)),), columns=("a", "b"), batches=True)
@@ -102,3 +104,28 @@ def test_no_number_of_forms_is_too_much() -> None:
             assert isinstance(call, Call)
             assert call.rows == rows
         assert len(forms) <= MOST
+
+
+MATRICES = [
+    Signature(inputs=(TensorSpec("x", datatype, shape),), columns=columns, batches=batches)
+    for datatype in ("FP64", "FP32", "FP16", "BF16", "INT64", "UINT64", "INT8", "BOOL", "BYTES")
+    for shape, columns, batches in [((-1, 2), ("a", "b"), True), ((-1, -1), (), True), ((-1, 1), (), True)]
+]
+MATRICES += [FREE, TABLE, Signature(inputs=MATRIX.inputs), Signature(inputs=(TensorSpec("x", "FP64", (2, 2)),))]
+
+numbers = ["0", "-0", "0.5", "1", "-1", "1e400", "1e300", "70000", "9007199254740993", "1" + "0" * 40, "NaN"]
+cells = st.sampled_from([*numbers, "null", "true", '"x"', '{"b64":"eA=="}', "[]", "[1,2]", '{"a":1,"b":2}'])
+lists = st.lists(cells | st.sampled_from(["0.5", "1"]), max_size=3).map(lambda row: f"[{','.join(row)}]")
+bodies = st.lists(lists | cells, max_size=3).map(lambda rows: f"[{','.join(rows)}]")
+
+
+@pytest.mark.parametrize("signature", MATRICES)
+@given(body=bodies | bodies.map(lambda rows: f'{{"rows":{rows}}}') | bodies.map(lambda rows: rows[:-1]))
+def test_rows_that_are_a_matrix_are_read_as_any_rows(signature: Signature, body: str) -> None:
+    def answer(read: Callable[[bytes], Call]) -> Call | str:
+        try:
+            return read(body.encode())
+        except RequestError as error:
+            return f"{error.status} {error.message}"
+
+    assert answer(MatrixReader(signature).bind) == answer(lambda data: bind_rows(read_rows(data), signature))
