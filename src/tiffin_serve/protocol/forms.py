@@ -1,10 +1,13 @@
 """Forms of inference requests: what names, datatypes and shapes decide is worked out once for all that share them.
 
 A client sends the same form again and again, with other values. So a request of a known form is read into its call
-without holding it against the signature; one of a form that was not seen before is, and is remembered if it fits.
+without holding it against the signature; one of a form that was not seen before is, and is remembered if it fits. Of a
+model that takes whatever it is sent, no form is remembered, since clients could think of names without end.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -40,15 +43,20 @@ class Forms:
 
     def bind(self, request: InferRequest) -> Call:
         """Make the call of a request; raises RequestError."""
-        if request.outputs or request.parameters:
+        key = None if request.outputs or request.parameters else self._key(request.inputs)
+        if key is None:
             return bind(request, self.signature)
-        key: Key = ()
-        for item in request.inputs:
-            if item.parameters:
-                return bind(request, self.signature)
-            key += (item.name, item.datatype, item.shape)
         form = self._known.get(key)
         return self._learn(key, request) if form is None else self._read(form, key, request)
+
+    def _key(self, inputs: Sequence[InferInput]) -> Key | None:
+        """Tell a form from others; None where it says more, or the model has no names of its own."""
+        said: list[str | tuple[int, ...]] = []
+        for item in inputs:
+            if item.parameters:
+                return None
+            said += (item.name, item.datatype, item.shape)
+        return tuple(said) if self.signature.inputs else None
 
     def _read(self, form: Form, key: Key, request: InferRequest) -> Call:
         """Read a request of a known form; one that does not fit, as it may be nested otherwise, is bound anew."""

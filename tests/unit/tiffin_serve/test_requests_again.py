@@ -106,6 +106,13 @@ def test_no_number_of_forms_is_too_much() -> None:
         assert len(forms) <= MOST
 
 
+def test_forms_of_a_model_that_takes_anything_are_not_kept() -> None:
+    forms = Forms(FREE)
+    document = {"inputs": [{"name": "input", "datatype": "FP64", "shape": [1, 2], "data": [1, 2]}]}
+    assert isinstance(told(forms.bind, document), Call)
+    assert not len(forms)
+
+
 MATRICES = [
     Signature(inputs=(TensorSpec("x", datatype, shape),), columns=columns, batches=batches)
     for datatype in ("FP64", "FP32", "FP16", "BF16", "INT64", "UINT64", "INT8", "BOOL", "BYTES")
