@@ -28,7 +28,7 @@ class CallKind(NamedTuple):
     stream: bool = False
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One request's tensors, as raw bytes in the order of `kind.tensors`, and its number of rows."""
 
     kind: CallKind

@@ -16,8 +16,8 @@ class Kind(Enum):
     TEXT = "str"
 
 
-class Datatype(msgspec.Struct, frozen=True, kw_only=True):
-    """One datatype: bytes an element, `struct` code, and the least and greatest value.
+class Datatype(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One datatype, of which there is one object: bytes an element, `struct` code, and the least and greatest value.
 
     `exact` is the greatest magnitude up to which a float type holds every whole number.
     """

@@ -138,8 +138,8 @@ class BatchHead:
         rest = b"," + _literal(more)[1:-1] if more else b""
         self._begin = b'{"kind":"batch","id":%%d,"inputs":[%b]%b' % (inputs, rest)
 
-    def frame(self, id_: int, calls: Sequence[Call], seconds: float | None = None) -> bytes:
-        """Write calls as one batch: their rows one after the other; `seconds` is how long it may take."""
+    def frame(self, id_: int, calls: Sequence[Call], rows: int, seconds: float | None = None) -> bytes:
+        """Write calls as one batch of so many rows, one after the other; `seconds` is how long it may take."""
         data: Sequence[Buffer]
         if len(calls) == 1:
             data = calls[0].data
@@ -149,7 +149,6 @@ class BatchHead:
             data = [b"".join(parts) for parts in zip(*[call.data for call in calls], strict=True)]
         numbers = [id_]
         if self._rows:
-            rows = sum([call.rows for call in calls])
             for tensor in data:
                 numbers += (rows, len(tensor))
         else:
@@ -171,7 +170,7 @@ def _literal(value: object) -> bytes:
 
 def encode_batch(id_: int, calls: Sequence[Call], seconds: float | None = None) -> bytes:
     """Write calls of one kind as one batch; whoever writes many of a kind keeps its `BatchHead`."""
-    return BatchHead(calls[0].kind).frame(id_, calls, seconds)
+    return BatchHead(calls[0].kind).frame(id_, calls, sum([call.rows for call in calls]), seconds)
 
 
 def encode_cancel(id_: int) -> bytes:
@@ -191,15 +190,16 @@ def decode(head: memoryview) -> FromWorker | Unknown:
         raise FrameError(f"a frame's head cannot be read: {error}") from error
 
 
-def result_bodies(result: Result | Part, body: memoryview) -> Iterator[memoryview]:
+def result_bodies(result: Result | Part, body: memoryview) -> list[memoryview]:
     """Cut a result's body into its tensors; raises FrameError where it is too short."""
-    position = 0
+    bodies, position = [], 0
     for tensor in result.outputs:
         end = position + tensor.size
         if tensor.size < 0 or end > len(body):
             raise FrameError("a result's body is shorter than its tensors")
-        yield body[position:end]
+        bodies.append(body[position:end])
         position = end + -end % ALIGNMENT
+    return bodies
 
 
 class FrameReader:
@@ -217,22 +217,19 @@ class FrameReader:
                 return
             data = bytes(self._buffer)
             self._buffer.clear()
-        view, position = memoryview(data), 0
-        while len(view) - position >= _PREFIX.size:
-            head, body = self._sizes(view[position:])
-            start, middle = position + _PREFIX.size, position + _PREFIX.size + head
-            if middle + body > len(view):
-                self._needed = middle + body - position
+        view, size, position = memoryview(data), len(data), 0
+        self._needed = 0
+        while size - position >= _PREFIX.size:
+            magic, head, body = _PREFIX.unpack_from(data, position)
+            if magic != MAGIC or head > MAX_HEAD or body > MAX_BODY:
+                raise FrameError("what arrived is not a frame")
+            start = position + _PREFIX.size
+            middle = start + head
+            end = middle + body
+            if end > size:
+                self._needed = end - position
                 break
-            yield view[start:middle], view[middle : middle + body]
-            position = middle + body
-        else:
-            self._needed = 0
-        self._buffer += view[position:]
-
-    @staticmethod
-    def _sizes(view: memoryview) -> tuple[int, int]:
-        magic, head, body = _PREFIX.unpack_from(view)
-        if magic != MAGIC or head > MAX_HEAD or body > MAX_BODY:
-            raise FrameError("what arrived is not a frame")
-        return head, body
+            yield view[start:middle], view[middle:end]
+            position = end
+        if position < size:
+            self._buffer += view[position:]

@@ -39,7 +39,7 @@ class InferInput(msgspec.Struct, gc=False):
     """
 
     name: str
-    shape: Annotated[list[Size], msgspec.Meta(max_length=MAX_RANK)]
+    shape: Annotated[tuple[Size, ...], msgspec.Meta(max_length=MAX_RANK)]
     datatype: str
     data: msgspec.Raw = NO_DATA
     parameters: dict[str, Any] | None = None
@@ -126,7 +126,7 @@ def _whole_body(body: bytes, signature: Signature) -> InferRequest:
     return InferRequest([item], parameters={"binary_data_output": True})
 
 
-def _fill(spec: TensorSpec, count: int) -> list[int]:
+def _fill(spec: TensorSpec, count: int) -> tuple[int, ...]:
     """Give the shape that so many values have; raises RequestError where there is more than one such shape or none."""
     shape = list(spec.shape)
     if shape.count(-1) == 2 and shape[0] == -1:  # noqa: PLR2004 - one row, and one length that the values give
@@ -136,7 +136,7 @@ def _fill(spec: TensorSpec, count: int) -> list[int]:
         raise RequestError(
             f"input '{spec.name}': {count} values do not give the shape {list(spec.shape)}; send JSON before it"
         )
-    return [count // known if size == -1 else size for size in shape]
+    return tuple([count // known if size == -1 else size for size in shape])
 
 
 def bind(request: InferRequest, signature: Signature) -> Call:
@@ -177,18 +177,16 @@ def _read_input(item: InferInput, spec: TensorSpec) -> Tensor:
     sent, wanted = datatype_of(item), DATATYPES[spec.datatype]
     if not accepts(wanted, sent):
         raise RequestError(f"input '{item.name}': datatype must be {wanted.name}, not {sent.name}")
-    shape = tuple(item.shape)
-    fitted = spec.fit(shape)
-    return Tensor(spec.name, wanted.name, fitted, _read_data(item, sent, wanted, shape))
+    return Tensor(spec.name, wanted.name, spec.fit(item.shape), _read_data(item, sent, wanted))
 
 
 def _read_free(item: InferInput) -> Tensor:
-    datatype, shape = datatype_of(item), tuple(item.shape)
-    return Tensor(item.name, datatype.name, shape, _read_data(item, datatype, datatype, shape))
+    datatype = datatype_of(item)
+    return Tensor(item.name, datatype.name, item.shape, _read_data(item, datatype, datatype))
 
 
-def _read_data(item: InferInput, sent: Datatype, wanted: Datatype, shape: tuple[int, ...]) -> Buffer:
-    field = f"input '{item.name}'"
+def _read_data(item: InferInput, sent: Datatype, wanted: Datatype) -> Buffer:
+    shape, field = item.shape, f"input '{item.name}'"
     if item.parameters is RAW:
         return read_raw(memoryview(item.data), sent, wanted, shape, field)
     if item.parameters:

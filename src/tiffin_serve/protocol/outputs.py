@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -43,7 +44,7 @@ class InferAnswer(msgspec.Struct, omit_defaults=True):
     id: str | None = None
 
 
-class Output(NamedTuple):
+class Output(msgspec.Struct, frozen=True, gc=False):
     """One output tensor: little-endian row-major elements, BYTES as in the protocol's binary extension."""
 
     name: str
@@ -69,30 +70,40 @@ def _check(output: Output) -> None:
         found = sum(1 for _ in lengths(output.data)) if datatype.kind is Kind.TEXT else len(output.data) / datatype.size
     except ValueError as error:
         raise FrameError(f"output '{output.name}' cannot be read: {error}") from error
-    if found != prod(output.shape) or min(output.shape, default=0) < 0:  # two negative sizes make a good product
+    if found != _count(output.shape):
         raise FrameError(f"output '{output.name}' has {found:g} values for the shape {list(output.shape)}")
 
 
-def split(output: Output, sizes: Sequence[int]) -> Iterator[Output]:
+@lru_cache(maxsize=256)
+def _count(shape: tuple[int, ...]) -> int:
+    """Count the values that a shape holds; none has a negative size, though two of them make a good product."""
+    return prod(shape) if min(shape, default=0) >= 0 else -1
+
+
+def split(output: Output, sizes: Sequence[int]) -> list[Output]:
     """Cut an output along its first dimension into pieces of so many rows; together they are all of it."""
-    name, datatype, shape, data = output
-    width, tail = prod(shape[1:]), shape[1:]
+    name, datatype, data, tail = output.name, output.datatype, output.data, output.shape[1:]
+    width = prod(tail)
     if DATATYPES[datatype].kind is Kind.TEXT:
         ends = [0, *accumulate(4 + length for length in lengths(data))]
         offsets = [ends[row * width] for row in accumulate(sizes, initial=0)]
     else:
         size = width * DATATYPES[datatype].size
         offsets = [row * size for row in accumulate(sizes, initial=0)]
-    for rows, (start, end) in zip(sizes, pairwise(offsets), strict=True):
-        yield Output(name, datatype, (rows, *tail), data[start:end])
+    shapes = {rows: (rows, *tail) for rows in set(sizes)}
+    return [
+        Output(name, datatype, shapes[rows], data[start:end])
+        for rows, start, end in zip(sizes, offsets, offsets[1:], strict=False)
+    ]
 
 
 def as_json(output: Output) -> InferOutput:
     """Give an output with its values in a list; BYTES that are not UTF-8 become base64, and say so."""
     datatype = DATATYPES[output.datatype]
-    values, encoded = unpack(output.data, datatype), False
-    if datatype.kind is Kind.TEXT:
-        values, encoded = texts(values)
+    values = unpack(output.data, datatype)
+    if datatype.kind is not Kind.TEXT:
+        return InferOutput(output.name, output.datatype, output.shape, values)
+    values, encoded = texts(values)
     parameters = {"content_type": "base64"} if encoded else None
     return InferOutput(output.name, output.datatype, output.shape, values, parameters)
 

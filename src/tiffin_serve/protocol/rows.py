@@ -7,17 +7,18 @@ under `rows` or `inputs`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
-from tiffin_serve.protocol.call import Call, Tensor, make_call
-from tiffin_serve.protocol.datatypes import DATATYPES
+from tiffin_serve.protocol.call import Call, CallKind, Tensor, TensorKind, make_call
+from tiffin_serve.protocol.datatypes import DATATYPES, Kind
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.infer import MAX_RANK
 from tiffin_serve.protocol.outputs import InferOutput
 from tiffin_serve.protocol.signature import Signature, TensorSpec
-from tiffin_serve.protocol.tensors import explain, nest, read_values
+from tiffin_serve.protocol.tensors import explain, nest, pack, read_values, values_decoder
 
 FORMS = 'send [[...], ...], [{"column": value, ...}, ...] or {"rows": ...}'
 SHOWN = 5
@@ -36,6 +37,36 @@ def read_rows(body: bytes) -> list[Any]:
     if not isinstance(document, list) or not document:
         raise RequestError(f"there are no rows; {FORMS}")
     return document
+
+
+class MatrixReader:
+    """Reads the rows of a model that takes one matrix of numbers straight into its bytes.
+
+    Whatever is no list of lists of numbers, each as wide as the matrix, is read as any rows are.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        spec = signature.inputs[0] if len(signature.inputs) == 1 and signature.batches else TensorSpec("", "BYTES", ())
+        self._datatype = DATATYPES[spec.datatype]
+        self._width = spec.shape[1] if len(spec.shape) == 2 and spec.shape[0] == -1 else 0  # noqa: PLR2004 - a matrix
+        if self._datatype.kind is Kind.TEXT or spec.shape == (-1, 1):
+            self._width = 0
+        self._kind = CallKind((TensorKind(spec.name, spec.datatype, spec.shape[1:]),))
+        self._decode = values_decoder(self._datatype, 2)
+
+    def bind(self, body: bytes) -> Call:
+        """Make the call of a body in JSON; raises RequestError."""
+        width = self._width
+        if width > 0:
+            try:
+                rows = self._decode(body)
+            except (msgspec.MsgspecError, RecursionError, UnicodeError):
+                rows = []
+            if rows and set(map(len, rows)) == {width}:
+                flat = rows[0] if len(rows) == 1 else list(chain.from_iterable(rows))
+                return Call(self._kind, len(rows), (pack(flat, self._datatype, "rows"),))
+        return bind_rows(read_rows(body), self.signature)
 
 
 class Rows(NamedTuple):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from math import prod
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +24,9 @@ from tiffin_serve.protocol.errors import RequestError
 
 INT64_LOW, INT64_HIGH = -(2**63), 2**63 - 1
 _LENGTH = struct.Struct("<I")
+_ARRAYS = frozenset("bBhHiIqQfd")
+"""Codes of the datatypes that are arrays as they are: all numbers but halves."""
+_brackets = re.compile(rb"[\[ \t\r\n]*").match
 _BF16, _FP32 = DATATYPES["BF16"], DATATYPES["FP32"]
 
 
@@ -36,6 +40,11 @@ class Base64(msgspec.Struct, forbid_unknown_fields=True, gc=False):
         return base64.b64decode(self.b64, validate=True)
 
 
+def depth_of(raw: msgspec.Raw) -> int:
+    """Say how deep JSON data is nested, by the brackets that it begins with; at least 1."""
+    return _brackets(raw).group().count(b"[") or 1  # type: ignore[union-attr] # nothing is matched, too
+
+
 def explain(error: Exception, field: str) -> str:
     """Say in one sentence what is wrong with `field`: msgspec's `$` becomes the field's own name."""
     if isinstance(error, RecursionError):
@@ -47,22 +56,48 @@ def explain(error: Exception, field: str) -> str:
     return f"{field}{where.rstrip('`')}: {said}"
 
 
+class Reading(NamedTuple):
+    """How JSON data of one form is read: so deep, of so many values, for a datatype and shape; `field` has it."""
+
+    decode: Callable[[msgspec.Raw], list[Any]]
+    depth: int
+    size: int
+    wanted: Datatype
+    shape: tuple[int, ...]
+    field: str
+
+    @staticmethod
+    def of(sent: Datatype, wanted: Datatype, shape: tuple[int, ...], depth: int, field: str) -> Reading:
+        """Say how to read data that was declared as `sent` into a `wanted` tensor; raises RequestError."""
+        if sent is _BF16:
+            raise RequestError(f"{field}: BF16 is sent in binary form only")
+        if depth not in {1, len(shape)} and not (0 in shape and depth == shape.index(0) + 1):
+            dimensions = f"shape {list(shape)} has {len(shape)} dimensions"
+            raise RequestError(f"{field}: data is nested {depth} deep, but {dimensions}")
+        return Reading(_decoder(sent, wanted, depth).decode, depth, prod(shape), wanted, shape, field)
+
+    def read(self, raw: msgspec.Raw) -> bytes:
+        """Give the tensor's bytes; raises RequestError."""
+        decode, depth, size, wanted, shape, field = self
+        try:
+            values = decode(raw)
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+            raise RequestError(explain(error, field)) from error
+        if depth > 1:
+            values = _flatten(values, shape, field)
+        elif len(values) != size:
+            raise RequestError(f"{field}: shape {list(shape)} needs {size} values, not {len(values)}")
+        return pack(values, wanted, field)
+
+
 def read_json(raw: msgspec.Raw, sent: Datatype, wanted: Datatype, shape: Sequence[int], field: str) -> bytes:
     """Read JSON data that was declared as `sent` into the bytes of a `wanted` tensor; raises RequestError."""
-    if sent is _BF16:
-        raise RequestError(f"{field}: BF16 is sent in binary form only")
-    depth = _depth(raw)
-    if depth not in {1, len(shape)} and not (0 in shape and depth == list(shape).index(0) + 1):
-        raise RequestError(f"{field}: data is nested {depth} deep, but shape {list(shape)} has {len(shape)} dimensions")
-    try:
-        values = _decoder(sent, wanted, depth).decode(raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise RequestError(explain(error, field)) from error
-    if depth == 1:
-        if len(values) != prod(shape):
-            raise RequestError(f"{field}: shape {list(shape)} needs {prod(shape)} values, not {len(values)}")
-        return pack(values, wanted, field)
-    return pack(_flatten(values, shape, field), wanted, field)
+    return Reading.of(sent, wanted, tuple(shape), depth_of(raw), field).read(raw)
+
+
+def values_decoder(wanted: Datatype, depth: int) -> Callable[[bytes], list[Any]]:
+    """Give what decodes JSON of values nested so deep, none of which is missing; it raises what msgspec does."""
+    return _decoder(wanted, wanted, depth).decode
 
 
 def read_values(values: Any, wanted: Datatype, shape: Sequence[int], field: str) -> tuple[tuple[int, ...], bytes]:
@@ -83,16 +118,15 @@ def read_values(values: Any, wanted: Datatype, shape: Sequence[int], field: str)
 
 def pack(values: Sequence[Any], datatype: Datatype, field: str) -> bytes:
     """Turn flat values into bytes; raises RequestError where one does not fit the type."""
+    code = datatype.code
     try:
+        if code in _ARRAYS:
+            return array(code, values).tobytes()
         if datatype.kind is Kind.TEXT:
             return join_bytes(value.encode() for value in values)
         if datatype.kind is Kind.BOOL:
             return bytes(values)
-        if datatype.code == "e":
-            return struct.pack(f"<{len(values)}e", *values)
-        if datatype is _BF16:
-            return narrow(array("f", values))
-        return array(datatype.code, values).tobytes()
+        return struct.pack(f"<{len(values)}e", *values) if code else narrow(array("f", values))
     except OverflowError as error:
         raise RequestError(f"{field}: a value does not fit {datatype.name}") from error
     except UnicodeError as error:
@@ -123,15 +157,14 @@ def narrow(values: array[float]) -> bytes:
 
 def unpack(data: memoryview, datatype: Datatype) -> list[Any]:
     """Turn bytes into flat values; BYTES elements stay bytes."""
-    if datatype is _BF16:
-        data, datatype = widen(data), _FP32
+    code = datatype.code
+    if code in _ARRAYS or code == "?":
+        numbers: Any = data.cast(code)  # type: ignore[call-overload] # the code is known at run time only
+        values: list[Any] = numbers.tolist()
+        return values
     if datatype.kind is Kind.TEXT:
         return list(elements(data))
-    if datatype.code == "e":
-        return list(struct.unpack(f"<{len(data) // 2}e", data))
-    numbers: Any = data.cast(datatype.code)  # type: ignore[call-overload] # the code is known at run time only
-    values: list[Any] = numbers.tolist()
-    return values
+    return list(struct.unpack(f"<{len(data) // 2}e", data)) if code else unpack(widen(data), _FP32)
 
 
 def lengths(data: memoryview) -> Iterator[int]:
@@ -173,16 +206,6 @@ def nest(values: Sequence[Any], shape: Sequence[int]) -> Any:
 
 def _rows_by_axis(shape: Sequence[int]) -> list[int]:
     return [prod(shape[:axis]) for axis in range(len(shape) - 1, 0, -1)]
-
-
-def _depth(raw: msgspec.Raw) -> int:
-    depth = 0
-    for letter in memoryview(raw):
-        if letter == ord("["):
-            depth += 1
-        elif letter not in b" \t\r\n":
-            break
-    return max(depth, 1)
 
 
 @lru_cache(maxsize=512)

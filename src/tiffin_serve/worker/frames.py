@@ -13,6 +13,8 @@ VERSION = 1
 ALIGNMENT = 8
 _PREFIX = struct.Struct("<4sIQ")
 _PIECE = 262144
+_write = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode  # one for all frames
+_read = json.JSONDecoder().raw_decode  # which looks for nothing behind the head but its padding
 
 
 class FrameError(Exception):
@@ -21,7 +23,7 @@ class FrameError(Exception):
 
 def encode(head: "dict[str, Any]", tensors: Sequence[bytes] = ()) -> bytes:
     """Write one frame: prefix, head padded with spaces, tensors padded with zeros."""
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = _write(head).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     body = [part for tensor in tensors for part in (tensor, bytes(-len(tensor) % ALIGNMENT))]
     return b"".join([_PREFIX.pack(MAGIC, len(text), sum(map(len, body))), text, *body])
@@ -54,7 +56,7 @@ class FrameReader:
             if not got:
                 return None
             have += got
-        return json.loads(head), body
+        return _read(head.decode())[0], body
 
     def is_idle(self, seconds: float) -> bool:
         """Wait so long for something to read, and say whether nothing came."""

@@ -54,7 +54,7 @@ def busy_metrics() -> Metrics:
     metrics.counted("oip", 500, 0.5)
     metrics.counted("grpc", 200, 0.00005)
     call = make_call((Tensor("x", "FP64", (1,), bytes(8)),), batches=True)
-    metrics.sent([Waiting(call, 10.0)], 10.0002)
+    metrics.sent([Waiting(call, 10.0)], 1, 10.0002)
     metrics.rejected("queue")
     metrics.failed("model")
     metrics.predicted(2, 5, 0.003)

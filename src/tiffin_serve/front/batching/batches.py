@@ -117,4 +117,4 @@ def hand_out(result: Result, body: memoryview, jobs: Sequence[Job]) -> list[tupl
         if not output.shape or output.shape[0] != total:
             raise FrameError(f"output '{output.name}' has the shape {list(output.shape)} for {total} rows")
     shares = zip(*[split(output, sizes) for output in outputs], strict=True) if outputs else [()] * len(jobs)
-    return [(job, list(share)) for job, share in zip(jobs, shares, strict=True)]
+    return list(zip(jobs, map(list, shares), strict=True))

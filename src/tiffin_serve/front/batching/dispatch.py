@@ -98,7 +98,7 @@ class Dispatcher:
     @property
     def queued(self) -> int:
         """Count the calls that wait for a worker."""
-        return len(self._queue) + sum(len(batch.jobs) for batch in self._again)
+        return self._queue.calls + sum(len(batch.jobs) for batch in self._again)
 
     @property
     def busy(self) -> int:
@@ -118,11 +118,11 @@ class Dispatcher:
         patience = self._patience if seconds is None or seconds > self._patience else seconds
         size = sum(map(len, call.data))
         lane = queue.lane(call.kind)
-        if queue and (len(queue) >= self._serving.queue or queue.bytes + size > self._max_bytes):
+        if queue.calls and (queue.calls >= self._serving.queue or queue.bytes + size > self._max_bytes):
             raise self._refusal("queue", "too many requests wait already", self._wait_before(lane, 0, now))
         if not self._free and (queue.rows >= lane.most or patience < SHORT * lane.full):
             wait = self._wait_before(lane, call.rows, now)
-            if wait > patience * SAFETY and queue:
+            if wait > patience * SAFETY and queue.calls:
                 late = f"the answer would take about {wait:.3g} seconds, longer than the {patience:g} that are left"
                 raise self._refusal("deadline", late, wait - patience * SAFETY)
         job = Job(call, waiter, now, now + patience, size)
@@ -301,13 +301,13 @@ class Dispatcher:
     def _send(self, line: Line, batch: Batch, lane: Lane, rows: int) -> None:
         self._number = number = self._number + 1
         now, jobs = self._now(), batch.jobs
-        self.metrics.sent(jobs, now)
+        self.metrics.sent(jobs, rows, now)
         expected = lane.cost.expect(rows)
         seconds = seconds_to_live(expected, len(jobs), batch.lost, self._patience)
         self._out[line] = Errand(number, batch, lane, rows, now, now + expected, now + seconds)
         if now + seconds < self._alarm:
             self._set_alarm(now + seconds, now)
-        line.send(lane.head.frame(number, [job.call for job in jobs], seconds))
+        line.send(lane.head.frame(number, [job.call for job in jobs], rows, seconds))
 
     # --- deadlines
 

@@ -148,23 +148,23 @@ class Connection(asyncio.Protocol):
         status, body, headers = reply
         close = exchange.close or (desk.draining and not self._pending and not self._reader.reading)
         manner = b"connection: close\r\n" if close else b"connection: keep-alive\r\n" if exchange.old else b""
-        head = b"%b%b%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n" % (
+        length = len(body)
+        if exchange.method == b"HEAD":
+            body = b""
+        data = b"%b%b%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
             _REASONS[status],
             headers,
             exchange.extra,
             desk.date,
             manner,
             exchange.id,
-            len(body),
+            length,
+            body if length < LARGE else b"",
         )
-        if exchange.method == b"HEAD":
-            body = b""
-        if len(body) < LARGE:
-            head += body
-        self._written += len(head)
-        transport.write(head)
+        self._written += len(data)
+        transport.write(data)
         desk.answered(exchange, status)
-        if close or desk.log is not None or len(body) >= LARGE:
+        if close or desk.log is not None or length >= LARGE:
             self._after(exchange, transport, status, body, close=close)
 
     def _after(

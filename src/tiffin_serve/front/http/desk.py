@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tiffin_serve.front.http.access import AccessLog
 from tiffin_serve.front.http.exchange import Exchange
+from tiffin_serve.front.http.known import KnownHeads
 from tiffin_serve.front.http.limits import Limits
 
 HOSTS = 256
@@ -44,7 +45,8 @@ class Desk:
     """What all connections of one server share: limits, clock, who answers, and who is connected.
 
     `dress` adds what every answer to such a request has, refusals of what could not be read included. `hosts` are
-    values of the header `Host` that were found to be names; a body's length of fewer than `digits` is within the limit.
+    values of the header `Host` that were found to be names, `heads` those that need not be read again; a body's length
+    of fewer than `digits` is within the limit.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Desk:
         self.dress = dress
         self.log = log
         self.hosts: set[bytes] = set()
+        self.heads = KnownHeads()
         self.digits = len(str(limits.body_bytes))
         self.connections: set[Visitor] = set()
         self.draining = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Protocol
 
@@ -61,47 +61,28 @@ class Flow:
         return b"".join(pieces)
 
 
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """One request and the place of its answer.
 
     `extra` are lines of the answer's head that others add to what `answer` or `begin` brings. `abandoned` is called
     when the client has gone before its answer was whole, `room` when it takes again what is sent to it.
     """
 
-    __slots__ = (
-        "_id",
-        "abandoned",
-        "began",
-        "body",
-        "close",
-        "connection",
-        "extra",
-        "flow",
-        "headers",
-        "method",
-        "old",
-        "path",
-        "query",
-        "reply",
-        "room",
-    )
-
-    def __init__(self, connection: Channel, method: bytes, path: bytes, headers: dict[bytes, bytes]) -> None:
-        self.connection: Channel | None = connection
-        self.method = method
-        self.path = path
-        self.headers = headers
-        self.body = b""
-        self.query = b""
-        self.extra = b""
-        self.close = False
-        self.old = False
-        self.began = 0.0
-        self.reply: tuple[int, bytes, bytes] | None = None
-        self.flow: Flow | None = None
-        self.abandoned: Callable[[], None] | None = None
-        self.room: Callable[[], None] | None = None
-        self._id = b""
+    connection: Channel | None
+    method: bytes
+    path: bytes
+    headers: Mapping[bytes, bytes]
+    query: bytes = b""
+    body: bytes = b""
+    began: float = 0.0
+    old: bool = False
+    close: bool = False
+    extra: bytes = b""
+    reply: tuple[int, bytes, bytes] | None = None
+    flow: Flow | None = None
+    abandoned: Callable[[], None] | None = None
+    room: Callable[[], None] | None = None
+    _id: bytes = b""
 
     @property
     def id(self) -> bytes:

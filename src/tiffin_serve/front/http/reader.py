@@ -15,6 +15,7 @@ from tiffin_serve.front.http.bodies import BodyError, Inflated, TooLargeError, e
 from tiffin_serve.front.http.desk import Desk
 from tiffin_serve.front.http.exchange import Channel, Exchange
 from tiffin_serve.front.http.heads import objection
+from tiffin_serve.front.http.known import END, LONGEST, KnownHead
 from tiffin_serve.front.http.targets import SLASH, split_target
 from tiffin_serve.front.log import report
 
@@ -47,10 +48,13 @@ class RequestReader:
         "_desk",
         "_fed",
         "_headers",
+        "_held",
         "_inflated",
         "_more",
         "_old",
         "_parser",
+        "_piece",
+        "_plain",
         "_size",
         "_taker",
         "_target",
@@ -68,6 +72,9 @@ class RequestReader:
         self._parser: Any = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
+        self._piece = b""
+        self._held = b""
+        self._plain = False
         self._again = 0
         self._fed = 0
         self._size = 0
@@ -102,20 +109,47 @@ class RequestReader:
         self._parser = None
 
     def feed(self, data: bytes) -> None:
-        """Read what came; a parser that gives up costs the connection."""
+        """Read what came: what begins with a head that is known at a glance, anything else by the parser."""
         if self.deaf:
             return
         self.heard = self._desk.now
-        self._fed = len(data)
+        if self._held:
+            data, self._held, self.in_body = self._held + data, b"", False
         if not (self.in_head or self.in_body):
-            self._wire = 0
+            end = data.find(END, 0, LONGEST) + len(END)
+            known = self._desk.heads.get(data[:end])
+            if known is not None and self._take_known(known, data, end):
+                return
+            self._wire, self._piece = 0, data
+        self._parse(data)
+
+    def _take_known(self, known: KnownHead, data: bytes, end: int) -> bool:
+        """Take a request whose head is known, if it is all that came, or its body is still to come; say whether."""
+        missing = known.size - len(data) + end
+        if missing and len(data) != end:
+            return False
+        self.since = self.heard
+        self._headers = known.headers
+        if missing:
+            self._wire, self._held, self.in_body = 0, data, True
+            return True
+        method, path, query, headers, _ = known
+        exchange = Exchange(self._taker, method, path, headers, query, data[end:], time.monotonic())
+        try:
+            self._taker.take(exchange)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer and the log gets the reason
+            self._fail(error)
+        return True
+
+    def _parse(self, data: bytes) -> None:
+        """Give the parser what came; one that gives up costs the connection."""
+        self._fed = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self.deaf = True  # the upgrade is declined by a plain answer, after which the connection closes
         except httptools.HttpParserCallbackError as error:
-            report("a request could not be read", error=repr(error.__context__))
-            self._refuse(500, "internal error")
+            self._fail(error.__context__)
         except httptools.HttpParserError as error:
             self._refuse(400, _reason(data, error))
         if self.in_head or self.in_body:
@@ -171,7 +205,7 @@ class RequestReader:
         usual = b"connection" not in headers and self._parser.should_keep_alive()
         version = "1.1" if usual else self._parser.get_http_version()
         self._old = version != "1.1"
-        plain = (
+        self._plain = (
             version == "1.1"
             and headers.get(b"host") in desk.hosts
             and len(headers.get(b"content-length", b"")) < desk.digits
@@ -181,7 +215,7 @@ class RequestReader:
             and b"content-encoding" not in headers
             and b"expect" not in headers
         )
-        if not plain:
+        if not self._plain:
             self._look_closely(version)
 
     def on_body(self, body: bytes) -> None:
@@ -211,13 +245,13 @@ class RequestReader:
                 self._refuse(400, f"{method.decode()} has no such target: {target[:200].decode('latin-1')}")
                 return
             target, query = split
-        exchange = Exchange(self._taker, method, target, self._headers)
-        exchange.query = query
-        exchange.body, self._body = self._body, b""
-        exchange.old = self._old
+        body, self._body = self._body, b""
+        exchange = Exchange(self._taker, method, target, self._headers, query, body, time.monotonic(), self._old)
         if not parser.should_keep_alive() or (b"upgrade" in exchange.headers and parser.should_upgrade()):
             exchange.close = self.deaf = True
-        exchange.began = time.monotonic()
+        elif self._plain and self._piece:
+            self._desk.heads.learn(self._piece, KnownHead(method, target, query, self._headers, len(body)))
+        self._piece = b""  # whatever begins within it begins behind this request
         self._taker.take(exchange)
 
     # --- what is rare
@@ -244,6 +278,10 @@ class RequestReader:
             self.stop()
             self._body, self._more, self._inflated = b"", [], None
             self._taker.refuse(status, message, headers)
+
+    def _fail(self, error: BaseException | None) -> None:
+        report("a request could not be read", error=repr(error))
+        self._refuse(500, "internal error")
 
     def _refuse_body(self, error: BodyError) -> None:
         coding = self._headers[b"content-encoding"].decode("latin-1")

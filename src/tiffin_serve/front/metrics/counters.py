@@ -133,8 +133,8 @@ class Metrics:
         """Count an answer in a protocol that is not HTTP; the code is the HTTP status that means the same."""
         self._of(protocol).answer(code, seconds)
 
-    def sent(self, jobs: Sequence[Sent], now: float) -> None:
-        """Count how long the requests of a batch have waited for a worker, and look at some of their rows."""
+    def sent(self, jobs: Sequence[Sent], rows: int, now: float) -> None:
+        """Count how long the requests of a batch of so many rows have waited for a worker, and look at some rows."""
         queue = self._queue
         counts, total = queue.counts, 0.0
         for job in jobs:
@@ -142,7 +142,7 @@ class Metrics:
             counts[bisect_left(SECONDS, seconds)] += 1
             total += seconds
         queue.total += total
-        if self.drift.wants(sum([job.call.rows for job in jobs])):
+        if self.drift.wants(rows):
             self.drift.asked([job.call for job in jobs])
 
     def rejected(self, reason: str) -> None:

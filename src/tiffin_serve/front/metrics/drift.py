@@ -156,7 +156,7 @@ class Drift:
         tensors = tuple([TensorKind(output.name, output.datatype, output.shape[1:]) for output in result.outputs])
         watched = self._outputs.watched(tensors, self._output, alone=False) if fits else None
         if watched is not None:
-            sampler.keep(watched, [(rows, list(result_bodies(result, body)))])
+            sampler.keep(watched, [(rows, result_bodies(result, body))])
         else:
             sampler.pass_by()
 

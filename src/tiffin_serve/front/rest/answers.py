@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -41,13 +42,10 @@ Reply = tuple[bytes, bytes]
 """The body of an answer and the headers that say what it is."""
 
 
-class Waiting:
+class Waiting(msgspec.Struct, eq=False):
     """Someone who waits for a whole answer of the model; a subclass says how it is written."""
 
-    __slots__ = ("_exchange",)
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    _exchange: Exchange
 
     @property
     def gone(self) -> bool:
@@ -82,6 +80,7 @@ def refuse(exchange: Exchange, error: RequestError) -> None:
     exchange.refuse(error.status, error.message, retry)
 
 
+@lru_cache(maxsize=64)
 def media_type(header: bytes) -> bytes:
     """Give the first media type of a Content-Type or Accept header, without its parameters."""
     return header.partition(b",")[0].partition(b";")[0].strip().lower()

@@ -20,7 +20,9 @@ def ask(
     dispatcher: Dispatcher, exchange: Exchange, call: Call, waiter: Waiter, parameters: Mapping[str, Any] | None = None
 ) -> Job:
     """Queue a request's call until its client's patience ends or the client goes; raises RequestError."""
-    job = dispatcher.submit(call, waiter, seconds_of(exchange.headers, parameters))
+    headers = exchange.headers
+    seconds = seconds_of(headers, parameters) if parameters or HEADER in headers else None
+    job = dispatcher.submit(call, waiter, seconds)
     exchange.abandoned = partial(dispatcher.forget, job)
     exchange.body = b""  # a large one need not wait beside the tensors that were read from it
     return job
@@ -32,8 +34,6 @@ def seconds_of(headers: Mapping[bytes, bytes], parameters: Mapping[str, Any] | N
     The header `Inference-Timeout` counts milliseconds; the request parameter `timeout` microseconds, as in Triton's
     scheduler, where 0 means nothing said. The shorter holds.
     """
-    if not parameters and HEADER not in headers:
-        return None
     seconds = []
     if HEADER in headers:
         seconds.append(_header(headers[HEADER]) / 1000)

@@ -57,14 +57,10 @@ def _read(exchange: Exchange, signature: Signature) -> Call:
     return bind_invocation(read_invocation(exchange.body), signature)
 
 
-class InvocationWaiter(Waiting):
+class InvocationWaiter(Waiting, eq=False):
     """Someone who waits for `predictions`."""
 
-    __slots__ = ("_signature",)
-
-    def __init__(self, exchange: Exchange, signature: Signature) -> None:
-        super().__init__(exchange)
-        self._signature = signature
+    _signature: Signature
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write the answer as MLflow would."""

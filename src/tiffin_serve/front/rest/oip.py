@@ -12,9 +12,11 @@ from tiffin_serve import __version__
 from tiffin_serve.front.http.exchange import JSON, Exchange
 from tiffin_serve.front.rest.answers import RETRY, UNAVAILABLE, Reply, Route, Waiting, encode, get, post
 from tiffin_serve.front.rest.served import Served
-from tiffin_serve.protocol.infer import InferRequest, bind, read_mixed, read_request
+from tiffin_serve.protocol.forms import Forms
+from tiffin_serve.protocol.infer import InferRequest, read_mixed, read_request
 from tiffin_serve.protocol.outputs import InferAnswer, Output, as_binary, as_json, select
 from tiffin_serve.protocol.service import Service
+from tiffin_serve.protocol.signature import Signature
 
 EXTENSIONS = ("binary_tensor_data", "model_repository", "parameters", "statistics")
 BINARY = b"content-type: application/octet-stream\r\ninference-header-content-length: %d\r\n"
@@ -25,6 +27,7 @@ class OpenInference:
 
     def __init__(self, served: Served) -> None:
         self._served = served
+        self._forms = Forms(Signature())
 
     def routes(self) -> list[Route]:
         """Give the table of paths."""
@@ -86,7 +89,9 @@ class OpenInference:
         served, header = self._served, exchange.headers.get(b"inference-header-content-length")
         signature = served.signature()
         request = read_request(exchange.body) if header is None else read_mixed(exchange.body, header, signature)
-        call = bind(request, signature)
+        if self._forms.signature is not signature:
+            self._forms = Forms(signature)
+        call = self._forms.bind(request)
         binary = wants_binary(request) if request.outputs or request.parameters else None
         waiter = InferWaiter(exchange, served.service, request.id, call.kind.outputs, binary)
         served.submit(exchange, call, waiter, request.parameters)
@@ -115,24 +120,13 @@ def wants_binary(request: InferRequest) -> Container[str] | None:
     return frozenset(name for name, binary in told.items() if binary) or None
 
 
-class InferWaiter(Waiting):
+class InferWaiter(Waiting, eq=False):
     """Someone who waits for the answer to an inference request."""
 
-    __slots__ = ("_binary", "_id", "_outputs", "_service")
-
-    def __init__(
-        self,
-        exchange: Exchange,
-        service: Service,
-        id_: str | None,
-        outputs: tuple[str, ...],
-        binary: Container[str] | None,
-    ) -> None:
-        self._exchange = exchange
-        self._service = service
-        self._id = id_
-        self._outputs = outputs
-        self._binary = binary
+    _service: Service
+    _id: str | None
+    _outputs: tuple[str, ...]
+    _binary: Container[str] | None
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write the outputs that were asked for, in that order, those wanted in binary form behind the JSON."""

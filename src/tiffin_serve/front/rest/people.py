@@ -10,7 +10,7 @@ from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.npy import bind_npy, write_npy
 from tiffin_serve.protocol.outputs import Output, as_json
-from tiffin_serve.protocol.rows import bind_rows, plain, read_rows
+from tiffin_serve.protocol.rows import MatrixReader, bind_rows, plain
 from tiffin_serve.protocol.signature import Signature
 from tiffin_serve.protocol.table import write_csv
 from tiffin_serve.protocol.text_rows import read_csv, read_lines
@@ -25,6 +25,7 @@ class People:
     def __init__(self, served: Served) -> None:
         self._served = served
         self._streams = Streams(served)
+        self._matrix = MatrixReader(Signature())
 
     def routes(self) -> list[Route]:
         """Give the table of paths."""
@@ -34,40 +35,38 @@ class People:
         signature = self._served.signature()
         accept = exchange.headers.get(b"accept", b"")
         form = form_of(accept)
+        call = self._read(exchange, signature)
         if form is not None:
-            self._streams.predict(exchange, read(exchange, signature), form)
-            return
-        waiter = (_WAITERS.get(media_type(accept)) or RowsWaiter)(exchange, signature)
-        self._served.submit(exchange, read(exchange, signature), waiter)
+            self._streams.predict(exchange, call, form)
+        else:
+            waiter = (_WAITERS.get(media_type(accept)) or RowsWaiter)(exchange, signature)
+            self._served.submit(exchange, call, waiter)
+
+    def _read(self, exchange: Exchange, signature: Signature) -> Call:
+        """Read rows in the form that the header Content-Type says, JSON for any other; raises RequestError."""
+        kind, body = media_type(exchange.headers.get(b"content-type", b"")), exchange.body
+        if kind == CSV:
+            return bind_rows(read_csv(body, signature), signature)
+        if kind in LINES:
+            return bind_rows(read_lines(body), signature)
+        if kind == NPY:
+            return bind_npy(body, signature)
+        if self._matrix.signature is not signature:
+            self._matrix = MatrixReader(signature)
+        return self._matrix.bind(body)
 
 
-def read(exchange: Exchange, signature: Signature) -> Call:
-    """Read rows in the form that the header Content-Type says, JSON for any other; raises RequestError."""
-    kind, body = media_type(exchange.headers.get(b"content-type", b"")), exchange.body
-    if kind == CSV:
-        return bind_rows(read_csv(body, signature), signature)
-    if kind in LINES:
-        return bind_rows(read_lines(body), signature)
-    if kind == NPY:
-        return bind_npy(body, signature)
-    return bind_rows(read_rows(body), signature)
-
-
-class RowsWaiter(Waiting):
+class RowsWaiter(Waiting, eq=False):
     """Someone who waits for plain predictions."""
 
-    __slots__ = ("_signature",)
-
-    def __init__(self, exchange: Exchange, signature: Signature) -> None:
-        super().__init__(exchange)
-        self._signature = signature
+    _signature: Signature
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write predictions as JSON."""
         return encode(plain([as_json(output) for output in outputs], self._signature)), JSON
 
 
-class CsvWaiter(RowsWaiter):
+class CsvWaiter(RowsWaiter, eq=False):
     """Someone who waits for a table."""
 
     def write(self, outputs: list[Output]) -> Reply:
@@ -75,7 +74,7 @@ class CsvWaiter(RowsWaiter):
         return write_csv(outputs, self._signature), b"content-type: text/csv; charset=utf-8\r\n"
 
 
-class NpyWaiter(RowsWaiter):
+class NpyWaiter(RowsWaiter, eq=False):
     """Someone who waits for an array."""
 
     def write(self, outputs: list[Output]) -> Reply:

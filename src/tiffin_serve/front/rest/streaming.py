@@ -7,6 +7,7 @@ event. A client that reads slower than the model yields makes the worker wait (`
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -53,6 +54,7 @@ LINES = Form(
 _FORMS = {b"text/event-stream": EVENTS, b"application/x-ndjson": LINES}
 
 
+@lru_cache(maxsize=64)
 def form_of(accept: bytes) -> Form | None:
     """Give the form that a header Accept asks for, or None where it asks for a whole answer."""
     for item in accept.lower().split(b","):
@@ -240,7 +242,7 @@ class Streams:
         told = {name: value for name, value in (parameters or {}).items() if name != "timeout"}
         if told:
             text = msgspec.json.encode(told, order="deterministic").decode()
-            call = call._replace(kind=call.kind._replace(parameters=text))
+            call = Call(call.kind._replace(parameters=text), call.rows, call.data)
         return id_, call, parameters
 
     def _named(self, id_: str | None) -> dict[str, Any]:

@@ -59,14 +59,10 @@ class TensorFlow:
         raise RequestError("tf.Example is not read here; send plain values to :predict", 501)
 
 
-class PredictWaiter(Waiting):
+class PredictWaiter(Waiting, eq=False):
     """Someone who waits for predictions by row or by tensor."""
 
-    __slots__ = ("_form",)
-
-    def __init__(self, exchange: Exchange, form: Callable[[Sequence[Output]], dict[str, Any]]) -> None:
-        super().__init__(exchange)
-        self._form = form
+    _form: Callable[[Sequence[Output]], dict[str, Any]]
 
     def write(self, outputs: list[Output]) -> Reply:
         """Write the answer as it was asked for."""
