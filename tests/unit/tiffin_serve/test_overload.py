@@ -15,6 +15,10 @@ def cost(rows: int) -> float:
     return FIXED + EACH * rows
 
 
+def cheap(rows: int) -> float:
+    return 0.0003 + 0.000003 * rows
+
+
 def goodput(waiters: list[Waiter], deadline: float, capacity: float = CAPACITY) -> float:
     return sum(waiter.status == 200 and waiter.seconds <= deadline for waiter in waiters) / SECONDS / capacity
 
@@ -103,3 +107,20 @@ def test_nobody_waits_longer_for_company_than_the_service_lets_him() -> None:
     scene.clock.run(5)
     assert max(waiter.seconds for waiter in first) <= 0.1 + 1e-6
     assert max(waiter.seconds for waiter in others) <= 0.2 + 0.02 + 1e-6
+
+
+@pytest.mark.parametrize("clients", [2, 4, 16])
+def test_clients_of_a_cheap_model_that_come_back_soon_share_a_batch_and_are_no_slower(clients: int) -> None:
+    waiting, greedy = (Scene(cost=cheap, max_delay_ms=delay) for delay in (2.0, 0.0))
+    patient, hasty = (scene.closed_loop(clients, 2, think=0.0001) for scene in (waiting, greedy))
+    assert len(waiting.worker.frames) < 0.75 * len(greedy.worker.frames) * len(patient) / len(hasty)
+    assert percentile(times(patient), 0.5) <= percentile(times(hasty), 0.5)
+
+
+@pytest.mark.parametrize("rate", [100, 500, 1000, 2000])
+def test_clients_of_a_cheap_model_that_come_by_chance_hardly_wait_for_others_that_may_not_come(rate: int) -> None:
+    means = []
+    for delay in (0.0, 2.0):
+        found = times(Scene(cost=cheap, max_delay_ms=delay).open_loop(rate, SECONDS, 7, lambda: None))
+        means.append(sum(found) / len(found))
+    assert means[1] <= 1.2 * means[0]

@@ -276,7 +276,9 @@ class Dispatcher:
             lane = self._queue.first()
             if lane is None or self._lingers(lane):
                 return
-            jobs, late, rows = self._queue.take(lane, self._now())
+            now = self._now()
+            lane.echo.let_go(now)
+            jobs, late, rows = self._queue.take(lane, now)
             if late:
                 self._give_up_late(late, inf)
             if jobs:
@@ -284,11 +286,14 @@ class Dispatcher:
 
     def _lingers(self, lane: Lane) -> bool:
         """Say whether the next batch waits a moment for company, and see to it that the moment ends."""
-        expected, rows = lane.echo.missing, lane.rows
+        echo, rows = lane.echo, lane.rows
+        expected = echo.missing
         if expected < LIKELY or rows >= lane.most or self._out or len(self._free) > 1:
             return False
-        if not pays_to_wait(lane.cost, len(lane.jobs), rows, expected) or self._now() >= self._lingers_until:
+        now = self._now()
+        if now >= self._lingers_until or not pays_to_wait(lane.cost, len(lane.jobs), rows, expected, echo.wait):
             return False
+        echo.hold(now)
         if not self._ticking:
             self._ticking = True
             self._clock.call_later(TICK, self._on_tick)
