@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unit.tiffin_serve.simulated import Scene, Waiter, chances, percentile
+from unit.tiffin_serve.simulated import Scene, Spends, Waiter, chances, percentile
 
 FIXED, EACH, MOST = 0.015, 0.0005, 64
 CAPACITY = MOST / (FIXED + EACH * MOST)
@@ -124,3 +124,19 @@ def test_clients_of_a_cheap_model_that_come_by_chance_hardly_wait_for_others_tha
         found = times(Scene(cost=cheap, max_delay_ms=delay).open_loop(rate, SECONDS, 7, lambda: None))
         means.append(sum(found) / len(found))
     assert means[1] <= 1.2 * means[0]
+
+
+@pytest.mark.parametrize("load", [1.1, 1.5, 2.0])
+@pytest.mark.parametrize("deadline", [0.02, 0.05, 0.25])
+def test_a_front_that_spends_most_of_its_time_on_refusals_still_keeps_its_worker_busy(
+    load: float, deadline: float
+) -> None:
+    """A forest behind a front that takes 30 us for an answer: without looking at the worker in the midst of a turn,
+    and with refusals as dear as answers, a hundredth of the capacity was left at twice the load."""
+    capacity = MOST / (0.0014 + 0.000026 * MOST)
+    scene = Scene(cost=lambda rows: 0.0014 + 0.000026 * rows, max_batch=MOST, deadline_ms=1000 * deadline)
+    waiters = scene.busy_front(load * capacity, 2, 1, Spends(answer=30e-6, refusal=15e-6))
+    told = [waiter for waiter in waiters if waiter.status == 200]
+    assert sum(waiter.seconds <= deadline for waiter in told) >= (0.95 if load < 2 else 0.93) * capacity * 2
+    assert percentile([waiter.seconds for waiter in told], 0.99) <= deadline
+    assert not scene.worker.killed

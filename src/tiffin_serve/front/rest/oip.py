@@ -84,7 +84,7 @@ class OpenInference:
 
     def _infer(self, exchange: Exchange) -> None:
         served, header = self._served, exchange.headers.get(b"inference-header-content-length")
-        signature = served.signature()
+        signature = served.asked(exchange)
         request = read_request(exchange.body) if header is None else read_mixed(exchange.body, header, signature)
         call = bind(request, signature)
         binary = wants_binary(request) if request.outputs or request.parameters else None

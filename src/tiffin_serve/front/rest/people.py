@@ -31,7 +31,7 @@ class People:
         return [post("/predict", self._predict)]
 
     def _predict(self, exchange: Exchange) -> None:
-        signature = self._served.signature()
+        signature = self._served.asked(exchange)
         accept = exchange.headers.get(b"accept", b"")
         form = form_of(accept)
         if form is not None:
