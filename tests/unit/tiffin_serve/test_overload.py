@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tiffin_serve.protocol.errors import RequestError
 from unit.tiffin_serve.simulated import Scene, Spends, Waiter, chances, percentile
 
 FIXED, EACH, MOST = 0.015, 0.0005, 64
@@ -140,3 +141,31 @@ def test_a_front_that_spends_most_of_its_time_on_refusals_still_keeps_its_worker
     assert sum(waiter.seconds <= deadline for waiter in told) >= (0.95 if load < 2 else 0.93) * capacity * 2
     assert percentile([waiter.seconds for waiter in told], 0.99) <= deadline
     assert not scene.worker.killed
+
+
+def test_what_resembles_the_refused_is_refused_unread_until_a_batch_leaves() -> None:
+    scene = Scene(cost=lambda _: 0.1, max_batch=4, deadline_ms=300)
+    for _ in range(3):
+        scene.ask()
+        scene.clock.run(0.2)
+    assert scene.dispatcher.shut is None
+    waiters = [scene.ask() for _ in range(40)]
+    assert waiters[-1].status == 503
+    with pytest.raises(RequestError, match="would take about"):
+        scene.dispatcher.turn_away()
+    with pytest.raises(RequestError, match=r"longer than the 0\.1 that"):
+        scene.dispatcher.turn_away(0.1)
+    scene.clock.run(0.11)
+    assert scene.dispatcher.shut is None
+    scene.dispatcher.turn_away()
+
+
+def test_a_worker_that_has_answered_is_not_ended_by_a_front_that_was_too_busy_to_hear_it() -> None:
+    scene = Scene(cost=lambda _: 0.01, deadline_ms=100)
+    scene.worker.heard_late = True
+    waiter = scene.ask()
+    scene.clock.run()
+    scene.clock.moment += 5  # the front did something else, and its timers come before what it reads
+    scene.clock.run()
+    assert not scene.worker.killed
+    assert waiter.status

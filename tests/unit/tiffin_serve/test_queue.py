@@ -30,7 +30,7 @@ def test_every_job_leaves_once_in_order_of_its_kind_and_batches_keep_to_the_limi
     queue, kinds = Queue(limit), {name: KIND._replace(parameters=name) for name in "ab"}
     jobs = [put(queue, rows, kinds[name], float(place)) for place, (rows, name) in enumerate(asked)]
     left: list[Job] = []
-    while queue:
+    while queue.calls:
         batch = take(queue)
         assert min(one.arrived for one in jobs if one not in left) == batch[0].arrived
         assert len({one.call.kind for one in batch}) == 1
@@ -39,7 +39,7 @@ def test_every_job_leaves_once_in_order_of_its_kind_and_batches_keep_to_the_limi
     for kind in kinds.values():
         of_kind = [one for one in jobs if one.call.kind == kind]
         assert [one for one in left if one.call.kind == kind] == of_kind
-    assert (len(queue), queue.bytes, queue.rows, queue.first()) == (0, 0, 0, None)
+    assert (queue.calls, queue.bytes, queue.rows, queue.first()) == (0, 0, 0, None)
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.sampled_from("abc"), st.booleans())), st.integers(1, 12))
@@ -52,10 +52,10 @@ def test_who_goes_is_dropped_and_what_waits_is_counted_right(asked: list[tuple[i
             assert not queue.drop(queue.lane(job.call.kind), job)
         else:
             stay.append(job)
-    assert (len(queue), queue.rows) == (len(stay), sum(job.call.rows for job in stay))
+    assert (queue.calls, queue.rows) == (len(stay), sum(job.call.rows for job in stay))
     assert queue.bytes == 8 * queue.rows
     left = []
-    while queue:
+    while queue.calls:
         left += take(queue)
     assert sorted(left, key=lambda job: job.arrived) == stay
 

@@ -59,7 +59,7 @@ class Dispatcher:
     @property
     def queued(self) -> int:
         """Count the calls that wait for a worker."""
-        return len(self._queue) + sum(len(batch.jobs) for batch in self._again)
+        return self._queue.calls + sum(len(batch.jobs) for batch in self._again)
 
     @property
     def busy(self) -> int:
@@ -84,9 +84,9 @@ class Dispatcher:
         began = self._clock.time()  # what is read now had come by then: in a busy front it has waited since
         if not began < now:
             began = now
-        full = len(queue) >= self._serving.queue or queue.bytes + size > self._max_bytes
+        full = queue.calls >= self._serving.queue or queue.bytes + size > self._max_bytes
         busy = not self._free and queue.rows >= lane.most
-        if queue and (full or busy or patience + began - now < SHORT * lane.full):
+        if queue.calls and (full or busy or patience + began - now < SHORT * lane.full):
             self._refuse(lane, call.rows, patience, now - began, full=full)
         job = Job(call, waiter, began, began + patience, size)
         queue.put(lane, job)
@@ -109,10 +109,10 @@ class Dispatcher:
         lane, queue, now = self.shut, self._queue, self._now()
         if now >= self._look_at:
             self._look(now)
-        if lane is None or not queue or lane.rows < queue.rows:
+        if lane is None or not queue.calls or lane.rows < queue.rows:
             return
         patience = self._patience if seconds is None or seconds > self._patience else seconds
-        full = len(queue) >= self._serving.queue
+        full = queue.calls >= self._serving.queue
         self._refuse(lane, 1, patience, max(now - self._clock.time(), 0.0), full=full)
 
     def _refuse(self, lane: Lane, rows: int, patience: float, waited: float, *, full: bool) -> None:

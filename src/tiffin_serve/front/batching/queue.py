@@ -62,7 +62,7 @@ class Taken(NamedTuple):
 
 
 class Queue:
-    """All lanes, and what waits in them together: requests, rows, bytes."""
+    """All lanes, and what waits in them together: calls, rows, bytes."""
 
     def __init__(self, max_batch: int, patience: float = inf) -> None:
         self._most = max_batch
@@ -71,12 +71,9 @@ class Queue:
         self._ready: list[tuple[float, int, Lane]] = []
         self._tickets = 0
         self._all = Cost()
-        self._size = 0
+        self.calls = 0
         self.rows = 0
         self.bytes = 0
-
-    def __len__(self) -> int:
-        return self._size
 
     def __iter__(self) -> Iterator[Job]:
         """Go through everything that waits."""
@@ -117,7 +114,7 @@ class Queue:
             lane.hurry = job.deadline
         if job.arrived < lane.echo.until:
             lane.echo.came += 1
-        self._size += 1
+        self.calls += 1
         self.rows += rows
         self.bytes += job.size
         if not lane.listed:
@@ -186,7 +183,7 @@ class Queue:
         """Say whether a job would come too late in a batch of so many rows; the very last of all is tried."""
         if seconds <= 0:
             return True
-        tried = self._size == 1 or (not first and lane.rows < lane.most)
+        tried = self.calls == 1 or (not first and lane.rows < lane.most)
         return not tried and is_hopeless(lane.cost, rows, seconds)
 
     def _list(self, lane: Lane) -> None:
@@ -195,7 +192,7 @@ class Queue:
         lane.listed = True
 
     def _left(self, lane: Lane, jobs: int, rows: int, size: int) -> None:
-        self._size -= jobs
+        self.calls -= jobs
         self.rows -= rows
         self.bytes -= size
         lane.rows -= rows
