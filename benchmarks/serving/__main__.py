@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 
 from benchmarks import machine
 from benchmarks.page import Circumstances
@@ -40,10 +42,11 @@ def main() -> None:
     results = Results(tell=lambda line: print(line, file=sys.stderr, flush=True), file=options.resume)
     peers, rounds = _peers(options), 1 if options.quick else options.rounds
     length = QUICK if options.quick else _length(options)
+    until = monotonic() + 60 * options.minutes
     with TemporaryDirectory(prefix="tiffin-serving-", dir=options.cache) as scratch, suppress(KeyboardInterrupt):
         kitchen = _kitchen(options.cache, Path(scratch), results, length)
         for number in range(rounds):
-            _round(kitchen, peers, number, options.model or list(FILES))
+            _round(kitchen, peers, number, options.model or list(FILES), until)
         if options.containers:
             results.turn("containers", words.CONTAINER, partial(containers.play, kitchen, max(rounds, 3)))
     text = page(results, _circumstances(options, before, peers, results), peers)
@@ -70,9 +73,15 @@ def _programs(cache: Path, peer: Peer) -> Path:
     return environment(cache, peer.name.replace(" ", "-"), peer.requirements)
 
 
-def _round(kitchen: Kitchen, peers: Sequence[Peer], number: int, models: Sequence[str]) -> None:
-    """Let everyone have a turn with each model, so that what disturbs the machine disturbs all alike."""
+def _round(kitchen: Kitchen, peers: Sequence[Peer], number: int, models: Sequence[str], until: float) -> None:
+    """Let everyone have a turn with each model, so that what disturbs the machine disturbs all alike.
+
+    After the first round, no model is begun when the time is over: all have as many turns with it.
+    """
     for model in models:
+        if number and monotonic() > until:
+            kitchen.results.tell(f"the time is over: round {number} ends before {model}")
+            return
         for peer in peers:
             if any(case.model == model for case in peer.cases):
                 who = f"{peer.who} ({model})"
@@ -109,6 +118,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=f"of: {', '.join(NAMES)}")
     parser.add_argument("--model", action="append", choices=list(FILES), help="only these models")
     parser.add_argument("--rounds", type=int, default=3, help="how many rounds; 3 by default")
+    parser.add_argument("--minutes", type=float, default=inf, help="begin no model anew after so many minutes")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load; 5 by default")
     parser.add_argument(
         "--connections", type=int, nargs="+", choices=words.CONNECTIONS, default=words.CONNECTIONS, metavar="C"

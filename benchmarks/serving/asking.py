@@ -21,7 +21,7 @@ from .running import Running
 
 WARM_SECONDS = 0.3
 OPEN_CONNECTIONS = 256
-"""Enough that an open loop is never kept from asking, at any rate that is measured here."""
+"""Enough that only who is overloaded keeps an open loop from asking; what could not be asked counts as lost."""
 TIME_OUT = 5.0
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 SCRIPT = """\

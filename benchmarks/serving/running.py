@@ -54,8 +54,13 @@ def post(address: Address, question: Question) -> bytes:
 
 
 @contextmanager
-def running(job: Job, launch: Launch, question: Question, right: Callable[[bytes], bool]) -> Iterator[Running]:
-    """Run a server for the time of a `with`; raises AssertionError with its last words when it never answers right."""
+def running(
+    job: Job, launch: Launch, question: Question, right: Callable[[bytes], bool], *, gently: bool = True
+) -> Iterator[Running]:
+    """Run a server for the time of a `with`; raises AssertionError with its last words when it never answers right.
+
+    Where nobody looks at how it ends, it need not end `gently`, which takes some of them seconds.
+    """
     environment = _lay(job, launch)
     address = Address(host="127.0.0.1", port=job.port)
     with (job.folder / LOG).open("wb") as log:
@@ -73,7 +78,7 @@ def running(job: Job, launch: Launch, question: Question, right: Callable[[bytes
         _wait(process, job, address, question, right)
         yield Running(process, address, time.perf_counter() - began)
     finally:
-        end(process)
+        end(process, END_SECONDS if gently else 0)
 
 
 def _lay(job: Job, launch: Launch) -> dict[str, str]:
@@ -105,13 +110,14 @@ def _wait(
         time.sleep(STEP_SECONDS)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a server and everything that it started."""
+def end(process: subprocess.Popen[bytes], patience: float = END_SECONDS) -> None:
+    """End a server and everything that it started; it has so many seconds to do so by itself."""
     everyone = list(family([process.pid]))
-    if process.poll() is None:
+    if patience and process.poll() is None:
         process.send_signal(signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(END_SECONDS)
+    if patience:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
     for pid in {*everyone, *of_session(process.pid)}:
         if pid != process.pid or process.poll() is None:
             with suppress(ProcessLookupError):

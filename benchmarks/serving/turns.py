@@ -19,12 +19,15 @@ from .asking import OPEN_CONNECTIONS, TIME_OUT, WARM_SECONDS, Figures, ask, idle
 from .cases import FILES, LR, Case
 from .ending import lost_at_end
 from .peer import Job, Peer
+from .peers import tiffin
 from .processes import pss_bytes
 from .running import Running, forget, post, running
 from .samples import Samples, equal
 
 KNOWN_WORDINGS = 1024
-ANSWERS_EACH, LONGEST_SECONDS = 3, 10.0
+ANSWERS_EACH, LONGEST_SECONDS = 2, 5.0
+OVER = 100
+"""From so many percent of the capacity on, it is measured before and after: a machine is never the same for long."""
 SPARE_PORTS = 3
 SETTLE_SECONDS = 2.0
 """What a server does once after its last answer, as tidying up, is not what it does when it is idle."""
@@ -101,19 +104,25 @@ class Turn:
         )
         first = self._cases[0]
         question, judge = self._question(first), self._judge(first)
-        with running(job, self._peer.launch(job), question, judge) as server:
+        with running(job, self._peer.launch(job), question, judge, gently=self._model == LR) as server:
             self._keep(words.of_model(words.FIRST, self._model), server.first)
             for case in self._cases:
                 self._closed_loops(server, case)
             self._open_loops(server, first)
             self._weigh(server)
             if self._model == LR:
-                sleep(SETTLE_SECONDS)
-                self._keep(words.of_model(words.IDLE, LR), idle_share(server, self._kitchen.length.idle))
+                self._idle(server)
                 counted = lost_at_end(server, question, judge)
                 self._keep(words.LOST, counted.lost)
                 self._keep(words.ASKED, counted.asked)
         forget(folder)
+
+    def _idle(self, server: Running) -> None:
+        """Wait and see what it does; of whom nothing was promised, once."""
+        what = words.of_model(words.IDLE, LR)
+        if self._peer.name == tiffin.NAME or not self._results.has(what, self._peer.who):
+            sleep(SETTLE_SECONDS)
+            self._keep(what, idle_share(server, self._kitchen.length.idle))
 
     def _closed_loops(self, server: Running, case: Case) -> None:
         question, judge, length = self._question(case), self._judge(case), self._kitchen.length
@@ -131,23 +140,29 @@ class Turn:
 
     def _open_loops(self, server: Running, case: Case) -> None:
         """Find the capacity with the same asking side as the open loops have, then ask at parts of it."""
-        length, question, judge = self._kitchen.length, self._question(case), self._judge(case)
+        length = self._kitchen.length
         if self._model != LR or not length.shares:
             return
-        load = Load(seconds=length.load, warm_up=WARM_SECONDS, connections=max(length.connections), time_out=TIME_OUT)
-        capacity = ask(server, question, load, judge)
-        self._figures(case, words.CAPACITY, capacity)
-        for share in length.shares:
+        capacity = self._capacity(server, case)
+        for share in sorted(length.shares, reverse=True):  # what is judged by the capacity comes next to it
             load = Load(
                 seconds=length.load,
                 warm_up=WARM_SECONDS,
                 connections=OPEN_CONNECTIONS,
-                rate=capacity.rate * share / 100,
+                rate=capacity * share / 100,
                 time_out=TIME_OUT,
             )
-            figures = ask(server, question, load, judge)
+            figures = ask(server, self._question(case), load, self._judge(case))
             self._figures(case, words.opened(share), figures)
-            self._keep(words.sample(case, words.opened(share), words.GOODPUT), figures.rate / capacity.rate)
+            there = (capacity + self._capacity(server, case)) / 2 if share > OVER else capacity
+            self._keep(words.sample(case, words.opened(share), words.GOODPUT), figures.rate / there)
+
+    def _capacity(self, server: Running, case: Case) -> float:
+        length = self._kitchen.length
+        load = Load(seconds=length.load, warm_up=WARM_SECONDS, connections=max(length.connections), time_out=TIME_OUT)
+        figures = ask(server, self._question(case), load, self._judge(case))
+        self._figures(case, words.CAPACITY, figures)
+        return figures.rate
 
     def _weigh(self, server: Running) -> None:
         sizes = pss_bytes(server.process.pid)

@@ -12,24 +12,32 @@ from . import plain
 
 NAME = "mlflow"
 SAVE = """\
+import shutil
 import sys
 from pathlib import Path
 
-if not Path("model").exists():
+file, folder = Path(sys.argv[1]), Path(sys.argv[2])
+if not folder.exists() or folder.stat().st_mtime < file.stat().st_mtime:
     import joblib
     from mlflow.sklearn import save_model
 
-    save_model(joblib.load(sys.argv[1]), "model", pip_requirements=["scikit-learn"], serialization_format="cloudpickle")
+    shutil.rmtree(folder, ignore_errors=True)
+    options = {"pip_requirements": ["scikit-learn"], "serialization_format": "cloudpickle"}
+    save_model(joblib.load(file), str(folder), **options)
 """
+"""Once for each artefact: it takes as long as starting the server."""
 
 
 def launch(job: Job, *, tuned: bool) -> Launch:
     """In the environment that is there."""
     options = ["--env-manager=local", "--host=127.0.0.1", f"--port={job.port}", *(["--workers=2"] if tuned else [])]
-    argv = [str(job.programs / "mlflow"), "models", "serve", "--model-uri=model", *options]
+    folder = job.file.with_suffix(".mlflow")
+    argv = [str(job.programs / "mlflow"), "models", "serve", f"--model-uri={folder}", *options]
     here = {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": f"{job.programs}:/usr/bin:/bin", "HOME": str(job.folder)}
     environment = {**variables(job), **here}
-    return Launch(argv=argv, files=FILES, before=[job.python, "-c", SAVE, str(job.file)], environment=environment)
+    return Launch(
+        argv=argv, files=FILES, before=[job.python, "-c", SAVE, str(job.file), str(folder)], environment=environment
+    )
 
 
 PEERS = [

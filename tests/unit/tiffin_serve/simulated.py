@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,27 +26,31 @@ class Clock:
     """A loop in which nothing takes time but waiting."""
 
     def __init__(self) -> None:
-        self.time = 1000.0
+        self.moment = 1000.0
+        self.turn: float | None = None
         self._events: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._tickets = 0
 
     def now(self) -> float:
-        return self.time
+        return self.moment
+
+    def time(self) -> float:
+        return self.moment if self.turn is None else self.turn
 
     def call_soon(self, callback: Callable[..., object], *arguments: Any) -> None:
         self.call_later(0, callback, *arguments)
 
     def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> None:
         self._tickets += 1
-        heappush(self._events, (self.time + delay, self._tickets, callback, arguments))
+        heappush(self._events, (self.moment + delay, self._tickets, callback, arguments))
 
     def run(self, seconds: float = 0.0) -> None:
         """Let so much time pass, and everything happen that is due by then."""
-        end = self.time + seconds
+        end = self.moment + seconds
         while self._events and self._events[0][0] <= end:
-            self.time, _, callback, arguments = heappop(self._events)
+            self.moment, _, callback, arguments = heappop(self._events)
             callback(*arguments)
-        self.time = end
+        self.moment = end
 
 
 class Waiter:
@@ -54,7 +58,7 @@ class Waiter:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.began = clock.time
+        self.began = clock.moment
         self.gone = False
         self.parts: list[list[Output]] = []
         self.outputs: list[Output] | None = None
@@ -85,7 +89,7 @@ class Waiter:
     def _end(self) -> None:
         assert not self.ended, "told twice"
         self.gone = True
-        self.ended = self._clock.time
+        self.ended = self._clock.moment
 
 
 class Worker:
@@ -100,6 +104,8 @@ class Worker:
         self.bodies: list[bytes] = []
         self.killed: list[Loss] = []
         self.held = False
+        self.heard_late = False
+        self.ready = 0.0
         self.busy = 0.0
 
     def send(self, frame: bytes) -> None:
@@ -109,7 +115,15 @@ class Worker:
         if self._cost is not None:
             seconds = self._cost(self.rows)
             self.busy += seconds
-            self._clock.call_later(seconds, self.answer)
+            if self.heard_late:
+                self.ready = self._clock.moment + seconds
+            else:
+                self._clock.call_later(seconds, self.answer)
+
+    def look(self) -> None:
+        if self.ready and self.ready <= self._clock.moment:
+            self.ready = 0.0
+            self.answer()
 
     def hold(self, *, on: bool) -> None:
         self.held = on
@@ -134,6 +148,13 @@ class Worker:
 
     def refuse(self, message: str = "no") -> None:
         self._dispatcher.failed(self, Failure(id=self.id, message=message, refused=True))
+
+
+class Spends(NamedTuple):
+    """Seconds of the front for a request that is answered, and for one that is refused before it is read."""
+
+    answer: float
+    refusal: float
 
 
 class Scene:
@@ -165,20 +186,62 @@ class Scene:
     def open_loop(self, rate: float, seconds: float, seed: int, patience: Callable[[], float | None]) -> list[Waiter]:
         """Let clients come at random (Poisson) for so long, and give them all when each has been answered."""
         chance, waiters = random.Random(seed), []  # noqa: S311 - repeatable chance is what a simulation wants
-        end = self.clock.time + seconds
-        while self.clock.time < end:
+        end = self.clock.moment + seconds
+        while self.clock.moment < end:
             self.clock.run(chance.expovariate(rate))
             waiters.append(self.ask(seconds=patience()))
         self.clock.run(60)
         return waiters
 
+    def busy_front(self, rate: float, seconds: float, seed: int, spends: Spends) -> list[Waiter]:
+        """Let clients come at random to a front that takes time for each: what comes meanwhile waits for its next turn.
+
+        A worker is heard when a turn begins, or when the dispatcher looks.
+        """
+        chance, clock, waiters = random.Random(seed), self.clock, []  # noqa: S311 - as above
+        for worker in self.workers:
+            worker.heard_late = True
+        end, coming = clock.moment + seconds, clock.moment + chance.expovariate(rate)
+        while clock.moment < end:
+            clock.turn, ready = clock.moment, []
+            for worker in self.workers:
+                worker.look()
+            while coming <= clock.moment:
+                ready.append(coming)
+                coming += chance.expovariate(rate)
+            waiters += [self._served(began, spends) for began in ready]
+            clock.run(max(0.0, self._next(coming) - clock.moment))
+        return waiters
+
+    def _next(self, coming: float) -> float:
+        """Say when something comes: a client, or an answer of a worker."""
+        return min([coming, *[worker.ready for worker in self.workers if worker.ready]])
+
+    def _served(self, began: float, spends: Spends) -> Waiter:
+        """Spend the time on one request, as the routes do: what is refused before it is read costs less."""
+        waiter, dispatcher = Waiter(self.clock), self.dispatcher
+        waiter.began = began
+        try:
+            if dispatcher.shut is not None:
+                dispatcher.turn_away()
+        except RequestError as error:
+            self.clock.moment += spends.refusal
+            waiter.fail(error)
+            return waiter
+        self.clock.moment += spends.answer
+        try:
+            dispatcher.submit(Call(KIND, 1, (bytes(8),)), waiter)
+        except RequestError as error:
+            waiter.fail(error)
+        return waiter
+
     def closed_loop(self, clients: int, seconds: float, think: float) -> list[Waiter]:
         """Let clients ask again so long after each answer."""
         waiters: list[Waiter] = []
-        end = self.clock.time + seconds
+        end = self.clock.moment + seconds
 
         def again(waiter: Waiter) -> None:
-            if waiter.ended and self.clock.time < end:
+            if waiter.ended and self.clock.moment < end:
                 self.clock.call_later(think, begin)
             elif not waiter.ended:
                 self.clock.call_later(think / 4, again, waiter)

@@ -61,6 +61,12 @@ def test_nobody_waits_where_a_batch_costs_less_than_the_shortest_wait() -> None:
     assert not pays_to_wait(costing(0.0003, 0.0), 8, 8, expected=8)
 
 
+def test_two_groups_become_one_where_the_other_comes_sooner_than_a_batch_costs() -> None:
+    assert pays_to_wait(costing(0.0003, 0.0), 8, 8, expected=8, wait=0.0002)
+    assert not pays_to_wait(costing(0.0003, 0.0), 8, 8, expected=8, wait=0.001)
+    assert not pays_to_wait(costing(0.0003, 0.0), 8, 8, expected=3, wait=0.0002)
+
+
 def test_many_do_not_wait_for_one() -> None:
     assert not pays_to_wait(costing(0.015, 0.0), 60, 60, expected=1)
 

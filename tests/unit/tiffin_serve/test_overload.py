@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from unit.tiffin_serve.simulated import Scene, Waiter, chances, percentile
+from tiffin_serve.protocol.errors import RequestError
+from unit.tiffin_serve.simulated import Scene, Spends, Waiter, chances, percentile
 
 FIXED, EACH, MOST = 0.015, 0.0005, 64
 CAPACITY = MOST / (FIXED + EACH * MOST)
@@ -13,6 +14,10 @@ SECONDS = 6
 
 def cost(rows: int) -> float:
     return FIXED + EACH * rows
+
+
+def cheap(rows: int) -> float:
+    return 0.0003 + 0.000003 * rows
 
 
 def goodput(waiters: list[Waiter], deadline: float, capacity: float = CAPACITY) -> float:
@@ -103,3 +108,64 @@ def test_nobody_waits_longer_for_company_than_the_service_lets_him() -> None:
     scene.clock.run(5)
     assert max(waiter.seconds for waiter in first) <= 0.1 + 1e-6
     assert max(waiter.seconds for waiter in others) <= 0.2 + 0.02 + 1e-6
+
+
+@pytest.mark.parametrize("clients", [2, 4, 16])
+def test_clients_of_a_cheap_model_that_come_back_soon_share_a_batch_and_are_no_slower(clients: int) -> None:
+    waiting, greedy = (Scene(cost=cheap, max_delay_ms=delay) for delay in (2.0, 0.0))
+    patient, hasty = (scene.closed_loop(clients, 2, think=0.0001) for scene in (waiting, greedy))
+    assert len(waiting.worker.frames) < 0.75 * len(greedy.worker.frames) * len(patient) / len(hasty)
+    assert percentile(times(patient), 0.5) <= percentile(times(hasty), 0.5)
+
+
+@pytest.mark.parametrize("rate", [100, 500, 1000, 2000])
+def test_clients_of_a_cheap_model_that_come_by_chance_hardly_wait_for_others_that_may_not_come(rate: int) -> None:
+    means = []
+    for delay in (0.0, 2.0):
+        found = times(Scene(cost=cheap, max_delay_ms=delay).open_loop(rate, SECONDS, 7, lambda: None))
+        means.append(sum(found) / len(found))
+    assert means[1] <= 1.2 * means[0]
+
+
+@pytest.mark.parametrize("load", [1.1, 1.5, 2.0])
+@pytest.mark.parametrize("deadline", [0.02, 0.05, 0.25])
+def test_a_front_that_spends_most_of_its_time_on_refusals_still_keeps_its_worker_busy(
+    load: float, deadline: float
+) -> None:
+    """A forest behind a front that takes 30 us for an answer: without looking at the worker in the midst of a turn,
+    and with refusals as dear as answers, a hundredth of the capacity was left at twice the load."""
+    capacity = MOST / (0.0014 + 0.000026 * MOST)
+    scene = Scene(cost=lambda rows: 0.0014 + 0.000026 * rows, max_batch=MOST, deadline_ms=1000 * deadline)
+    waiters = scene.busy_front(load * capacity, 2, 1, Spends(answer=30e-6, refusal=15e-6))
+    told = [waiter for waiter in waiters if waiter.status == 200]
+    assert sum(waiter.seconds <= deadline for waiter in told) >= (0.95 if load < 2 else 0.93) * capacity * 2
+    assert percentile([waiter.seconds for waiter in told], 0.99) <= deadline
+    assert not scene.worker.killed
+
+
+def test_what_resembles_the_refused_is_refused_unread_until_a_batch_leaves() -> None:
+    scene = Scene(cost=lambda _: 0.1, max_batch=4, deadline_ms=300)
+    for _ in range(3):
+        scene.ask()
+        scene.clock.run(0.2)
+    assert scene.dispatcher.shut is None
+    waiters = [scene.ask() for _ in range(40)]
+    assert waiters[-1].status == 503
+    with pytest.raises(RequestError, match="would take about"):
+        scene.dispatcher.turn_away()
+    with pytest.raises(RequestError, match=r"longer than the 0\.1 that"):
+        scene.dispatcher.turn_away(0.1)
+    scene.clock.run(0.11)
+    assert scene.dispatcher.shut is None
+    scene.dispatcher.turn_away()
+
+
+def test_a_worker_that_has_answered_is_not_ended_by_a_front_that_was_too_busy_to_hear_it() -> None:
+    scene = Scene(cost=lambda _: 0.01, deadline_ms=100)
+    scene.worker.heard_late = True
+    waiter = scene.ask()
+    scene.clock.run()
+    scene.clock.moment += 5  # the front did something else, and its timers come before what it reads
+    scene.clock.run()
+    assert not scene.worker.killed
+    assert waiter.status

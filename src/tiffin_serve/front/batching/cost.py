@@ -18,6 +18,8 @@ LEANING = 0.01
 """How much the slope leans on its past, as a share of the square of the mean size."""
 ECHO_SHARE = 0.2
 """What the calls after one batch weigh against those after all before it."""
+FORGETTING = 0.98
+"""What is left of a wait's length after a batch that did not wait: after a while waiting is tried again."""
 
 
 class Cost:
@@ -77,16 +79,19 @@ class Cost:
 class Echo:
     """How many calls come within a moment after answers left: clients that ask again, and whoever comes by chance.
 
-    Whoever takes a call before `until` adds one to `came`.
+    Whoever takes a call before `until` adds one to `came`. `wait` is how many seconds batches have waited for company,
+    lately, whether it came or not.
     """
 
-    __slots__ = ("_answers", "_share", "came", "until")
+    __slots__ = ("_answers", "_held", "_share", "came", "until", "wait")
 
     def __init__(self) -> None:
         self._share = 0.0
         self._answers = 0
+        self._held = 0.0
         self.came = 0
         self.until = 0.0
+        self.wait = 0.0
 
     @property
     def missing(self) -> float:
@@ -100,3 +105,16 @@ class Echo:
         self._answers = answers
         self.came = 0
         self.until = until
+
+    def hold(self, now: float) -> None:
+        """Take note that a batch waits for company."""
+        if not self._held:
+            self._held = now
+
+    def let_go(self, now: float) -> None:
+        """Take note that a batch leaves: how long it has waited is what the next would have to wait."""
+        if self._held:
+            self.wait += ECHO_SHARE * (now - self._held - self.wait)
+            self._held = 0.0
+        else:
+            self.wait *= FORGETTING

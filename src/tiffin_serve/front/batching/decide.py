@@ -6,6 +6,9 @@ With `fixed + each * n` seconds for a batch of n rows (`Cost`):
   rest of the batch that would else have left before it: it pays while `n * w < k * (fixed - w - each * n)`. How many
   are expected is what was seen to follow answers (`Echo`): clients that ask again as soon as they have one. Without
   that they stay two groups for ever, each waiting for the other's batch. One client alone has nobody to wait for.
+* Where those who are expected are seen to come sooner than another batch would cost, waiting for them pays too: two
+  groups take two batches a round, one group takes a wait and a batch. It halves what front and worker compute for
+  batches as such, which for a cheap model is most of what they compute.
 * A call that finds others before it leaves after them; when their cost and its own exceed its patience it is refused
   now, while the client can still go elsewhere, instead of being answered too late and delaying all behind it.
 """
@@ -22,6 +25,8 @@ SAFETY = 0.9
 """What share of its patience a call's expected time may be: the rest is for what the fit cannot know."""
 LIKELY = 0.5
 """How many calls must at least be expected for anybody to wait for them."""
+EVEN = 2
+"""Up to so many calls wait for each one that is expected: two groups of clients are never quite of a size."""
 LONGEST_RETRY = 60
 
 
@@ -37,9 +42,14 @@ def is_hopeless(cost: Cost, rows: int, seconds: float) -> bool:
     return seconds <= 0 or cost.fixed + cost.each * rows > seconds
 
 
-def pays_to_wait(cost: Cost, calls: int, rows: int, expected: float) -> bool:
-    """Say whether so many waiting calls, of so many rows in all, should wait a tick for those that are expected."""
-    return calls * TICK < expected * (cost.fixed - TICK - cost.each * rows)
+def pays_to_wait(cost: Cost, calls: int, rows: int, expected: float, wait: float = inf) -> bool:
+    """Say whether so many waiting calls, of so many rows in all, should wait a moment for those that are expected.
+
+    `wait` is how long that has taken lately.
+    """
+    if calls * TICK < expected * (cost.fixed - TICK - cost.each * rows):
+        return True
+    return wait < cost.fixed and calls < EVEN * expected
 
 
 def backlog(cost: Cost, rows: int, most: int) -> float:

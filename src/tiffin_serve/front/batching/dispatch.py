@@ -6,12 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any, Protocol
-
-import msgspec
 
 from tiffin_serve.front.batching.batches import NOBODY, Batch, Job, Waiter, after_loss, halves, hand_out
 from tiffin_serve.front.batching.decide import LIKELY, SAFETY, TICK, pays_to_wait, retry_after, seconds_to_live
+from tiffin_serve.front.batching.errands import Clock, Errand, Line
 from tiffin_serve.front.batching.loss import Loss, verdict
 from tiffin_serve.front.batching.queue import Lane, Queue
 from tiffin_serve.front.log import report
@@ -26,50 +24,10 @@ WAITING_BODIES = 4
 """How many requests of the largest size may wait; of smaller ones as many as have the same bytes."""
 SHORT = 4
 """A patience of so many full batches is long where less than one waits: there is nothing to work out."""
+LOOK_SECONDS = 0.0005
+"""How long after a look at the workers that found nothing the next is due."""
 ALARM_SECONDS = 0.01
 """Deadlines are looked at no more often than this: whoever is late hears of it so much later."""
-
-
-class Clock(Protocol):
-    """What is needed of a loop: to be called later."""
-
-    def call_soon(self, callback: Callable[..., object], *arguments: Any) -> object:
-        """Call back in the next turn."""
-        ...
-
-    def call_later(self, delay: float, callback: Callable[..., object], *arguments: Any) -> object:
-        """Call back after so many seconds."""
-        ...
-
-
-class Line(Protocol):
-    """The way to one worker."""
-
-    def send(self, frame: bytes) -> None:
-        """Send a frame."""
-        ...
-
-    def hold(self, *, on: bool) -> None:
-        """Read nothing more from the worker for now, or go on."""
-        ...
-
-    def kill(self, reason: Loss) -> None:
-        """End this worker whatever it is doing; `leave` follows, with the reason."""
-        ...
-
-
-class Errand(msgspec.Struct, eq=False):
-    """A batch that is with a worker: since when, until when it is expected, and after when the worker hangs."""
-
-    number: int
-    batch: Batch
-    lane: Lane
-    rows: int
-    sent: float
-    due: float
-    until: float
-    told: bool = False
-    held: bool = False
 
 
 class Dispatcher:
@@ -93,7 +51,10 @@ class Dispatcher:
         self._lingers_until = 0.0
         self._ticking = False
         self._alarm = inf
+        self._look_at = inf
         self._number = 0
+        self.shut: Lane | None = None
+        """Where a call was refused since a batch last left: the next of this kind is, too, before it is read."""
 
     @property
     def queued(self) -> int:
@@ -115,24 +76,61 @@ class Dispatcher:
         answer would come too late.
         """
         queue, now = self._queue, self._now()
+        if now >= self._look_at:
+            self._look(now)
         patience = self._patience if seconds is None or seconds > self._patience else seconds
         size = sum(map(len, call.data))
         lane = queue.lane(call.kind)
-        if queue.calls and (queue.calls >= self._serving.queue or queue.bytes + size > self._max_bytes):
-            raise self._refusal("queue", "too many requests wait already", self._wait_before(lane, 0, now))
-        if not self._free and (queue.rows >= lane.most or patience < SHORT * lane.full):
-            wait = self._wait_before(lane, call.rows, now)
-            if wait > patience * SAFETY and queue.calls:
-                late = f"the answer would take about {wait:.3g} seconds, longer than the {patience:g} that are left"
-                raise self._refusal("deadline", late, wait - patience * SAFETY)
-        job = Job(call, waiter, now, now + patience, size)
+        began = self._clock.time()  # what is read now had come by then: in a busy front it has waited since
+        if not began < now:
+            began = now
+        full = queue.calls >= self._serving.queue or queue.bytes + size > self._max_bytes
+        busy = not self._free and queue.rows >= lane.most
+        if queue.calls and (full or busy or patience + began - now < SHORT * lane.full):
+            self._refuse(lane, call.rows, patience, now - began, full=full)
+        job = Job(call, waiter, began, began + patience, size)
         queue.put(lane, job)
         if job.deadline < self._alarm:
             self._set_alarm(job.deadline, now)
-        if self._free and not self._scheduled:
-            self._scheduled = True
-            self._clock.call_soon(self._pump)
+        if self._free:
+            if queue.rows >= lane.most:
+                self._pump()
+            elif not self._scheduled:
+                self._scheduled = True
+                self._clock.call_soon(self._pump)
         return job
+
+    def turn_away(self, seconds: float | None = None) -> None:
+        """Raise RequestError where a call of one row would be refused as the last one was; for who has not read it yet.
+
+        A refusal must cost less than an answer, or those who are refused take the time of those who could be answered.
+        Only where all that waits is of one kind is it known without reading what the answer would be.
+        """
+        lane, queue, now = self.shut, self._queue, self._now()
+        if now >= self._look_at:
+            self._look(now)
+        if lane is None or not queue.calls or lane.rows < queue.rows:
+            return
+        patience = self._patience if seconds is None or seconds > self._patience else seconds
+        full = queue.calls >= self._serving.queue
+        self._refuse(lane, 1, patience, max(now - self._clock.time(), 0.0), full=full)
+
+    def _refuse(self, lane: Lane, rows: int, patience: float, waited: float, *, full: bool) -> None:
+        """Raise RequestError where too much waits already for so many rows more, whose client has waited so long."""
+        wait, left = self._wait_before(lane, 0 if full else rows, self._now()), (patience - waited) * SAFETY
+        if full or wait > left:
+            self.shut = lane
+            self.metrics.rejected("queue" if full else "deadline")
+            late = f"the answer would take about {wait:.3g} seconds, longer than the {patience:g} that are left"
+            message = "too many requests wait already" if full else late
+            raise RequestError(message, 503, retry_after(wait if full else wait - left))
+
+    def _look(self, now: float) -> None:
+        """Hear workers that should be done: until the end of a turn of many requests they would have nothing to do."""
+        self._look_at = now + LOOK_SECONDS
+        for line, errand in list(self._out.items()):
+            if errand.due <= now:
+                line.look()
 
     def forget(self, job: Job) -> None:
         """Drop a call whose client has gone: it leaves the queue at once, and a stream of it is told to end."""
@@ -160,10 +158,6 @@ class Dispatcher:
             if errand.due > now:
                 seconds += errand.due - now
         return seconds / (len(errands) + len(self._free) or 1)
-
-    def _refusal(self, reason: str, message: str, seconds: float) -> RequestError:
-        self.metrics.rejected(reason)
-        return RequestError(message, 503, retry_after(seconds))
 
     # --- workers
 
@@ -276,7 +270,9 @@ class Dispatcher:
             lane = self._queue.first()
             if lane is None or self._lingers(lane):
                 return
-            jobs, late, rows = self._queue.take(lane, self._now())
+            now = self._now()
+            lane.echo.let_go(now)
+            jobs, late, rows = self._queue.take(lane, now)
             if late:
                 self._give_up_late(late, inf)
             if jobs:
@@ -284,11 +280,14 @@ class Dispatcher:
 
     def _lingers(self, lane: Lane) -> bool:
         """Say whether the next batch waits a moment for company, and see to it that the moment ends."""
-        expected, rows = lane.echo.missing, lane.rows
+        echo, rows = lane.echo, lane.rows
+        expected = echo.missing
         if expected < LIKELY or rows >= lane.most or self._out or len(self._free) > 1:
             return False
-        if not pays_to_wait(lane.cost, len(lane.jobs), rows, expected) or self._now() >= self._lingers_until:
+        now = self._now()
+        if now >= self._lingers_until or not pays_to_wait(lane.cost, len(lane.jobs), rows, expected, echo.wait):
             return False
+        echo.hold(now)
         if not self._ticking:
             self._ticking = True
             self._clock.call_later(TICK, self._on_tick)
@@ -304,7 +303,11 @@ class Dispatcher:
         self.metrics.sent(jobs, rows, now)
         expected = lane.cost.expect(rows)
         seconds = seconds_to_live(expected, len(jobs), batch.lost, self._patience)
-        self._out[line] = Errand(number, batch, lane, rows, now, now + expected, now + seconds)
+        due = now + expected
+        if due < self._look_at or not self._out:
+            self._look_at = due
+        self.shut = None
+        self._out[line] = Errand(number, batch, lane, rows, now, due, now + seconds)
         if now + seconds < self._alarm:
             self._set_alarm(now + seconds, now)
         line.send(lane.head.frame(number, [job.call for job in jobs], rows, seconds))
@@ -320,6 +323,7 @@ class Dispatcher:
         if when != self._alarm:  # one that was set for an earlier time has taken its place
             return
         self._alarm, now = inf, self._now()
+        self._hear(now)
         late = [job for job in self._queue if job.deadline <= now]
         for job in late:
             self._queue.drop(self._queue.lane(job.call.kind), job)
@@ -337,6 +341,12 @@ class Dispatcher:
         earliest = self._next_alarm()
         if earliest < inf:
             self._set_alarm(earliest, now)
+
+    def _hear(self, now: float) -> None:
+        """Look at workers that seem to hang: a front that was busy for long has not heard the answer yet."""
+        for line, errand in list(self._out.items()):
+            if errand.until <= now:
+                line.look()
 
     def _next_alarm(self) -> float:
         waiting = [job.deadline for job in self._queue]

@@ -44,7 +44,7 @@ class Mlflow:
         exchange.answer(200, __version__.encode(), TEXT)
 
     def _invoke(self, exchange: Exchange) -> None:
-        signature = self._served.signature()
+        signature = self._served.asked(exchange)
         self._served.submit(exchange, _read(exchange, signature), InvocationWaiter(exchange, signature))
 
 

@@ -87,7 +87,7 @@ class OpenInference:
 
     def _infer(self, exchange: Exchange) -> None:
         served, header = self._served, exchange.headers.get(b"inference-header-content-length")
-        signature = served.signature()
+        signature = served.asked(exchange)
         request = read_request(exchange.body) if header is None else read_mixed(exchange.body, header, signature)
         if self._forms.signature is not signature:
             self._forms = Forms(signature)

@@ -32,7 +32,7 @@ class People:
         return [post("/predict", self._predict)]
 
     def _predict(self, exchange: Exchange) -> None:
-        signature = self._served.signature()
+        signature = self._served.asked(exchange)
         accept = exchange.headers.get(b"accept", b"")
         form = form_of(accept)
         call = self._read(exchange, signature)

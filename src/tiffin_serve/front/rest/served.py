@@ -8,7 +8,7 @@ from typing import Any
 from tiffin_serve.front.batching.batches import Waiter
 from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.metrics.counters import Metrics
-from tiffin_serve.front.rest.asking import ask
+from tiffin_serve.front.rest.asking import ask, seconds_of
 from tiffin_serve.front.workers.lines import Workers
 from tiffin_serve.protocol.call import Call
 from tiffin_serve.protocol.errors import RequestError
@@ -54,6 +54,13 @@ class Served:
         if signature is None:
             raise RequestError("the model is not loaded yet", 503)
         return signature
+
+    def asked(self, exchange: Exchange) -> Signature:
+        """Give what the model takes to who is about to read a request; raises RequestError where that is in vain."""
+        dispatcher = self.workers.dispatcher
+        if dispatcher.shut is not None:
+            dispatcher.turn_away(seconds_of(exchange.headers))
+        return self.signature()
 
     def submit(
         self, exchange: Exchange, call: Call, waiter: Waiter, parameters: Mapping[str, Any] | None = None

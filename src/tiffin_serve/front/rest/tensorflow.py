@@ -49,7 +49,7 @@ class TensorFlow:
         exchange.answer(200, encode(metadata(self._served.name, self._served.version, self._served.signature())))
 
     def _predict(self, exchange: Exchange) -> None:
-        signature = self._served.signature()
+        signature = self._served.asked(exchange)
         request = read_predict(exchange.body)
         call = bind_predict(request, signature)
         self._served.submit(exchange, call, PredictWaiter(exchange, by_row if request.inputs is None else by_tensor))

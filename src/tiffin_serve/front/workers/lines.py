@@ -35,6 +35,7 @@ from tiffin_serve.protocol.frames import (
 from tiffin_serve.protocol.signature import Signature
 
 HELLO_SECONDS = 10
+PIECE = 262_144
 TRACEBACK_SECONDS = 0.1
 """What a worker that is to be killed has for writing where it hangs."""
 _PEER = struct.Struct("3i")  # struct ucred: pid, uid, gid
@@ -138,6 +139,8 @@ class WorkerLine(asyncio.Protocol):
         self._loop = loop
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
+        self._descriptor = -1
+        self._taking = False
         self._known = False
         self._patience = loop.call_later(HELLO_SECONDS, self.close)
 
@@ -149,7 +152,9 @@ class WorkerLine(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the hello."""
         self._transport = cast("asyncio.Transport", transport)  # what a stream server makes
-        self.pid = _pid_of(transport.get_extra_info("socket"))
+        connection = transport.get_extra_info("socket")
+        self._descriptor = connection.fileno()
+        self.pid = _pid_of(connection)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the batch go to another worker, or wait for the next."""
@@ -161,12 +166,30 @@ class WorkerLine(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames; whoever does not speak the protocol is hung up on."""
+        self._taking = True
         try:
             for head, body in self._reader.feed(data):
                 self._take(decode(head), body)
         except (FrameError, ValueError) as error:
             report("a worker does not keep to the protocol", error=str(error))
             self.close()
+        finally:
+            self._taking = False
+
+    def look(self) -> None:
+        """Take what has come by now, in the midst of the loop's turn; the loop then finds nothing more.
+
+        An end, or an error, is left for the loop to find.
+        """
+        transport = self._transport
+        if transport is None or self._taking or transport.is_closing() or not transport.is_reading():
+            return
+        try:
+            data = os.read(self._descriptor, PIECE)
+        except OSError:
+            return
+        if data:
+            self.data_received(data)
 
     def send(self, frame: bytes) -> None:
         """Send a frame; a worker that is gone is noticed by `connection_lost`."""

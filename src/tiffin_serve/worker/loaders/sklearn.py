@@ -6,14 +6,12 @@ import warnings
 from pathlib import Path
 from typing import Any, Iterator, List, Sequence, Set, Tuple
 
+from tiffin_serve.worker.loaders.forests import CLASSIFIERS, by_trees
 from tiffin_serve.worker.model import Model, tensor
 from tiffin_serve.worker.threads import one_for_each
 
 FORMATS = ("sklearn-joblib", "sklearn-pickle")
 PREDICT, PROBABILITY = "predict", "predict_proba"
-
-_ARGMAX = {"RandomForestClassifier", "ExtraTreesClassifier"}
-"""Classifiers of scikit-learn whose `predict` is by definition the class of the greatest probability."""
 
 _NEEDS_NAMES = {"ColumnTransformer", "FunctionTransformer"}
 """Estimators of scikit-learn that may look at the names of columns, so that they are given a DataFrame."""
@@ -45,6 +43,13 @@ class SklearnModel:
         self._table = _Table(estimator)
         self._proba = hasattr(estimator, PROBABILITY) and not isinstance(getattr(estimator, "classes_", None), list)
         self._argmax = self._proba and _is_argmax(estimator)
+        self._predict: Any = estimator.predict
+        self._predict_proba: Any = getattr(estimator, PROBABILITY, None)
+        trees = by_trees(estimator)
+        if trees is not None and self._argmax:
+            self._predict_proba = trees
+        elif trees is not None and not hasattr(estimator, "classes_"):
+            self._predict = trees
         labels = self._labels()
         classes = getattr(estimator, "classes_", None) if self._proba else None
         outputs = [tensor(PREDICT, *labels)]
@@ -67,12 +72,12 @@ class SklearnModel:
         del parameters
         rows, results = self._table.build(inputs), {}
         if self._proba and (self._argmax or not wanted or PROBABILITY in wanted):
-            results[PROBABILITY] = self._estimator.predict_proba(rows)
+            results[PROBABILITY] = self._predict_proba(rows)
         if not wanted or PREDICT in wanted:
             if self._argmax:
                 labels = self._estimator.classes_.take(results[PROBABILITY].argmax(axis=1), axis=0)
             else:
-                labels = self._estimator.predict(rows)
+                labels = self._predict(rows)
             results = {PREDICT: labels, **results}
         return results
 
@@ -196,7 +201,7 @@ def _first(estimator: Any) -> Any:
 
 def _is_argmax(estimator: Any) -> bool:
     last = _last(estimator)
-    return type(last).__name__ in _ARGMAX and type(last).__module__.startswith("sklearn.")
+    return type(last).__name__ in CLASSIFIERS and type(last).__module__.startswith("sklearn.")
 
 
 def _reads_texts(estimator: Any) -> bool:
