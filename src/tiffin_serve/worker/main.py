@@ -164,6 +164,7 @@ def _hello() -> "dict[str, Any]":
         "image": os.environ.get("TIFFIN_IMAGE", ""),
         "token": os.environ.get("TIFFIN_WORKER_TOKEN", ""),
         "pid": os.getpid(),
+        "instance": os.environ.get("TIFFIN_INSTANCE", ""),
     }
 
 
