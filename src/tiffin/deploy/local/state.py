@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ CREATE TABLE services (name TEXT PRIMARY KEY, service BLOB NOT NULL, desired BLO
 CREATE TABLE revisions (service TEXT NOT NULL, number INTEGER NOT NULL, digest TEXT NOT NULL, template BLOB NOT NULL,
                         created REAL NOT NULL, why TEXT NOT NULL, PRIMARY KEY (service, number)) WITHOUT ROWID;
 CREATE TABLE crashes (container TEXT PRIMARY KEY, service TEXT NOT NULL, revision INTEGER NOT NULL,
-                      time REAL NOT NULL, why TEXT NOT NULL, log BLOB NOT NULL) WITHOUT ROWID;
+                      time REAL NOT NULL, soon INTEGER NOT NULL, why TEXT NOT NULL, log BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, service TEXT NOT NULL,
                      kind TEXT NOT NULL, message TEXT NOT NULL, numbers BLOB NOT NULL);
 """
@@ -73,12 +74,13 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
-    """A replica that ended by itself or was of no use: why, and its last words."""
+    """A replica that ended by itself or was of no use: why, whether soon after it was there, and its last words."""
 
     container: str
     revision: int
     time: float
     why: str
+    soon: bool = True
     log: tuple[str, ...] = ()
 
     @property
@@ -93,6 +95,7 @@ class State:
     def __init__(self, path: Path) -> None:
         """Open the file, and make it where there is none; raises what `_told` says."""
         self._path = path
+        self._lock = threading.RLock()
         with self._told():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
@@ -170,20 +173,27 @@ class State:
 
     def lose(self, name: str, loss: Loss) -> bool:
         """Note that a replica was lost, once for each container; says whether it is new."""
-        row = (loss.container, name, loss.revision, loss.time, loss.why, encode(loss.log))
+        row = (loss.container, name, loss.revision, loss.time, loss.soon, loss.why, encode(loss.log))
         with self._change() as database:
-            done = database.execute("INSERT OR IGNORE INTO crashes VALUES (?, ?, ?, ?, ?, ?)", row)
+            done = database.execute("INSERT OR IGNORE INTO crashes VALUES (?, ?, ?, ?, ?, ?, ?)", row)
             database.execute("DELETE FROM crashes WHERE time < ?", (time.time() - KEPT_CRASHES,))
             return done.rowcount > 0
 
     def losses(self, name: str) -> list[Loss]:
         """The replicas of a service that were lost lately, oldest first."""
         with self._told():
-            query = "SELECT container, revision, time, why, log FROM crashes WHERE service = ? ORDER BY time"
+            query = "SELECT container, revision, time, soon, why, log FROM crashes WHERE service = ? ORDER BY time"
             rows = self._database.execute(query, (name,)).fetchall()
         return [
-            Loss(container=container, revision=revision, time=at, why=why, log=tuple(msgspec.json.decode(log)))
-            for container, revision, at, why, log in rows
+            Loss(
+                container=container,
+                revision=revision,
+                time=at,
+                soon=bool(soon),
+                why=why,
+                log=tuple(msgspec.json.decode(log)),
+            )
+            for container, revision, at, soon, why, log in rows
         ]
 
     def note(self, service: str, kind: str, message: str, numbers: Mapping[str, Any] | None = None) -> None:
@@ -255,7 +265,8 @@ class State:
     def _told(self) -> Iterator[None]:
         """Say what is wrong with the file: locked by another, no room, damaged."""
         try:
-            yield
+            with self._lock:
+                yield
         except sqlite3.Error as error:
             raise _translated(error, self._path) from error
 

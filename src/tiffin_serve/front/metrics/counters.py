@@ -146,7 +146,7 @@ class Metrics:
             self.drift.asked([job.call for job in jobs])
 
     def asked(self) -> dict[str, float]:
-        """Sum up how the model was asked: how often, how many answers were the server's fault, and the p99 in seconds."""
+        """Sum up how the model was asked: how often, how many answers were our fault, and the p99 in seconds."""
         series = [self._series[name] for name in INFERENCE if name in self._series]
         errors = sum(count for one in series for code, count in one.codes.items() if code >= 500)  # noqa: PLR2004 - HTTP's
         whole = merged(series)

@@ -41,7 +41,7 @@ class Histogram:
         return list(accumulate(self.counts))
 
     def quantile(self, share: float) -> float:
-        """Give the upper bound that so large a share of the observations are at most; the last bound for larger ones."""
+        """Give the bound that so large a share of the observations are at most; the last one for larger ones."""
         wanted = share * self.count
         return next(
             (bound for bound, count in zip(self.bounds, self.cumulative(), strict=False) if count >= wanted),
