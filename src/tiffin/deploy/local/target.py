@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from tiffin.deploy.local.fronts import Local
+from tiffin.deploy.local.places import FOLDER, SOCKET, home_of
 from tiffin.deploy.local.replicas import HOME, SERVICE
 from tiffin.deploy.local.services import Applied
 from tiffin.deploy.local.state import Event
-from tiffin.deploy.local.places import FOLDER, SOCKET, home_of
 from tiffin.deploy.service import Service
 from tiffin.deploy.target import Change, Phase, Revision, Status
 from tiffin.engine.spec import Container, Engine, LogLine

@@ -252,10 +252,22 @@ class Tended:
             self._note("available", f"revision {change.revision} is available", {"replicas": desired.replicas})
             self._sweep(change.revision)
             return
-        back = {"revision": change.to, "began": time.time(), "canary": 0.0} if change.to else {"failed": True}
-        self._state.want(self._name, msgspec.structs.replace(desired, **back))
-        told = f"; back to revision {change.to}" if change.to else ""
-        self._note("given-up", change.why + told, {"revision": change.revision, "to": change.to})
+        self._go_back(change, desired)
+
+    def _go_back(self, change: GiveUp, desired: Desired) -> None:
+        kept, why = self._state.find(self._name), change.why
+        lost = [loss for loss in self._state.losses(self._name) if loss.revision == change.revision]
+        if lost and lost[-1].time >= desired.began:
+            why += f"; the last one: {lost[-1].why}"
+        if change.to:
+            template = self._known(change.to).template
+            service = msgspec.structs.replace(kept.service, template=template)
+            desired = msgspec.structs.replace(desired, revision=change.to, began=time.time(), canary=0.0)
+            why += f"; back to revision {change.to}"
+        else:
+            service, desired = kept.service, msgspec.structs.replace(desired, failed=True)
+        self._state.keep(msgspec.structs.replace(kept, service=service, desired=desired))
+        self._note("given-up", why, {"revision": change.revision, "to": change.to})
 
     def _sweep(self, revision: int) -> None:
         """Delete the folders of fronts that are gone."""
