@@ -57,13 +57,18 @@ class Fronts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._sockets: dict[str, socket.socket] = {}
-        self._process: subprocess.Popen[bytes] | None = None
 
     def look(self) -> dict[int, Seen]:
         """Every front by its revision; none where there is no holder."""
         with contextlib.suppress(UnavailableError):
             return self._fronts(self._ask({}))
         return {}
+
+    def pid(self) -> int:
+        """The holder's process; 0 where there is none."""
+        with contextlib.suppress(UnavailableError):
+            return int(self._ask({})["pid"])
+        return 0
 
     def hold(self, listeners: Mapping[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
         """Have a holder, and say where it listens; raises ConflictError for a port that is taken.
@@ -90,6 +95,10 @@ class Fronts:
         """Let go of the sockets, when all fronts have finished."""
         with contextlib.suppress(UnavailableError):
             self._ask({"end": True})
+        self.close()
+
+    def close(self) -> None:
+        """Keep the sockets no longer; the holder does."""
         for one in self._sockets.values():
             one.close()
         self._sockets = {}
@@ -120,29 +129,24 @@ class Fronts:
             self._sockets = dict(zip(json.loads(packet)["names"], taken, strict=True))
 
     def _begin(self) -> None:
-        """Start a holder and wait until it can be spoken to; it is in a session of its own, and stays."""
+        """Start a holder and wait until it can be spoken to; it is nobody's child, and stays."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        reader, writer = os.pipe()
         numbers = {name: one.fileno() for name, one in self._sockets.items()}
-        self._process = subprocess.Popen(
+        started = subprocess.run(
             [sys.executable, "-I", "-S", holder.__file__, json.dumps(numbers)],
             cwd=self._folder,
             env={"PATH": os.environ.get("PATH", os.defpath)},
             pass_fds=list(numbers.values()),
             stdin=subprocess.DEVNULL,
-            stdout=writer,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            check=False,
         )
-        os.close(writer)
-        with os.fdopen(reader, "rb") as stdout:
-            said = stdout.read()
-        if not said:
+        if not started.stdout:
             raise UnavailableError(f"the holder of the sockets in {self._folder} did not start", "try again")
 
     def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        if self._process is not None:
-            self._process.poll()  # one that has died is not to stay a zombie
         with _connected(self._folder / holder.CONTROL) as connection:
             connection.send(json.dumps(question).encode())
             packet = connection.recv(holder.PACKET)

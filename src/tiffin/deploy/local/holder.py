@@ -7,7 +7,7 @@ one is given the same sockets by the supervisor, which was given them when it fi
 
 It is spoken to over `holder.sock`: a packet is a question in JSON, and the next one the answer.
 
-    {}                                          {"fronts": {"3": {"pid": 7, "open": true, "began": 1.0, "ends": 0}}}
+    {}                                          {"pid": 6, "fronts": {"3": {"pid": 7, "open": true, "began": 1.0, ...}}}
     {"start": "3", "argv": [...], "env": {...}, "cwd": "..."}
     {"stop": "3"}                               let it finish, and start it no more
     {"sockets": true}                           the sockets by name, with their descriptors
@@ -115,7 +115,11 @@ class Holder:
             descriptors = [listener.fileno() for listener in self._listeners.values()]
         elif "end" in question:
             self._end()
-        answer = {"fronts": {key: _told(front) for key, front in self._fronts.items()}, "names": list(self._listeners)}
+        answer = {
+            "pid": os.getpid(),
+            "fronts": {key: _told(front) for key, front in self._fronts.items()},
+            "names": list(self._listeners),
+        }
         socket.send_fds(connection, [json.dumps(answer).encode()], descriptors)
 
     def _end(self) -> None:
@@ -208,6 +212,8 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 1
+    if os.fork():
+        os._exit(0)
     holder = Holder(listeners)
     os.write(1, b"ready\n")
     nothing = os.open(os.devnull, os.O_RDWR)

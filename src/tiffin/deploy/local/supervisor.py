@@ -64,7 +64,14 @@ class Supervisor:
         self._watched: dict[int, int] = {}
 
     async def run(self) -> None:
-        """Keep the services until told to stop; they go on. Raises ConflictError where another supervisor does."""
+        """Keep the services until a signal says to stop; they go on."""
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        await self.keep(stopped)
+
+    async def keep(self, stopped: asyncio.Event) -> None:
+        """Keep the services until told to stop; raises ConflictError where another supervisor does."""
         self._loop = asyncio.get_running_loop()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone(self._folder / LOCK), contextlib.closing(State(self._data / DATABASE)) as state:
@@ -74,12 +81,16 @@ class Supervisor:
                 self._services.tended[name] = self._begin(name)
             server = await self._listen()
             self._say(f"keeping {len(state.services())} services of {self._data}; Ctrl-C ends this, and they go on")
-            await self._until_stopped()
+            await stopped.wait()
             server.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self._pool.shutdown()
+            for tended in self._services.tended.values():
+                tended.leave()
+            for descriptor in self._watched.values():
+                os.close(descriptor)
 
     async def _listen(self) -> asyncio.Server:
         """Open the API; its address must be short, so a descriptor leads to its folder."""
@@ -90,12 +101,6 @@ class Supervisor:
             return await asyncio.start_unix_server(api.serve, f"/proc/self/fd/{folder}/{SOCKET}")
         finally:
             os.close(folder)
-
-    async def _until_stopped(self) -> None:
-        stopped = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, stopped.set)
-        await stopped.wait()
 
     async def _one_at_a_time(self, work: Callable[[], object]) -> object:
         """Let who asks for changes wait for those who asked before."""

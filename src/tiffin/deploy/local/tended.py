@@ -90,6 +90,10 @@ class Tended:
             self._act(change, kept.desired, found)
         return _next_look(changes, observed)
 
+    def leave(self) -> None:
+        """Look after it no longer; it goes on."""
+        self._fronts.close()
+
     # --- looking
 
     def _hold(self, port: int) -> None:
