@@ -39,6 +39,7 @@ PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before a front is started again, by how often it ended soon."""
 SOON = 10.0
 LONGEST_LOG = 4 << 20
+HANDLED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP}
 _FAR = 100
 _DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 1, 38
 
@@ -154,9 +155,11 @@ class Holder:
         for front in self._fronts.values():
             if front.open and not front.pid and front.due <= now:
                 front.began = now
+                signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # until the front handles none as we do
                 front.pid = os.fork()
                 if not front.pid:
                     _become(front.order, self._listeners)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
 def _told(front: Front) -> dict[str, Any]:
@@ -168,8 +171,9 @@ def _become(order: dict[str, Any], listeners: dict[str, socket.socket]) -> NoRet
     """Become a front, in the folder of its revision, with the sockets and an own one to be asked at."""
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+        for number in HANDLED:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         os.setsid()
         process = ctypes.CDLL(None, use_errno=True)
         process.prctl(_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import sys
@@ -17,20 +18,23 @@ from tiffin.errors import ConflictError, UnavailableError
 
 DEADLINE = 20.0
 FRONT = """
-import os, signal, socket, sys, time
+import os, select, signal, socket, sys, time
 
-def stop(*_):
-    http.close()
-    time.sleep(float(sys.argv[2]))
-    sys.exit(0)
-
-signal.signal(signal.SIGTERM, stop)
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(True))
 assert os.environ["LISTEN_FDNAMES"] == "http:metrics"
 http = socket.socket(fileno=3)
-while True:
-    client, _ = http.accept()
+http.setblocking(False)
+while not stopped:
+    if not select.select([http], [], [], 0.01)[0]:
+        continue
+    try:
+        client, _ = http.accept()
+    except BlockingIOError:
+        continue
     client.sendall(b"%s of %d" % (sys.argv[1].encode(), os.getpid()))
     client.close()
+time.sleep(float(sys.argv[2]))
 """
 
 
@@ -78,7 +82,10 @@ def test_a_front_that_is_killed_is_followed_by_another_and_nobody_is_refused(fro
     fronts.start(1, order(tmp_path, "one"))
     first = pid_of(fronts, 1)
     assert ask(port) == f"one of {first}"
+    gone = os.pidfd_open(first)
     os.kill(first, signal.SIGKILL)
+    select.select([gone], [], [], DEADLINE)
+    os.close(gone)
     assert ask(port).startswith("one of ")
     until(lambda: pid_of(fronts, 1) != first)
 

@@ -43,7 +43,7 @@ QUICK = Rollout(progress_seconds=DEADLINE)
 
 
 class Play:
-    """A workshop whose replicas are played by threads, which say by a file in their front's hall that they are ready."""
+    """A workshop whose replicas are played by threads, which say by files in their front's hall who is ready."""
 
     def __init__(self) -> None:
         self.engine: Engine = MemoryEngine({"worker": work})
