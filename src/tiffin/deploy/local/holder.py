@@ -59,8 +59,8 @@ class Front:
 class Holder:
     """The sockets, the fronts, and a loop."""
 
-    def __init__(self, listeners: dict[str, socket.socket]) -> None:
-        self._listeners = listeners
+    def __init__(self, listeners: dict[str, socket.socket], lock: int) -> None:
+        self._listeners, self._lock = listeners, lock
         self._fronts: dict[str, Front] = {}
         self._connections: dict[int, socket.socket] = {}
         self._ending = False
@@ -82,9 +82,12 @@ class Holder:
         while not (self._ending and not self._fronts):
             waiting = [front.due for front in self._fronts.values() if not front.pid]
             patience = max(min(waiting) - time.monotonic(), 0.0) if waiting else None
-            watched = [self._control.fileno(), self._woken, *self._connections]
+            if self._ending:
+                self._step_back()
+            listening = [] if self._ending else [self._control.fileno()]
+            watched = [*listening, self._woken, *self._connections]
             for ready in select.select(watched, [], [], patience)[0]:
-                if ready == self._control.fileno():
+                if ready in listening:
                     connection, _ = self._control.accept()
                     self._connections[connection.fileno()] = connection
                 elif ready == self._woken:
@@ -93,6 +96,15 @@ class Holder:
                     self._hear(self._connections[ready])
             self._reap()
             self._start_due()
+
+    def _step_back(self) -> None:
+        """Leave the sockets to the fronts that finish, and the folder to the next holder."""
+        if self._lock >= 0:
+            self._control.close()
+            for listener in self._listeners.values():
+                listener.close()
+            os.close(self._lock)
+            self._lock = -1
 
     def _hear(self, connection: socket.socket) -> None:
         try:
@@ -218,7 +230,7 @@ def main() -> int:
         return 1
     if os.fork():
         os._exit(0)
-    holder = Holder(listeners)
+    holder = Holder(listeners, lock)
     os.write(1, b"ready\n")
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):

@@ -14,8 +14,11 @@ from tiffin.deploy.service import Template
 from tiffin.engine.plan import RunOptions
 from tiffin.engine.spec import Container, Engine, Limits, Mount, Secret, State, Status, Surveys
 from tiffin.errors import NotFoundError
+from tiffin.oci.digest import Digest
 
 SERVICE, REVISION, HOME = "dev.tiffin.service", "dev.tiffin.revision", "dev.tiffin.home"
+LIFE = "dev.tiffin.life"
+"""Which life of a service a replica belongs to: one that was deleted, or forgotten, may come again by the same name."""
 MEETING = "/run/tiffin"
 """Where a worker's container sees the folder with its front's socket."""
 HALL = "hall"
@@ -30,6 +33,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     service: str
     revision: int
+    life: str
 
     @property
     def name(self) -> str:
@@ -69,7 +73,7 @@ def options_of(template: Template, place: Place) -> RunOptions:
         secrets=tuple(Secret(name=one.name, source=one.source) for one in template.secrets),
         limits=Limits(memory=resources.memory, cpus=resources.cpus),
         gpus=str(resources.gpus) if resources.gpus else "",
-        labels={SERVICE: place.service, REVISION: str(place.revision), HOME: place.home},
+        labels={SERVICE: place.service, REVISION: str(place.revision), HOME: place.home, LIFE: life_of(place.token)},
     )
 
 
@@ -81,7 +85,9 @@ def survey(engine: Engine, home: str) -> list[Found]:
     else:
         looked = [found for container in engine.list() if (found := _looked_at(container, home)) is not None]
     return [
-        Found(container=container, state=state, service=labels[SERVICE], revision=int(labels[REVISION]))
+        Found(
+            container=container, state=state, service=labels[SERVICE], revision=int(labels[REVISION]), life=labels[LIFE]
+        )
         for container, state in looked
         if (labels := container.spec.labels).get(HOME) == home and SERVICE in labels
     ]
@@ -93,6 +99,11 @@ def _looked_at(container: Container, home: str) -> tuple[Container, State] | Non
     with contextlib.suppress(NotFoundError):  # it has just been removed
         return container, container.state()
     return None
+
+
+def life_of(token: str) -> str:
+    """What tells this life of a service from others, without giving its token away."""
+    return Digest.of(token.encode()).hex[:12]
 
 
 def seconds_of(text: str) -> float:

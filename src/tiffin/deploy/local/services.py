@@ -7,12 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
 from tiffin.deploy.local.backoff import LOOP, recent
 from tiffin.deploy.local.decide import serves
-from tiffin.deploy.local.fronts import listen
+from tiffin.deploy.local.fronts import Fronts, listen
 from tiffin.deploy.local.seen import Desired, Observed
 from tiffin.deploy.local.state import Kept, Known, State
 from tiffin.deploy.local.tended import HOST, Tended, View
@@ -35,10 +36,10 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Services:
-    """The services of one supervisor; `tended` are those it looks after, and `begin` makes one more of them."""
+    """The services of one supervisor, in a folder; `tended` are looked after, and `begin` makes one more of them."""
 
-    def __init__(self, state: State, workshop: Workshop, begin: Callable[[str], Tended]) -> None:
-        self._state, self._workshop, self._begin = state, workshop, begin
+    def __init__(self, state: State, workshop: Workshop, folder: Path, begin: Callable[[str], Tended]) -> None:
+        self._state, self._workshop, self._folder, self._begin = state, workshop, folder, begin
         self.tended: dict[str, Tended] = {}
 
     def plan(self, service: Service) -> list[Change]:
@@ -150,6 +151,7 @@ class Services:
         self._workshop.check(service.template)
 
     def _first(self, service: Service, known: Known) -> Kept:
+        Fronts(self._folder / service.name).end()  # of an earlier life, whose state is gone
         port = _free(service.template.ports["http"])
         desired = Desired(
             revision=known.number, replicas=_count(service.replicas), rollout=service.rollout, began=time.time()

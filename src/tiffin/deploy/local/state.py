@@ -291,6 +291,6 @@ def _translated(error: sqlite3.Error, path: Path) -> TiffinError:
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return IntegrityError(
             f"{path} is damaged: {error}",
-            f"`mv {path} {path}.damaged`, then deploy again; what runs goes on and is found again",
+            f"`mv {path} {path}.damaged`, then deploy again: what runs goes on until then",
         )
     return UnavailableError(f"{path} cannot be used: {error}", "look at its folder's owner, mode and disk")

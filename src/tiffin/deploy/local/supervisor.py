@@ -76,7 +76,7 @@ class Supervisor:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone(self._folder / LOCK), contextlib.closing(State(self._data / DATABASE)) as state:
             self._state = state
-            self._services = Services(state, self._workshop, self._begin)
+            self._services = Services(state, self._workshop, self._folder, self._begin)
             for name in state.services():
                 self._services.tended[name] = self._begin(name)
             server = await self._listen()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ import msgspec
 
 from tiffin.deploy.local.decide import decide, serves
 from tiffin.deploy.local.fronts import Fronts, Order, Seen, Workers
-from tiffin.deploy.local.replicas import HALL, SOCKET, Found, Place, ended, last_words, options_of, seconds_of
+from tiffin.deploy.local.replicas import HALL, SOCKET, Found, Place, ended, last_words, life_of, options_of, seconds_of
 from tiffin.deploy.local.seen import (
     Change,
     Close,
@@ -77,7 +78,7 @@ class Tended:
         """
         self._stop = stop
         kept = self._state.find(self._name)
-        found = {one.name: one for one in containers if one.service == self._name}
+        found = self._sorted_out(containers, life_of(kept.token))
         if not kept.desired.gone:
             self._hold(kept.port)
         observed, pids = self._observe(found)
@@ -89,6 +90,17 @@ class Tended:
         for change in changes:
             self._act(change, kept.desired, found)
         return _next_look(changes, observed)
+
+    def _sorted_out(self, containers: Iterable[Found], life: str) -> dict[str, Found]:
+        """The replicas by name; those of an earlier life of the service are let go."""
+        own = {one.name: one for one in containers if one.service == self._name}
+        for one in [one for one in own.values() if one.life != life]:
+            del own[one.name]
+            if one.name not in self._stopping:
+                self._stopping.add(one.name)
+                self._note("stop", f"{one.name} is of an earlier life of the service, and removed")
+                self._stop(functools.partial(_remove, one))
+        return own
 
     def leave(self) -> None:
         """Look after it no longer; it goes on."""
@@ -304,6 +316,11 @@ class Tended:
         if self._told.get(what) != message:
             self._told[what] = message
             self._note("trouble", message)
+
+
+def _remove(one: Found) -> None:
+    with contextlib.suppress(TiffinError):
+        one.container.remove(force=True)
 
 
 def _next_look(changes: Sequence[Change], observed: Observed) -> float:

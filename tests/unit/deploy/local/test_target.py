@@ -300,6 +300,23 @@ def test_the_next_supervisor_finds_replicas_and_keeps_them(data: Path, play: Pla
         target.delete("iris")
 
 
+def test_what_is_left_of_a_state_that_was_lost_is_replaced(data: Path, play: Play) -> None:
+    target = LocalTarget(data, play.engine)
+    with supervised(data, play):
+        target.apply(service())
+        before = names(play)
+    for file in data.glob("deploy.sqlite*"):
+        file.unlink()
+    with supervised(data, play):
+        assert target.list() == []
+        assert names(play) == before
+        status = target.apply(other("b"))
+        assert served_by(status) == "1"
+        until(lambda: len(names(play)) == 1)
+        assert names(play).isdisjoint(before)
+        target.delete("iris")
+
+
 def test_a_second_supervisor_is_refused_by_the_first_ones_process(tmp_path: Path) -> None:
     with alone(tmp_path / LOCK), pytest.raises(ConflictError, match=r"process \d+"), alone(tmp_path / LOCK):
         pass
