@@ -86,7 +86,11 @@ def survey(engine: Engine, home: str) -> list[Found]:
         looked = [found for container in engine.list() if (found := _looked_at(container, home)) is not None]
     return [
         Found(
-            container=container, state=state, service=labels[SERVICE], revision=int(labels[REVISION]), life=labels[LIFE]
+            container=container,
+            state=state,
+            service=labels[SERVICE],
+            revision=int(labels[REVISION]),
+            life=labels.get(LIFE, ""),
         )
         for container, state in looked
         if (labels := container.spec.labels).get(HOME) == home and SERVICE in labels

@@ -13,7 +13,7 @@ import msgspec
 
 from tiffin.deploy.local.backoff import LOOP, recent
 from tiffin.deploy.local.decide import serves
-from tiffin.deploy.local.fronts import Fronts, listen
+from tiffin.deploy.local.fronts import Fronts
 from tiffin.deploy.local.seen import Desired, Observed
 from tiffin.deploy.local.state import Kept, Known, State
 from tiffin.deploy.local.tended import HOST, Tended, View
@@ -151,12 +151,22 @@ class Services:
         self._workshop.check(service.template)
 
     def _first(self, service: Service, known: Known) -> Kept:
-        Fronts(self._folder / service.name).end()  # of an earlier life, whose state is gone
-        port = _free(service.template.ports["http"])
+        port = self._listen(service)
         desired = Desired(
             revision=known.number, replicas=_count(service.replicas), rollout=service.rollout, began=time.time()
         )
         return Kept(service=service, desired=desired, port=port, token=secrets.token_hex(16))
+
+    def _listen(self, service: Service) -> int:
+        """Have the public socket from now on, at the image's port where that is free, else at one that is."""
+        fronts = Fronts(self._folder / service.name)
+        fronts.end()  # of an earlier life, whose state is gone
+        try:
+            held = fronts.hold({"http": (HOST, service.template.ports["http"])})
+        except ConflictError:
+            held = fronts.hold({"http": (HOST, 0)})
+        fronts.close()
+        return held["http"][1]
 
     def _want(self, kept: Kept, known: Known, why: str) -> Applied:
         service = msgspec.structs.replace(kept.service, template=known.template)
@@ -269,19 +279,6 @@ def _differences(old: Service, new: Service) -> list[str]:
 def _plain(template: Template) -> Template:
     env: Mapping[str, str] = {name: value for name, value in template.env.items() if name != RESTARTED}
     return msgspec.structs.replace(template, env=env)
-
-
-def _free(port: int) -> int:
-    """The port of the image where it is free, else one that is."""
-    for candidate in (port, 0):
-        try:
-            with listen(HOST, candidate) as found:
-                number: int = found.getsockname()[1]
-                return number
-        except ConflictError:
-            if not candidate:
-                raise
-    raise AssertionError("unreachable")
 
 
 def _text(seconds: float) -> str:

@@ -22,13 +22,11 @@ from tiffin.deploy.local.places import DATABASE, FOLDER, LOCK, SOCKET, home_of
 from tiffin.deploy.local.replicas import Found, survey
 from tiffin.deploy.local.services import Services
 from tiffin.deploy.local.state import State
-from tiffin.deploy.local.tended import Tended
+from tiffin.deploy.local.tended import TROUBLE_SECONDS, Tended
 from tiffin.deploy.local.workshop import Workshop
 from tiffin.errors import ConflictError, NotFoundError, TiffinError
 
 THREADS = 8
-TROUBLE_SECONDS = 1.0
-"""How soon is tried again what could not be looked at."""
 
 
 class Surveyor:

@@ -37,6 +37,8 @@ from tiffin.errors import ConflictError, NotFoundError, TiffinError
 SOON = 10.0
 """A replica that ends sooner than so many seconds after it was ready has crashed; others have lived."""
 HOST = "127.0.0.1"
+TROUBLE_SECONDS = 1.0
+"""How soon is tried again what could not be done."""
 IDLE_SECONDS = 10.0
 """After so long a service is looked at again of which nothing was heard."""
 
@@ -88,7 +90,8 @@ class Tended:
             return None
         changes = decide(kept.desired, observed)
         for change in changes:
-            self._act(change, kept.desired, found)
+            if not self._act(change, kept.desired, found):
+                return time.time() + TROUBLE_SECONDS
         return _next_look(changes, observed)
 
     def _sorted_out(self, containers: Iterable[Found], life: str) -> dict[str, Found]:
@@ -155,7 +158,8 @@ class Tended:
 
     # --- acting
 
-    def _act(self, change: Change, desired: Desired, found: dict[str, Found]) -> None:
+    def _act(self, change: Change, desired: Desired, found: dict[str, Found]) -> bool:
+        """Do what was decided; what cannot be done is told, and what comes after it is decided anew."""
         try:
             if isinstance(change, Open):
                 self._open(change.revision)
@@ -170,9 +174,11 @@ class Tended:
                 self._remove(found[change.replica])
             elif isinstance(change, GiveUp | Settle):
                 self._turn(change, desired)
-            self._told.pop(type(change).__name__, None)
         except (TiffinError, OSError) as error:
             self._tell(type(change).__name__, f"{type(change).__name__.lower()}: {error}")
+            return False
+        self._told.pop(type(change).__name__, None)
+        return True
 
     def _open(self, revision: int) -> None:
         known = self._known(revision)

@@ -278,6 +278,16 @@ def test_what_cannot_be_is_refused_and_changes_nothing(target: LocalTarget, play
     assert target.status("iris").phase is Phase.AVAILABLE
 
 
+def test_services_that_want_the_same_port_get_one_each(target: LocalTarget) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    template = msgspec.structs.replace(service().template, ports={"http": port})
+    statuses = [target.apply(service(name=name, template=template)) for name in ("one", "two")]
+    assert statuses[0].addresses == (f"http://127.0.0.1:{port}",)
+    assert statuses[1].addresses != statuses[0].addresses
+    assert [served_by(status) for status in statuses] == ["1", "1"]
+
+
 def test_a_lost_replica_is_replaced_and_noted(target: LocalTarget, play: Play) -> None:
     target.apply(service())
     (lost,) = names(play)
