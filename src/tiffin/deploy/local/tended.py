@@ -335,4 +335,5 @@ def _next_look(changes: Sequence[Change], observed: Observed) -> float:
     moving |= any(not open_ for open_ in observed.fronts.values())
     if moving or any(not isinstance(change, Wait) for change in changes):
         return observed.now + 0.1
-    return min([change.until for change in changes if isinstance(change, Wait)] + [observed.now + IDLE_SECONDS])
+    idle = (observed.now // IDLE_SECONDS + 1) * IDLE_SECONDS  # all at once, so that one survey is enough for all
+    return min([change.until for change in changes if isinstance(change, Wait)] + [idle])
