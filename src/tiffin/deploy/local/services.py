@@ -36,9 +36,9 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Services:
-    """The services of one supervisor, in a folder; `tended` are looked after, and `begin` makes one more of them."""
+    """The services of one supervisor, in a folder; `tended` are looked after, and `begin` looks after one (more)."""
 
-    def __init__(self, state: State, workshop: Workshop, folder: Path, begin: Callable[[str], Tended]) -> None:
+    def __init__(self, state: State, workshop: Workshop, folder: Path, begin: Callable[[str], None]) -> None:
         self._state, self._workshop, self._folder, self._begin = state, workshop, folder, begin
         self.tended: dict[str, Tended] = {}
 
@@ -195,7 +195,7 @@ class Services:
         return kept
 
     def _tend(self, name: str) -> None:
-        self.tended[name] = self._begin(name)
+        self._begin(name)
 
     def _last_event(self) -> int:
         events = self._state.events(last=1)

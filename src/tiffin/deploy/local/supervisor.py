@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -76,7 +77,7 @@ class Supervisor:
             self._state = state
             self._services = Services(state, self._workshop, self._folder, self._begin)
             for name in state.services():
-                self._services.tended[name] = self._begin(name)
+                self._attend(name)
             server = await self._listen()
             self._say(f"keeping {len(state.services())} services of {self._data}; Ctrl-C ends this, and they go on")
             await stopped.wait()
@@ -105,17 +106,16 @@ class Supervisor:
         async with self._turn:
             return await self._loop.run_in_executor(self._pool, work)
 
-    def _begin(self, name: str) -> Tended:
+    def _begin(self, name: str) -> None:
         """Look after a service from now on, or look again at once; called from any thread."""
-        tended = self._services.tended.get(name)
-        if tended is None:
-            tended = Tended(name, self._folder / name, self._state, self._workshop, self._home)
-            self._loop.call_soon_threadsafe(self._tend, name, tended)
-        else:
-            self._loop.call_soon_threadsafe(self._wake, name)
-        return tended
+        self._loop.call_soon_threadsafe(self._attend, name)
 
-    def _tend(self, name: str, tended: Tended) -> None:
+    def _attend(self, name: str) -> None:
+        if name in self._services.tended:
+            self._wake(name)
+            return
+        tended = Tended(name, self._folder / name, self._state, self._workshop, self._home)
+        self._services.tended[name] = tended
         self._wakers[name] = asyncio.Event()
         task = self._loop.create_task(self._keep(name, tended))
         self._tasks.add(task)
@@ -128,7 +128,7 @@ class Supervisor:
             waker.clear()
             look = functools.partial(self._look, name, tended, time.monotonic())
             until = await self._loop.run_in_executor(self._pool, look)
-            if not until:
+            if not until and name not in self._state.services():  # else it has come again meanwhile
                 break
             self._watch(name, tended)
             with contextlib.suppress(TimeoutError):
@@ -140,10 +140,11 @@ class Supervisor:
         """Take one step, and say when the next one is due; 0 when there is nothing more to do."""
         try:
             until = tended.step(self._surveyor.since(moment), lambda work: self._pool.submit(self._then, name, work))
-        except (TiffinError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the keeping of a service
             if isinstance(error, NotFoundError) and name not in self._state.services():
                 return 0.0
-            self._say(f"{name}: {error}")
+            expected = isinstance(error, TiffinError | OSError)
+            self._say(f"{name}: {error if expected else traceback.format_exc()}")
             return time.time() + TROUBLE_SECONDS
         return until or 0.0
 

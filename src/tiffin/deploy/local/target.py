@@ -38,6 +38,8 @@ from tiffin.oci.documents import decode, encode
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
+GONE_SECONDS = 120.0
+"""How long a service may take to go: its front finishes what it has, and then its replicas."""
 WAIT_SECONDS = 15.0
 """How long the supervisor may take to answer, when it has much to start."""
 _KINDS: dict[str, type[TiffinError]] = {
@@ -84,12 +86,16 @@ class LocalTarget:
     def delete(self, name: str) -> None:
         """Let go of a service, and wait until it is gone."""
         self._ask("DELETE", f"/services/{name}", dict[str, Any])
-        while True:
+        due = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < due:
             try:
                 self.status(name)
             except NotFoundError:
                 return
             time.sleep(POLL_SECONDS)
+        raise UnavailableError(
+            f"{name} is not gone after {GONE_SECONDS:g} seconds", f"`tiffin events {name}` says more"
+        )
 
     # --- abilities
 

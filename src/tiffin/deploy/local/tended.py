@@ -299,9 +299,9 @@ class Tended:
 
     def _forget(self) -> None:
         self._fronts.end()
-        self._state.forget(self._name)
-        self._note("deleted", "the service is gone")
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._note("deleted", "the service is gone")
+        self._state.forget(self._name)  # last: from now on it may come again
 
     # --- words
 

@@ -179,6 +179,13 @@ def test_a_service_is_planned_kept_and_deleted(target: LocalTarget, play: Play) 
         target.status("iris")
 
 
+def test_a_service_that_is_deleted_comes_again_at_once(target: LocalTarget, play: Play) -> None:
+    for word in "abc":
+        assert served_by(target.apply(other(word))) == "1"
+        target.delete("iris")
+        assert names(play) == set()
+
+
 def test_it_has_the_abilities_it_has_and_no_other(target: LocalTarget) -> None:
     for ability in (CanScale, CanGoBack, CanPause, CanRestart, CanLog):
         assert isinstance(target, ability)
