@@ -15,6 +15,8 @@ from enum import StrEnum
 import msgspec
 
 from tiffin.api.home import Home
+from tiffin.deploy.local.places import DATABASE
+from tiffin.deploy.local.state import kept_images
 from tiffin.engine.embedded.folder import Folders, read_spec
 from tiffin.engine.embedded.unpacked import Unpacked
 from tiffin.errors import IntegrityError, NotFoundError
@@ -107,7 +109,7 @@ def _plan(home: Home, older: float, *, busy: bool) -> PrunePlan:
 def _blobs(store: LayoutStore, before: float, *, all_: bool) -> list[Garbage]:
     """Find the blobs that nothing leads to; documents come before what they name."""
     blobs = store.blobs()
-    needed = needed_blobs(store)
+    needed = needed_blobs(store) | _below(store, _deployed(store))
     documents = {blob.digest: found for blob in blobs if (found := _document(store, blob))}
     for blob in blobs:
         if blob.digest in documents and not (all_ or blob.used < before):
@@ -118,6 +120,17 @@ def _blobs(store: LayoutStore, before: float, *, all_: bool) -> list[Garbage]:
         key=lambda blob: (order[documents[blob.digest].media_type] if blob.digest in documents else 2, blob.digest)
     )
     return [Garbage(kind=Kind.BLOB, digest=blob.digest, size=blob.size, used=blob.used) for blob in left]
+
+
+def _deployed(store: LayoutStore) -> list[Descriptor]:
+    """The images that services of this machine run, or could go back to."""
+    return [
+        Descriptor(
+            media_type=MANIFEST, digest=digest, size=(store.root / "blobs" / "sha256" / digest.hex).stat().st_size
+        )
+        for digest in kept_images(store.root / DATABASE)
+        if (store.root / "blobs" / "sha256" / digest.hex).is_file()
+    ]
 
 
 def needed_blobs(store: LayoutStore) -> set[Digest]:
@@ -171,7 +184,7 @@ def _layers(home: Home, before: float, *, all_: bool) -> list[Garbage]:
     unpacked = _unpacked(home)
     folders = Folders(home.data / "containers").all()
     needed = {layer for folder in folders for layer in read_spec(folder).layers}
-    for descriptor in home.store.names().values():
+    for descriptor in [*home.store.names().values(), *_deployed(home.store)]:
         with suppress(NotFoundError, IntegrityError):
             needed |= set(read_image(home.store, descriptor).config.rootfs.diff_ids)
     return [

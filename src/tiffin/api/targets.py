@@ -137,18 +137,14 @@ _USUAL = Means()
 def open_target(place: Place, home: Home, means: Means = _USUAL) -> Target:
     """What stands for a place; nothing is asked of it yet."""
     if place.target == LOCAL:
-        return _this_machine(home)
+        from tiffin.api.up import this_machine
+
+        return this_machine(home)
     from tiffin.deploy.kubernetes.client.kubeconfig import connect
     from tiffin.deploy.kubernetes.target import KubernetesTarget
 
     api, namespace = connect(context=place.context, namespace=place.namespace)
     return KubernetesTarget(api, namespace, force=means.force, gateway=means.gateway)
-
-
-def _this_machine(_home: Home) -> Target:
-    raise UnsupportedError(
-        "this tiffin does not keep services on this machine", "`--to kubernetes`, or `tiffin run -d`"
-    )
 
 
 class _Known(msgspec.Struct, frozen=True, kw_only=True):

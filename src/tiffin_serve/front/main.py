@@ -173,5 +173,6 @@ def _run(
             token=token,
             children=children,
             tokens=read_tokens(os.environ) if service.serve.auth == "bearer" else None,
+            patient=children is None and "TIFFIN_FRONT_WAITS" in os.environ,
         )
     )

@@ -27,7 +27,7 @@ from tiffin_serve.front.rpc.door import RpcDoor
 from tiffin_serve.front.rpc.door import Served as RpcServed
 from tiffin_serve.front.sockets import address, allow_many
 from tiffin_serve.front.workers.child import Children
-from tiffin_serve.front.workers.crew import LOAD_FAILED, Crew
+from tiffin_serve.front.workers.crew import LOAD_FAILED, Crew, nobody
 from tiffin_serve.front.workers.lines import WorkerLine
 from tiffin_serve.protocol.service import Service
 
@@ -38,7 +38,11 @@ FRESH_SECONDS = 0.5
 
 
 class Outfit(msgspec.Struct, frozen=True, kw_only=True):
-    """What a front starts with; without `children` others start its workers, without `tokens` all may ask."""
+    """What a front starts with; without `children` others start its workers, without `tokens` all may ask.
+
+    One that is `patient` lets clients in when its first worker is ready; until then they wait outside, at a socket that
+    another front may be serving.
+    """
 
     service: Service
     http: socket.socket
@@ -48,6 +52,7 @@ class Outfit(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     children: Children | None
     tokens: Tokens | None = None
+    patient: bool = False
 
 
 def run(outfit: Outfit) -> int:
@@ -135,7 +140,10 @@ class Front:
         outfit, loop = self._outfit, self._loop
         hall = await loop.create_unix_server(lambda: WorkerLine(self._workers, loop), sock=outfit.hall)
         self._open = [hall]  # a server that nobody refers to is closed
-        await self._door.open()
+        if outfit.patient:
+            self._crew.changed = self._open_once
+        else:
+            await self._door.open()
         if outfit.metrics is not None:
             self._scraped = Door(self._metrics_desk, outfit.metrics)
             await self._scraped.open()
@@ -144,6 +152,12 @@ class Front:
         if self._rpc is not None:
             self._rpc.open()
             self._crew.changed = self._rpc.look
+
+    def _open_once(self) -> None:
+        """Let clients in, now that there is somebody to answer them."""
+        self._crew.changed = nobody
+        if self._stopping is None:
+            self._opening = self._loop.create_task(self._door.open())
 
     # --- the end
 

@@ -30,7 +30,8 @@ class LoadError(msgspec.Struct, frozen=True, kw_only=True):
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="hello"):
     """A worker presents itself: with its model's signature, or with the reason why there is none.
 
-    One that can fork names its nest in `forks`, and its children say in `nest` where they come from.
+    One that can fork names its nest in `forks`, and its children say in `nest` where they come from. `instance` is what
+    its starter calls it, where that is not the front.
     """
 
     version: int
@@ -41,6 +42,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="he
     error: LoadError | None = None
     forks: str = ""
     nest: str = ""
+    instance: str = ""
 
 
 class ResultTensor(TensorSpec, frozen=True):

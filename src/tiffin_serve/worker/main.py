@@ -86,7 +86,8 @@ class Worker:
             connection = _connect(patience, lambda: self._stopped)
             if connection is None:
                 return 0
-            with connection:
+            status = 0
+            with connection, contextlib.suppress(ConnectionError):  # a front that was killed hangs up in mid-word
                 status = self._serve(connection, {"nest": nest} if nest else {"forks": forks} if forks else {})
             if status or self._stopped or not stays:
                 return status
@@ -164,6 +165,7 @@ def _hello() -> "dict[str, Any]":
         "image": os.environ.get("TIFFIN_IMAGE", ""),
         "token": os.environ.get("TIFFIN_WORKER_TOKEN", ""),
         "pid": os.getpid(),
+        "instance": os.environ.get("TIFFIN_INSTANCE", ""),
     }
 
 

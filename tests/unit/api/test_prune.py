@@ -18,6 +18,9 @@ from tiffin.api.home import Home
 from tiffin.api.images import remove_images
 from tiffin.api.prune import GRACE_SECONDS, Kind, needed_blobs, plan_prune, prune
 from tiffin.api.tags import tag
+from tiffin.deploy.local.seen import Desired
+from tiffin.deploy.local.state import Kept, State
+from tiffin.deploy.service import Service, Template
 from tiffin.engine.embedded.folder import Folders
 from tiffin.engine.embedded.unpacked import Unpacked
 from tiffin.engine.spec import ContainerSpec
@@ -95,6 +98,21 @@ def at_work(home: Home, *relies_on: str) -> Iterator[None]:
         yield
         process.stdin.close()
         assert process.wait() == 0
+
+
+def test_what_a_service_of_this_machine_could_go_back_to_stays(home: Home) -> None:
+    one, _ = make(home, "", b"one"), make(home, "", b"two")
+    state = State(home.data / "deploy.sqlite")
+    template = Template(image="iris", digest=one.descriptor.digest, ports={"http": 8080})
+    service = Service(name="iris", template=template)
+    state.keep(Kept(service=service, desired=Desired(revision=1, replicas=1), port=8080, token=""))
+    state.revision("iris", template, "")
+    prune(home=home)
+    assert there(home) == parts(one)
+    state.forget("iris")
+    prune(home=home)
+    assert there(home) == set()
+    state.close()
 
 
 def test_what_only_an_image_without_a_name_had_goes(home: Home) -> None:

@@ -145,6 +145,13 @@ class Metrics:
         if self.drift.wants(rows):
             self.drift.asked([job.call for job in jobs])
 
+    def asked(self) -> dict[str, float]:
+        """Sum up how the model was asked: how often, how many answers were our fault, and the p99 in seconds."""
+        series = [self._series[name] for name in INFERENCE if name in self._series]
+        errors = sum(count for one in series for code, count in one.codes.items() if code >= 500)  # noqa: PLR2004 - HTTP's
+        whole = merged(series)
+        return {"requests": whole.count, "errors": errors, "p99": whole.quantile(0.99)}
+
     def rejected(self, reason: str) -> None:
         """Count a request that was refused or given up: `queue` is full, `deadline` out of reach, `late` by now."""
         self.rejections[reason] += 1

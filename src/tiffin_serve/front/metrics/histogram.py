@@ -40,6 +40,14 @@ class Histogram:
         """Give how many observations were at most each bound, and at last all of them."""
         return list(accumulate(self.counts))
 
+    def quantile(self, share: float) -> float:
+        """Give the bound that so large a share of the observations are at most; the last one for larger ones."""
+        wanted = share * self.count
+        return next(
+            (bound for bound, count in zip(self.bounds, self.cumulative(), strict=False) if count >= wanted),
+            self.bounds[-1],
+        )
+
 
 def merged(histograms: Sequence[Histogram]) -> Histogram:
     """Add histograms of the same bounds up."""

@@ -1,4 +1,7 @@
-"""What the server answers on the metrics port: `/metrics` for Prometheus, `/drift` for people and programs."""
+"""What the server answers on the metrics port: `/metrics` for Prometheus, `/drift` for people and programs.
+
+`/workers` is for whoever starts the workers of a front: which are ready, which may not serve, and how requests went.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ class MetricsApi:
         self._metrics = metrics
         self._workers = workers
         self._desk = desk
-        self._routes = {b"/metrics": self._scrape, b"/drift": self._drift}
+        self._routes = {b"/metrics": self._scrape, b"/drift": self._drift, b"/workers": self._tell_workers}
 
     def serve(self, exchange: Exchange) -> None:
         """Answer a scraper."""
         route = self._routes.get(exchange.path)
         if route is None:
-            exchange.refuse(404, "there are only /metrics and /drift here")
+            exchange.refuse(404, "there are only /metrics, /drift and /workers here")
         elif exchange.method not in {b"GET", b"HEAD"}:
             path = exchange.path.decode()
             exchange.refuse(405, f"{path} takes GET, HEAD", b"allow: GET, HEAD\r\n")
@@ -41,6 +44,17 @@ class MetricsApi:
 
     def _drift(self, exchange: Exchange) -> None:
         _answer(exchange, msgspec.json.encode(self._metrics.drift.document()), JSON)
+
+    def _tell_workers(self, exchange: Exchange) -> None:
+        gauges = self._gauges()
+        document = {
+            "ready": self._workers.since(),
+            "failures": self._workers.failures,
+            "in_flight": gauges.in_flight,
+            "queued": gauges.queued,
+            **self._metrics.asked(),
+        }
+        _answer(exchange, msgspec.json.encode(document), JSON)
 
     def _gauges(self) -> Gauges:
         dispatcher = self._workers.dispatcher

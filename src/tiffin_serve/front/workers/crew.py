@@ -76,7 +76,7 @@ class Crew:
         self._trials: dict[WorkerLine, Trial] = {}
         self._loaded: set[int] = set()
         self._ended = asyncio.Event()
-        self.changed: Callable[[], None] = _nobody
+        self.changed: Callable[[], None] = nobody
         events = Events(
             arrived=self._on_arrived,
             lost=self._on_lost,
@@ -180,6 +180,7 @@ class Crew:
         if not self._ready_at and self._children is not None:
             self._finish(LOAD_FAILED, f"the model failed its self-test: {sentence}")
         else:
+            self.workers.failures[line.instance] = f"it failed its self-test: {sentence}"
             report("a worker failed its self-test", reason=sentence)
         line.close()
 
@@ -336,7 +337,7 @@ class Crew:
             self._children.stop()
 
 
-def _nobody() -> None:
+def nobody() -> None:
     """Hear nothing."""
 
 

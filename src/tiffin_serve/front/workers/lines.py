@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import struct
+import time
 from collections.abc import Callable
 from typing import cast
 
@@ -67,6 +68,8 @@ class Workers:
         self.events = events
         self.signature: Signature | None = None
         self.unloaded = False
+        self.failures: dict[str, str] = {}
+        """Why a worker of that instance may not serve, until it may."""
         self.failure = ""
         """Why the model could not be loaded the last time, until it is tried again."""
 
@@ -91,6 +94,13 @@ class Workers:
     def __len__(self) -> int:
         return len(self._lines)
 
+    def since(self) -> dict[str, float]:
+        """Say of each instance that has a worker since when the longest of them may predict, in seconds since 1970."""
+        found: dict[str, float] = {}
+        for line in self._lines - self._leaving:
+            found[line.instance] = min(line.admitted, found.get(line.instance, line.admitted))
+        return found
+
     def welcome(self, hello: Hello) -> str:
         """Look at who comes; returns the reason where it is refused."""
         if hello.version != VERSION:
@@ -98,7 +108,7 @@ class Workers:
         if not hmac.compare_digest(hello.token.encode(), self._token):
             return "the token is wrong"
         if hello.error is not None:
-            self.failure = hello.error.message
+            self.failure = self.failures[hello.instance] = hello.error.message
             self.events.load_failed(hello.error)
             return "there is nothing to do for a worker without a model"
         if hello.signature is None:
@@ -111,6 +121,8 @@ class Workers:
     def admit(self, line: WorkerLine, signature: Signature) -> None:
         """Let a worker predict for clients."""
         self.signature = signature
+        self.failures.pop(line.instance, None)
+        line.admitted = time.time()
         self._lines.add(line)
         line.dispatcher = self.dispatcher
         self.dispatcher.join(line)
@@ -127,12 +139,14 @@ class Workers:
 class WorkerLine(asyncio.Protocol):
     """The connection to one worker; `why` says what it is killed for, `dispatcher` whose batches it has.
 
-    `answered` says whether it has ever given a result.
+    `answered` says whether it has ever given a result, `instance` what its starter calls it.
     """
 
     def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
         self.why: Loss = "crash"
         self.pid = 0
+        self.instance = ""
+        self.admitted = 0.0
         self.answered = False
         self.dispatcher: Dispatcher | None = None
         self._workers = workers
@@ -261,8 +275,10 @@ class WorkerLine(asyncio.Protocol):
         if self._known:
             raise FrameError("a second hello")
         self._patience.cancel()
+        self.instance = hello.instance
         reason = self._workers.welcome(hello)
         if reason:
+            self._workers.failures.setdefault(hello.instance, reason)
             self.send(encode_refusal(reason))
             self.close()
             if hello.error is None:

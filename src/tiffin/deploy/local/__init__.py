@@ -1,0 +1,1 @@
+"""Services of one machine: decided purely (`decide`), remembered (`state`), kept by a supervisor (`supervisor`)."""
