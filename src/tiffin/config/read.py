@@ -13,6 +13,7 @@ import msgspec
 from tiffin.config.base import DEBIAN, parse_base
 from tiffin.config.checks import check_mistakes
 from tiffin.config.data import data_mistakes
+from tiffin.config.origins import origin_mistakes
 from tiffin.config.project import TOLERANCE, CheckSection, DataSection, Project
 from tiffin.errors import ConfigError, NotFoundError
 
@@ -99,6 +100,7 @@ def _mistakes(project: Project) -> list[str]:
         *(mistake for mistake, made in found.items() if made),
         *data_mistakes(project.data),
         *check_mistakes(project.check),
+        *origin_mistakes(serve.cors),
     ]
 
 
