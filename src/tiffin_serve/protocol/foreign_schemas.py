@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tiffin_serve.protocol.datatypes import DATATYPES
-from tiffin_serve.protocol.schemas import OPTIONAL, PARAMETERS, Schema, by_name, cell, listed, many, nested
+from tiffin_serve.protocol.schemas import NAMED_ROW, OPTIONAL, PARAMETERS, Schema, by_name, cell, listed, many, nested
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 
 NONE: Schema = {"type": "null"}
@@ -43,7 +43,7 @@ def instances(signature: Signature) -> Schema:
         return many(signature)
     (spec,) = signature.inputs
     element = cell(DATATYPES[spec.datatype])
-    forms = [nested(element, spec.shape[1:]), *([by_name(signature)] if signature.is_matrix else [])]
+    forms = [nested(element, spec.shape[1:]), *([NAMED_ROW] if signature.is_matrix else [])]
     return {"anyOf": [many(signature), *[many(signature, _object({spec.name: form})) for form in forms]]}
 
 
@@ -93,7 +93,7 @@ def _record(signature: Signature) -> Schema:
     if not signature.inputs:
         return {"type": "object", "minProperties": 1}
     if len(signature.inputs) > 1 or signature.is_table or signature.is_matrix:
-        return by_name(signature)
+        return NAMED_ROW
     (spec,) = signature.inputs
     sizes = spec.shape[1:2]
     count = {"minProperties": sizes[0], "maxProperties": sizes[0]} if sizes and sizes[0] >= 0 else {}

@@ -61,6 +61,11 @@ def listed(items: Schema, size: int = -1) -> Schema:
     )
 
 
+ROW: Schema = {"$ref": "#/components/schemas/Row"}
+NAMED_ROW: Schema = {"$ref": "#/components/schemas/NamedRow"}
+"""What `row` and `by_name` describe, which a document has once."""
+
+
 def row(signature: Signature) -> Schema:
     """Describe one row of `POST /predict`."""
     if not signature.inputs:
@@ -68,13 +73,13 @@ def row(signature: Signature) -> Schema:
     if signature.is_table and not signature.is_matrix:
         cells = {spec.name: cell(DATATYPES[spec.datatype]) for spec in signature.inputs}
         bare = list(cells.values()) if len(cells) == 1 else []
-        return {"anyOf": [*bare, _tuple(list(cells.values())), _named(cells)]}
+        return {"anyOf": [*bare, _tuple(list(cells.values())), NAMED_ROW]}
     if len(signature.inputs) > 1:
-        return by_name(signature)
+        return NAMED_ROW
     (spec,) = signature.inputs
     if signature.is_matrix:
-        return {"anyOf": [by_name(signature), listed(cell(DATATYPES[spec.datatype]), len(signature.columns))]}
-    return {"anyOf": [_of_row(spec), by_name(signature)]}
+        return {"anyOf": [NAMED_ROW, listed(cell(DATATYPES[spec.datatype]), len(signature.columns))]}
+    return {"anyOf": [_of_row(spec), NAMED_ROW]}
 
 
 def by_name(signature: Signature) -> Schema:
@@ -103,7 +108,6 @@ def _named(cells: dict[str, Schema]) -> Schema:
     return {"type": "object", "properties": cells, "required": list(cells), "additionalProperties": False}
 
 
-ROW: Schema = {"$ref": "#/components/schemas/Row"}
 ALIKE: Schema = {
     "anyOf": [
         {"items": {"type": "object"}},

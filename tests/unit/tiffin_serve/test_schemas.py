@@ -21,7 +21,7 @@ PAIR = Signature(inputs=(TensorSpec("x", "FP64", (-1, 2)), TensorSpec("n", "INT6
 
 
 def fits(schema: Schema, signature: Signature, document: Any) -> bool:
-    components = {"schemas": {"Row": schemas.row(signature)}}
+    components = {"schemas": {"Row": schemas.row(signature), "NamedRow": schemas.by_name(signature)}}
     return Draft202012Validator({**schema, "components": components}).is_valid(document)
 
 

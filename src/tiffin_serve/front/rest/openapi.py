@@ -323,6 +323,7 @@ def _schemas(signature: Signature) -> dict[str, Schema]:
     error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
     return {
         "Row": schemas.row(signature),
+        **({"NamedRow": schemas.by_name(signature)} if signature.inputs else {}),
         "Rows": schemas.rows(signature),
         "Predictions": predictions,
         "InferRequest": schemas.infer(signature),
