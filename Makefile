@@ -59,7 +59,7 @@ test-cluster: setup  ## the tests of clusters against the real one that KUBECONF
 test-faults: setup  ## kill every kind of process at three hundred moments; takes twenty minutes
 	$(BIN)/$(PYTEST) -n 2 -m "faults or not faults" tests/faults
 
-test-fuzz: setup  ## a million bad requests to fronts and a hundred thousand wrong frames from workers; takes six minutes
+test-fuzz: setup  ## a million bad requests to fronts and a hundred thousand wrong frames from workers, and what schemathesis makes of the server's document; takes fifteen minutes
 	$(BIN)/$(PYTEST) -s -m fuzz tests/fuzz
 
 docs: setup  ## write the pages that are made from the code

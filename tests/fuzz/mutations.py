@@ -117,7 +117,7 @@ def another_shape(random: Random, draft: Draft) -> None:
     found = [place for place in places(draft.tree) if place[1] == "shape"]
     if found:
         container, key = random.choice(found)
-        container[key] = random.choice(SHAPES)
+        container[key] = list(random.choice(SHAPES))  # what comes after may change it
 
 
 def another_number(random: Random, draft: Draft) -> None:

@@ -1,7 +1,7 @@
 """A million bad requests, and a hundred thousand lies of a worker: `make test-fuzz`.
 
-The requests are of our own making, with answers that are known; whether the server keeps to its OpenAPI document is for
-tools that read such documents, and they are no part of this.
+The requests are of our own making, with answers that are known; `test_schema` has those that a tool makes of the
+server's OpenAPI document.
 
 TIFFIN_FUZZ_REQUESTS and TIFFIN_FUZZ_SEED ask for another number of them, and for others.
 """

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from tiffin.api.engines import EMBEDDED, engine_name
 from tiffin.engine.declared import DRIVER, GPU
 from tiffin.engine.gpus import Sight, choose, parse_gpus
-from tiffin.engine.plan import RunOptions
-from tiffin.engine.spec import ContainerSpec, Engine, Foresees, Obstacle
+from tiffin.engine.plan import SOCKETS, RunOptions, parse_sockets
+from tiffin.engine.spec import ContainerSpec, Engine, Foresees, Obstacle, Port
 from tiffin.oci.image import Image
 from tiffin.progress import note
+
+GRPC = "grpc"
+"""The socket, and the layer of an image that answers there."""
 
 
 def with_gpus(name: str, image: Image, options: RunOptions) -> RunOptions:
@@ -27,6 +30,16 @@ def with_gpus(name: str, image: Image, options: RunOptions) -> RunOptions:
     if choice.word:
         note(choice.word)
     return msgspec.structs.replace(options, devices=(*choice.devices, *options.devices))
+
+
+def mention_grpc(name: str, image: Image, ports: Sequence[Port]) -> None:
+    """Say a word where the port of gRPC is published and nobody will answer there."""
+    grpc = parse_sockets(image.config.config.labels.get(SOCKETS, "")).get(GRPC)
+    asked = grpc is not None and any(port.container_port == grpc for port in ports)
+    if asked and not any(made.comment == GRPC for made in image.config.history):
+        note(
+            f"{name} answers no gRPC on port {grpc}: `grpc = true` below [serve] in tiffin.toml and a build turn it on"
+        )
 
 
 def foreseen(engine: Engine, spec: ContainerSpec) -> list[Obstacle]:

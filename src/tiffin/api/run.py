@@ -14,7 +14,7 @@ from tiffin.api.accounts import accounts_for
 from tiffin.api.containers import HTTP, address, described, engine_of, http_port, stop
 from tiffin.api.home import Home
 from tiffin.api.images import find_image
-from tiffin.api.needs import foreseen, with_gpus
+from tiffin.api.needs import foreseen, mention_grpc, with_gpus
 from tiffin.api.options import Options
 from tiffin.api.trust import require
 from tiffin.engine.data import refuse
@@ -155,6 +155,7 @@ def _create(options: Options, *, stays: bool) -> Container:
     if stays and not spec.tty:
         spec = msgspec.structs.replace(spec, remove=False)
     refuse(foreseen(engine, spec))
+    mention_grpc(name, image, spec.ports)
     with step("load", name):
         engine.load(home.store, image)
     return engine.create(spec)

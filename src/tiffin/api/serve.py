@@ -31,6 +31,8 @@ def serve(folder: Path, *, port: int, python: str = "", reload: bool = True, say
         front, worker = _lay_out(Path(place))
         interpreter = _interpreter(folder, python)
         say(f"http://127.0.0.1:{bound.getsockname()[1]}, with {interpreter}; Ctrl-C ends it")
+        if word := _unconverted(folder):
+            say(word)
 
         def start() -> Running:
             document = Path(place, "service.json")
@@ -42,6 +44,14 @@ def serve(folder: Path, *, port: int, python: str = "", reload: bool = True, say
             return Running(argv, bound, {"PYTHONDONTWRITEBYTECODE": "1"})
 
         keep_running(start, partial(files, folder) if reload else tuple, say)
+
+
+def _unconverted(folder: Path) -> str:
+    """Say a word where the image will have a converted model, since the one that was trained is served."""
+    from tiffin.config.read import read_project
+
+    convert = read_project(folder)[1].model.convert
+    return f"serving the model as it was trained: `tiffin build` is what converts it to {convert}" if convert else ""
 
 
 def files(folder: Path) -> list[Path]:

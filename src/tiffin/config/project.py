@@ -69,6 +69,7 @@ class ServeSection(Section, frozen=True, kw_only=True):
     load_seconds: float = 600.0
     grpc: bool = False
     access_log: bool = False
+    compress: bool = False
     cors: tuple[str, ...] = ()
     auth: Literal["none", "bearer"] = "none"
 

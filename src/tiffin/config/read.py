@@ -14,6 +14,7 @@ from tiffin.config.base import DEBIAN, parse_base
 from tiffin.config.checks import check_mistakes
 from tiffin.config.data import data_mistakes
 from tiffin.config.deploy import EnvironmentSection, ReplicasSection, RolloutSection
+from tiffin.config.origins import origin_mistakes
 from tiffin.config.project import TOLERANCE, CheckSection, DataSection, Project
 from tiffin.config.section import Section
 from tiffin.config.services import service_mistakes
@@ -126,6 +127,7 @@ def _mistakes(project: Project) -> list[str]:
         *data_mistakes(project.data),
         *check_mistakes(project.check),
         *service_mistakes(project),
+        *origin_mistakes(serve.cors),
     ]
 
 

@@ -14,6 +14,7 @@ import uvloop
 from tiffin_serve.front.batching.dispatch import Dispatcher
 from tiffin_serve.front.http.access import AccessLog
 from tiffin_serve.front.http.bearer import Guard, Tokens
+from tiffin_serve.front.http.compression import Compression
 from tiffin_serve.front.http.cors import Cors
 from tiffin_serve.front.http.desk import Desk
 from tiffin_serve.front.http.door import Door
@@ -103,6 +104,8 @@ class Front:
         if service.serve.cors:
             cors = Cors(serve, service.serve.cors)
             serve, dress = cors.serve, cors.dress
+        if service.serve.compress:
+            serve = Compression(serve, self._loop).serve
         log = AccessLog(self._loop, writer, service.name) if service.serve.access_log else None
         limits = Limits.of(service.serve.max_body_bytes, service.serve.header_seconds)
         return Desk(serve, limits, dress=dress, log=log)

@@ -71,13 +71,15 @@ def _bind(rows: list[Any], signature: Signature, field: str, parameters: dict[st
 def _split_rows(split: Split, signature: Signature) -> list[Any]:
     """Give rows by name where both sides have names; columns that are numbers are positions."""
     columns = split.columns
-    known = bool(signature.columns or signature.is_table or not signature.inputs)
-    if columns is None or not known or all(isinstance(column, int) for column in columns):
+    if columns is None:
+        return list(split.data)
+    for place, row in enumerate(split.data):
+        if len(row) != len(columns):
+            raise RequestError(f"dataframe_split.data[{place}]: needs {len(columns)} values, not {len(row)}")
+    known = bool(signature.columns or signature.is_table or len(signature.inputs) != 1)
+    if not known or all(type(column) is int for column in columns):
         return list(split.data)
     names = [str(column) for column in columns]
-    for place, row in enumerate(split.data):
-        if len(row) != len(names):
-            raise RequestError(f"dataframe_split.data[{place}]: needs {len(names)} values, not {len(row)}")
     return [dict(zip(names, row, strict=True)) for row in split.data]
 
 

@@ -70,15 +70,20 @@ class MatrixReader:
 
 
 class Rows(NamedTuple):
-    """Rows of plain values, at least one, and what they are called in the request."""
+    """Rows of plain values, at least one, and what they are called in the request.
+
+    Where each is one text, `{"b64": ...}` is such a row and no row by names.
+    """
 
     values: list[Any]
     field: str = "rows"
+    texts: bool = False
 
     @property
     def named(self) -> bool:
         """Say whether values come by the names of their columns."""
-        return isinstance(self.values[0], dict)
+        first = self.values[0]
+        return isinstance(first, dict) and not (self.texts and first.keys() == {"b64"})
 
     def by_name(self, name: str) -> list[Any]:
         """Give a column; raises RequestError where a row lacks it."""
@@ -121,7 +126,8 @@ def bind_rows(
     values: list[Any], signature: Signature, field: str = "rows", parameters: dict[str, Any] | None = None
 ) -> Call:
     """Hold rows against the model's signature and make the call of them; raises RequestError."""
-    rows = Rows(values, field)
+    inputs = signature.inputs
+    rows = Rows(values, field, len(inputs) == 1 and inputs[0].datatype == "BYTES" and inputs[0].name != "b64")
     if not signature.inputs:
         tensors = _free(rows)
     elif (rows.named and not signature.is_matrix) or (signature.is_table and not rows.named):

@@ -41,7 +41,8 @@ class Check(Document, frozen=True, kw_only=True):
 class Serving(Document, frozen=True, kw_only=True):
     """How requests are taken and batched; `max_batch` counts rows, `queue` requests that may wait.
 
-    `cors` lists the origins whose pages may ask; with `auth` "bearer" every request but health needs the token.
+    `compress` has long answers leave compressed for clients that read it. `cors` lists the origins whose pages may ask;
+    with `auth` "bearer" every request but health needs the token.
     """
 
     workers: Count = 1
@@ -55,6 +56,7 @@ class Serving(Document, frozen=True, kw_only=True):
     queue: Count = 16_384
     grpc: bool = False
     access_log: bool = False
+    compress: bool = False
     cors: list[str] = []
     auth: Literal["none", "bearer"] = "none"
 

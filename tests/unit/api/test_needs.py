@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tiffin.api.doctor import gpus
 from tiffin.api.engines import choosing
-from tiffin.api.needs import with_gpus
+from tiffin.api.needs import mention_grpc, with_gpus
 from tiffin.api.options import Typed, run_options
 from tiffin.engine.cdi import Known, Source, parse_spec
 from tiffin.engine.cdi_files import VARIABLE
@@ -17,9 +18,10 @@ from tiffin.engine.declared import GPU
 from tiffin.engine.embedded.doctor import Level
 from tiffin.engine.gpus import Sight
 from tiffin.engine.plan import RunOptions
+from tiffin.engine.spec import Port
 from tiffin.errors import ConfigError, NotFoundError
 from tiffin.oci.digest import Digest
-from tiffin.oci.documents import ImageConfig, RootFS, RunConfig
+from tiffin.oci.documents import History, ImageConfig, RootFS, RunConfig
 from tiffin.oci.image import Image
 from tiffin.progress import Event, Noted, listening
 
@@ -63,6 +65,25 @@ def test_the_word_about_a_gpu_that_is_missed_is_a_note(specs: Path) -> None:
     assert [event.message[:27] for event in events if isinstance(event, Noted)] == ["iris starts without a GPU: "]
     with pytest.raises(NotFoundError, match="the model of iris needs a GPU"):
         with_gpus("iris", image(**{GPU: "required"}), RunOptions(name="a"))
+
+
+def grpc_words(*ports: int, layers: tuple[str, ...] = (), **labels: str) -> list[str]:
+    made = image(**labels)
+    history = [History(comment=layer) for layer in layers]
+    made = structs.replace(made, config=structs.replace(made.config, history=history))
+    events: list[Event] = []
+    with listening(events.append):
+        mention_grpc("iris", made, [Port(container_port=port) for port in ports])
+    return [event.message for event in events if isinstance(event, Noted)]
+
+
+def test_the_port_of_grpc_is_told_to_be_deaf_where_it_is() -> None:
+    sockets = "http=8080,grpc=8081,metrics=8082"
+    (word,) = grpc_words(8080, 8081, layers=("server", "code"), dev_tiffin_sockets=sockets)
+    assert word.startswith("iris answers no gRPC on port 8081: `grpc = true`")
+    assert grpc_words(8080, 8081, layers=("server", "grpc"), dev_tiffin_sockets=sockets) == []
+    assert grpc_words(8080, 8082, layers=("server",), dev_tiffin_sockets=sockets) == []
+    assert grpc_words(8081, layers=("app",)) == []
 
 
 def test_gpus_of_a_remote_engine_are_named_unseen(monkeypatch: pytest.MonkeyPatch, specs: Path) -> None:

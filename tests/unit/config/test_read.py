@@ -47,6 +47,8 @@ def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
         (GOOD + '[serve]\nmax-batch = "64"', "Expected `int`, got `str` - at `$.serve.max-batch`"),
         (GOOD + "[serve]\nmax-batch = 0", "at `$.serve.max-batch`"),
         (GOOD + "[serve]\ndrain-seconds = -1", "at `$.serve`"),
+        (GOOD + '[serve]\ncors = ["https://a.b", "https://a.b/"]', "'https://a.b/' is no origin"),
+        (GOOD + '[serve]\ncors = ["a.b"]', "at `$.serve.cors[0]`"),
         (GOOD + "[image]\npackages = [1]", "Expected `str`, got `int` - at `$.image.packages[0]`"),
         (GOOD + '[python]\nversion = "three"', "at `$.python.version`"),
         (GOOD + '[python]\nrequirements = "r.txt"\ndependencies = ["a"]', "not both - at `$.python`"),

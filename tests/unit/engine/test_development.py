@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import joblib
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from tiffin.engine.development import changed, listen, snapshot
 from tiffin.errors import ConflictError
@@ -77,6 +79,18 @@ def answer(log: Path) -> bytes:
         return connection.getresponse().read()
     finally:
         connection.close()
+
+
+def test_a_model_that_an_image_would_have_converted_is_said_to_be_served_as_it_is(tmp_path: Path) -> None:
+    joblib.dump(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path / "model.joblib")
+    (tmp_path / "tiffin.toml").write_text('name = "dev"\n\n[model]\npath = "model.joblib"\nconvert = "onnx"\n')
+    command = [sys.executable, "-m", "tiffin", "serve", str(tmp_path), "-p", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "src"}) as process:
+        assert process.stderr
+        said = [process.stderr.readline().decode() for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+    assert said[0].startswith("http://127.0.0.1:"), said
+    assert said[1] == "serving the model as it was trained: `tiffin build` is what converts it to onnx\n"
 
 
 def test_edits_are_served_and_mistakes_wait_for_the_next_edit(log: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -13,6 +14,7 @@ from fuzz.campaign import Campaign, FindingError, Place, run
 from fuzz.cases import Case, make, train
 from fuzz.client import Answer, ProblemError, examine
 from fuzz.drafts import Draft
+from fuzz.mutations import SHAPES
 from fuzz.played import TOKEN
 from fuzz.subjects import SUBJECTS
 from unit.tiffin_serve.fronts import Serve, Server
@@ -78,6 +80,15 @@ def test_an_error_has_to_have_its_form() -> None:
     for body in (b"", b"no", b'{"error":1}', b'{"error":"x","more":1}', b'{"error":"/site-packages"}'):
         with pytest.raises(ProblemError):
             examine(request, refused._replace(body=body))
+
+
+def test_what_was_made_before_changes_nothing() -> None:
+    before = copy.deepcopy(SHAPES)
+    for _, valid in SUBJECTS.values():
+        for number in range(400):
+            for case in train(3, number, len(valid)):
+                make(case, valid)
+    assert before == SHAPES
 
 
 def test_a_seed_gives_the_same_bytes() -> None:

@@ -64,6 +64,20 @@ def busy_metrics() -> Metrics:
     return metrics
 
 
+@pytest.mark.parametrize("seconds", [-0.5, 1e300, float("inf"), float("nan")])
+def test_a_time_that_cannot_be_is_none_and_is_counted(seconds: float) -> None:
+    metrics = busy_metrics()
+    before = samples(metrics, openmetrics=False)
+    metrics.predicted(1, 5, seconds)
+    after = samples(metrics, openmetrics=False)
+    labels = (("model", "iris"),)
+    assert before["tiffin_worker_false_times_total", labels] == 0
+    assert after["tiffin_worker_false_times_total", labels] == 1
+    for name in ("tiffin_predict_duration_seconds_sum", "tiffin_predict_duration_seconds_count"):
+        assert after[name, labels] - before[name, labels] == name.endswith("count"), name
+    assert metrics.statistics()["inference_stats"]["compute_infer"]["ns"] == 7_000_000
+
+
 def samples(metrics: Metrics, *, openmetrics: bool) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     written = text(metrics.families(GAUGES), openmetrics=openmetrics)
     families = (read_openmetrics if openmetrics else read_plain)(written)

@@ -90,21 +90,21 @@ def _zstd_step(stream: Any, data: bytes, most: int) -> tuple[bytes, bytes]:
 
 
 @cache
-def _zstd() -> Any:
+def zstd() -> Any:
     """Import zstd, which only such a body needs; None where there is none."""
     try:
         if sys.version_info >= (3, 14):
-            from compression import zstd  # noqa: PLC0415 - imported when the first such body comes
+            from compression import zstd as found  # noqa: PLC0415 - imported when the first such body comes
         else:
-            zstd = import_module("backports.zstd")  # the same module, for those before
+            found = import_module("backports.zstd")  # the same module, for those before
     except ImportError:
         return None
-    return zstd
+    return found
 
 
 def encodings() -> bytes:
     """List what is taken, as the header `Accept-Encoding` of a refusal (RFC 7694) does."""
-    return b"gzip, deflate, zstd" if _zstd() else b"gzip, deflate"
+    return b"gzip, deflate, zstd" if zstd() else b"gzip, deflate"
 
 
 def inflated(encoding: bytes, limit: int) -> Inflated | None:
@@ -113,7 +113,7 @@ def inflated(encoding: bytes, limit: int) -> Inflated | None:
         return Inflated(lambda: zlib.decompressobj(GZIP), _zlib_step, limit, (zlib.error,))
     if encoding == b"deflate":
         return Inflated(lambda: zlib.decompressobj(ZLIB), _zlib_step, limit, (zlib.error,))
-    if encoding == b"zstd" and (zstd := _zstd()):
-        options = {zstd.DecompressionParameter.window_log_max: WINDOW_LOG}
-        return Inflated(lambda: zstd.ZstdDecompressor(options=options), _zstd_step, limit, (zstd.ZstdError, EOFError))
+    if encoding == b"zstd" and (found := zstd()):
+        options = {found.DecompressionParameter.window_log_max: WINDOW_LOG}
+        return Inflated(lambda: found.ZstdDecompressor(options=options), _zstd_step, limit, (found.ZstdError, EOFError))
     return None

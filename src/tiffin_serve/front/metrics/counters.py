@@ -22,6 +22,8 @@ INFERENCE = ("oip", "predict", "tensorflow", "mlflow", "grpc")
 
 MOST_PATHS = 256
 MOST_SIZES = 1024
+MOST_SECONDS = 1e6
+"""What a batch may have taken, where a worker is to be believed."""
 
 
 class Asked(Protocol):
@@ -113,6 +115,7 @@ class Metrics:
         self.rejections = Counter({"queue": 0, "deadline": 0, "late": 0})  # a rate needs the 0 that it began with
         self._errors = Counter({"input": 0, "model": 0, "worker": 0, "answer": 0})
         self._restarts = Counter({"crash": 0, "deadline": 0, "memory": 0})
+        self._false_times = 0
         self._load_seconds: float | None = None
         self.drift = Drift()
 
@@ -161,7 +164,10 @@ class Metrics:
         self._errors[reason] += 1
 
     def predicted(self, requests: int, rows: int, seconds: float) -> None:
-        """Count one batch of so many requests."""
+        """Count one batch of so many requests; seconds that cannot be are none."""
+        if not 0 <= seconds <= MOST_SECONDS:
+            self._false_times += 1
+            seconds = 0.0
         self._batch_requests.observe(requests)
         self._batch_rows.observe(rows)
         self._predict.observe(seconds)
@@ -242,6 +248,8 @@ class Metrics:
         states = [Sample({**self._labels, "state": state}, count) for state, count in gauges.workers.items()]
         yield Family("tiffin_workers", "gauge", "Workers by what they do.", states)
         yield self._by_reason("tiffin_worker_restarts_total", "Workers that ended unasked.", self._restarts)
+        false = "Batches of which a worker told a time that cannot be; it counts as 0."
+        yield one("tiffin_worker_false_times_total", "counter", false, self._false_times)
         build = {"tiffin": __version__, **self._labels, "version": self._version, "image": self._image}
         build["python"] = ".".join(map(str, sys.version_info[:3]))
         yield Family("tiffin_build_info", "gauge", "What runs here.", [Sample(build, 1)])

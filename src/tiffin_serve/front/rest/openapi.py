@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tiffin_serve.protocol import schemas
+from tiffin_serve.protocol import foreign_schemas, schemas
 from tiffin_serve.protocol.examples import as_infer, as_rows, is_short
 from tiffin_serve.protocol.outputs import InferOutput
 from tiffin_serve.protocol.schemas import Schema
@@ -20,6 +20,12 @@ JSON, TEXT, CSV, HTML = "application/json", "text/plain", "text/csv", "text/html
 LINES, EVENTS = "application/x-ndjson", "text/event-stream"
 OBJECT: Schema = {"type": "object"}
 BINARY: Schema = {"description": "bytes"}
+HEADERS = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+REQUEST_ID = {
+    "description": "the request's name in logs: the client's own, or one of the server's",
+    "required": True,
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~+/=:@-]{1,128}$"},
+}
 ERROR = {"$ref": "#/components/responses/Error"}
 
 
@@ -61,7 +67,18 @@ def _ref(name: str) -> Schema:
 
 
 _TEXTS: Mapping[str, Schema] = {TEXT: {"type": "string"}}
-_PARTS: Mapping[str, Schema] = {EVENTS: {"type": "string"}, LINES: {"type": "string"}}
+_PARTS: Mapping[str, Schema] = {
+    EVENTS: {
+        "type": "object",
+        "description": "each event",
+        "properties": {
+            "event": {"enum": ["message", "error", "end"]},
+            "data": {"type": "string", "contentMediaType": JSON},
+        },
+        "required": ["data"],
+    },
+    LINES: {"type": "string", "description": "a document a line"},
+}
 _ROWS: Mapping[str, Schema] = {
     JSON: _ref("Rows"),
     CSV: {"type": "string", "description": "a line a row; a first line may name the columns"},
@@ -70,31 +87,7 @@ _ROWS: Mapping[str, Schema] = {
 }
 _NPY: Mapping[str, Schema] = {"application/x-npy": {**BINARY, "description": "the first output"}}
 _MIXED = {"application/octet-stream": {**BINARY, "description": "JSON and then raw tensors, or one raw tensor"}}
-_DATAFRAMES: Schema = {
-    "type": "object",
-    "description": "one of four forms",
-    "properties": {
-        "dataframe_split": OBJECT,
-        "dataframe_records": {"type": "array", "items": OBJECT},
-        "instances": {"type": "array"},
-        "inputs": {"type": ["array", "object"]},
-        "params": OBJECT,
-    },
-}
-_TENSORFLOW: Schema = {
-    "type": "object",
-    "description": "rows (`instances`) or whole tensors (`inputs`)",
-    "properties": {
-        "instances": {"type": "array"},
-        "inputs": {"type": ["array", "object"]},
-        "signature_name": {"enum": ["", "serving_default", "predict"]},
-    },
-}
-_GENERATION: Schema = {
-    "type": "object",
-    "description": "one value an input by its name",
-    "properties": {"id": {"type": "string"}, "parameters": OBJECT},
-}
+_GENERATION = _ref("Generation")
 _READY = {"ready": {"type": "boolean"}}
 _HEALTH: Schema = {"type": "object", "properties": {"live": {"type": "boolean"}, **_READY}}
 _MODEL_READY: Schema = {"type": "object", "properties": {"name": {"type": "string"}, **_READY}}
@@ -134,7 +127,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/models/M"): Operation("tensorflow", "Whether the model is there"),
     ("GET", "/v1/models/M/metadata"): Operation("tensorflow", "The model's signature"),
     ("POST", "/v1/models/M:predict"): Operation(
-        "tensorflow", "Predict rows or tensors", {JSON: OBJECT}, {JSON: _TENSORFLOW}
+        "tensorflow", "Predict rows or tensors", {JSON: OBJECT}, {JSON: _ref("PredictRequest")}
     ),
     ("POST", "/v1/models/M:classify"): Operation("tensorflow", "Not read here: tf.Example", gone=True),
     ("POST", "/v1/models/M:regress"): Operation("tensorflow", "Not read here: tf.Example", gone=True),
@@ -142,7 +135,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "mlflow",
         "Predict a table or tensors",
         {JSON: {"type": "object", "properties": {"predictions": {}}}},
-        {JSON: _DATAFRAMES, CSV: {"type": "string", "description": "with a line of names"}},
+        {JSON: _ref("Invocation"), CSV: {"type": "string", "description": "with a line of names"}},
     ),
     ("GET", "/ping"): Operation("mlflow", "Whether requests can be answered", _TEXTS),
     ("GET", "/health"): Operation("mlflow", "Whether requests can be answered", _TEXTS),
@@ -176,7 +169,11 @@ def document(model: Described, routes: Routes) -> dict[str, Any]:
         },
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
-        "components": {"schemas": _schemas(model.signature), "responses": {"Error": _error()}},
+        "components": {
+            "schemas": _schemas(model.signature),
+            "responses": {"Error": _error()},
+            "headers": {"RequestId": REQUEST_ID},
+        },
     }
     return _guarded(whole) if model.token else whole
 
@@ -218,6 +215,8 @@ def _operation(method: str, path: str, known: str, model: Described) -> dict[str
         operation["x-same-as"] = known.replace("models/M", f"models/{model.name}")
     elif path != "/" and path.endswith("/"):
         operation["x-same-as"] = path.rstrip("/")
+    if said.gone:
+        operation["deprecated"] = True
     if said.takes:
         content = {kind: _content(kind, schema, known, model) for kind, schema in said.takes.items()}
         operation["requestBody"] = {"required": not said.optional, "content": content}
@@ -242,8 +241,9 @@ def _id(method: str, path: str) -> str:
 
 
 def _responses(said: Operation) -> dict[str, Any]:
-    good = {"200": {"description": said.summary, "content": {kind: {"schema": s} for kind, s in said.gives.items()}}}
-    return {**({} if said.gone else good), "4XX": ERROR, "5XX": ERROR}
+    content = {kind: {"schema": schema} for kind, schema in said.gives.items()}
+    good = {"200": {"description": said.summary, "headers": HEADERS, "content": content}}
+    return {**({"501": ERROR} if said.gone else good), "4XX": ERROR, "5XX": ERROR}
 
 
 def _content(kind: str, schema: Schema, path: str, model: Described) -> dict[str, Any]:
@@ -323,10 +323,14 @@ def _schemas(signature: Signature) -> dict[str, Schema]:
     error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
     return {
         "Row": schemas.row(signature),
+        **({"NamedRow": schemas.by_name(signature)} if signature.inputs else {}),
         "Rows": schemas.rows(signature),
         "Predictions": predictions,
         "InferRequest": schemas.infer(signature),
         "InferAnswer": answer,
+        "Generation": foreign_schemas.generation(signature),
+        "PredictRequest": foreign_schemas.predict(signature),
+        "Invocation": foreign_schemas.invocation(signature),
         "Error": error,
     }
 
@@ -334,6 +338,7 @@ def _schemas(signature: Signature) -> dict[str, Schema]:
 def _error() -> dict[str, Any]:
     return {
         "description": "What is wrong, and where",
+        "headers": HEADERS,
         "content": {JSON: {"schema": _ref("Error"), "examples": {"error": {"value": {"error": "there are no rows"}}}}},
     }
 
