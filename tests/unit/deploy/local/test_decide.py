@@ -221,7 +221,7 @@ class World(RuleBasedStateMachine):
         for change in changes[:done]:
             self.act(change)
         assert self.serving() >= min(before, floor)
-        canary = self.desired.replicas if self.desired.canary else 0
+        canary = max(self.desired.replicas, 1) if self.desired.canary else 0
         assert self.total() <= max(total, self.desired.replicas + self.desired.surge + canary)
 
     def act(self, change: Change) -> None:  # noqa: C901 - one line for each kind
