@@ -115,8 +115,8 @@ class Load:
 class Machine:
     """A home with the image, and its supervisor."""
 
-    def __init__(self, home: Path, digest: str) -> None:
-        self.home, self._digest = home, digest
+    def __init__(self, home: Path, folder: Path, digest: str) -> None:
+        self.home, self.folder, self._digest = home, folder, digest
         self.data = Home.of({"TIFFIN_HOME": str(home)}).data
         self.process = self.supervise()
 
@@ -157,7 +157,7 @@ def machine(downloads: Downloads, tmp_path_factory: pytest.TempPathFactory) -> I
     (folder / "expect.json").write_text(json.dumps(EXPECT))
     home = downloads.copy(folder / "home")
     shutil.copy(downloads.lock, folder)
-    machine = Machine(home, tiffin(home, "build", folder).partition("@")[2])
+    machine = Machine(home, folder, tiffin(home, "build", folder).partition("@")[2])
     yield machine
     machine.kill_supervisor()
 
@@ -257,3 +257,12 @@ def test_events_are_printed_with_their_numbers(machine: Machine, target: LocalTa
     scaled = [event for line in lines if (event := msgspec.json.decode(line))["kind"] == "scale"]
     assert scaled[-1]["numbers"] == {"from": 2, "to": 1}
     assert "1 replicas are wanted" in tiffin(machine.home, "events", "doubles")
+
+
+def test_a_folder_is_deployed_asked_by_name_and_let_go(machine: Machine) -> None:
+    address = tiffin(machine.home, "deploy", machine.folder, "--to", "local")
+    assert address.startswith("http://127.0.0.1:")
+    assert "4.0" in tiffin(machine.home, "predict", "doubles", '[{"x": 2.0}]')
+    assert address in tiffin(machine.home, "status")
+    assert tiffin(machine.home, "delete", "doubles") == "doubles"
+    assert tiffin(machine.home, "ps", "-a").count("\n") == 0

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tiffin.api.containers import url_of
+from tiffin.api.addresses import address_of
 from tiffin.errors import ConfigError
 from tiffin.traffic.address import Address, Question, read_address
 from tiffin.traffic.report import Report
@@ -30,7 +30,7 @@ def bench(
     from tiffin.traffic.report import make_report
 
     load.check()
-    address, path = _split(target if target.startswith(("http://", "https://")) else url_of(target))
+    address, path = _split(address_of(target))
     service = Service(address, headers=headers, seconds=load.time_out)
     if not path:
         path, body = PREDICT, body if body is not None else msgspec.json.encode([service.model().example_row()])

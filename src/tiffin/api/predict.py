@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from tiffin.api.containers import url_of
+from tiffin.api.addresses import address_of
 from tiffin.errors import ConfigError, NotFoundError, TiffinError, UnavailableError
 from tiffin.traffic.address import read_address
 from tiffin.traffic.service import PREDICT, Service, words
@@ -69,8 +69,8 @@ def predict_file(
 
 
 def service_of(target: str) -> Service:
-    """The service of a container's name, or at a URL."""
-    return Service(read_address(target if target.startswith(("http://", "https://")) else url_of(target)))
+    """The service of a container, a service, or a URL."""
+    return Service(read_address(address_of(target)))
 
 
 def _patiently(service: Service, body: bytes) -> Answer:

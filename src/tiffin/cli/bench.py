@@ -26,7 +26,7 @@ from tiffin.cli.engine import engine_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @engine_option
 def command(target: str, rows: str | None, **options: object) -> None:
-    """Put a load on TARGET, a container's name or a URL, and say how fast and how well it answered.
+    """Put a load on TARGET, a container, a service or a URL, and say how fast and how well it answered.
 
     ROWS is what `tiffin predict` takes: JSON, @FILE, or - for standard input; without it, a row is made up of what the
     model says it takes. A URL with a path is asked there, with ROWS as the body. Without --rate each connection asks

@@ -23,7 +23,7 @@ _KINDS = click.Choice(["csv", "jsonl", "npy", "parquet"])
 @click.option("--batch", type=click.IntRange(1), default=256, show_default=True, help="Rows of a file asked at once.")
 @engine_option
 def command(target: str, rows: str | None, **options: object) -> None:
-    """Ask TARGET, a container's name or a URL, for predictions of ROWS, or of a file.
+    """Ask TARGET, a container, a service or a URL, for predictions of ROWS, or of a file.
 
     ROWS is JSON: a list of rows, each a list of values or an object by column name; @FILE reads it from a file and
     - from standard input, which is the default. With --input and --output a whole file is predicted: CSV, JSON lines,
