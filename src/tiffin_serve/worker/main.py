@@ -141,17 +141,18 @@ class Worker:
 
         if self._zygote is None:
             self._zygote = Zygote(connection)
-        self._zygote.fork(count, child)
+        if not self._stopped:
+            self._zygote.fork(count, child)
 
     def _finish_on_stop(self, connection: socket.socket) -> None:
         """Let a signal end what can be read: a batch that has arrived is still answered, and then there is no more."""
 
         def stop(*_: object) -> None:
-            self._stopped = True
-            if self._zygote is not None:
-                self._zygote.stop(signal.SIGTERM)
+            self._stopped = True  # from now on no child is had in the place of one that ends
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
+            if self._zygote is not None:
+                self._zygote.stop(signal.SIGTERM)
 
         for number in STOPS:
             signal.signal(number, stop)

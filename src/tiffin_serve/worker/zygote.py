@@ -54,14 +54,15 @@ class Zygote:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._children: Set[int] = set()
+        self._stopped = False
 
     def fork(self, count: int, child: Callable[[], int]) -> None:
-        """Have so many children run `child`, whose result is their exit status."""
+        """Have so many children run `child`, whose result is their exit status; none once it was stopped."""
         gc.freeze()  # a collection would write into every object, and what is written to is no longer shared
         signal.signal(signal.SIGCHLD, lambda *_: self._reap())
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until a child has a connection of its own to end
         try:
-            for _ in range(count):
+            for _ in range(0 if self._stopped else count):  # a signal that came before has been heard by now
                 pid = os.fork()
                 if not pid:
                     _run(child)
@@ -73,7 +74,8 @@ class Zygote:
         self._reap()  # one may have ended before it was noted
 
     def stop(self, number: int) -> None:
-        """Send every child a signal."""
+        """Send every child a signal, and have no more."""
+        self._stopped = True
         for pid in list(self._children):
             try:
                 os.kill(pid, number)

@@ -266,6 +266,17 @@ def test_children_of_a_zygote_say_where_they_come_from_and_how_they_ended(tmp_pa
         assert frame[0] == {"kind": "ended", "pid": child["pid"], "status": -signal.SIGKILL}
 
 
+def test_a_zygote_that_is_told_to_stop_has_no_more_children(tmp_path: Path) -> None:
+    echo(tmp_path)
+    with Hall(tmp_path) as hall:
+        zygote, _, control = hall.meet()
+        os.kill(zygote["pid"], signal.SIGSTOP)
+        control.sendall(encode({"kind": "fork", "count": 1}))
+        os.kill(zygote["pid"], signal.SIGTERM)
+        os.kill(zygote["pid"], signal.SIGCONT)
+        assert hall.process.wait(DEADLINE) == 0, "a child that was asked for before, and heard of after, is not had"
+
+
 def test_a_zygote_that_is_given_a_batch_works_itself_and_ends_its_children(tmp_path: Path) -> None:
     echo(tmp_path)
     with Hall(tmp_path) as hall:
