@@ -223,9 +223,9 @@ def test_a_scraper_says_whether_it_reads_gzip(accept: str, *, takes: bool) -> No
 def test_processes_below_are_found_and_measured() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         assert child.pid in below(os.getpid())
+        wait_for(lambda: (used := usage(child.pid)) is not None and used.resident_bytes > 100_000, "it has begun")
         used = usage(child.pid)
         assert used is not None
-        assert used.resident_bytes > 100_000
         assert used.start_seconds > 1e9
         child.kill()
     assert usage(child.pid) is None
