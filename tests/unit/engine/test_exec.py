@@ -33,11 +33,13 @@ from tiffin.errors import ConfigError, UnsupportedError
 from unit.engine.test_lifecycle import gone
 
 COMMAND_LINE = """
+import signal
 import sys
 from pathlib import Path
 from contract.engine_fixtures import never_unpacked
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.spec import Command, Streams
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 container = EmbeddedEngine(Path(sys.argv[1]), never_unpacked).find("a")
 command = Command(argv=tuple(sys.argv[3:]), tty=sys.argv[2] == "tty")
 sys.exit(container.exec(command, Streams(stdin=0, stdout=1, stderr=2)))
@@ -198,7 +200,10 @@ def test_it_ends_with_whoever_ran_it(container: Container, bench: EmbeddedBench,
         assert running.stdout
         assert running.stdout.readline() == b"running\n"
         os.kill(running.pid, end)
-        running.wait(DEADLINE)
+        try:
+            running.wait(DEADLINE)
+        finally:
+            running.kill()
     until(lambda: "sleep 599" not in sh(container, "busybox ps -o args")[1])
 
 
