@@ -57,6 +57,8 @@ class Campaign:
             except TimeoutError:
                 self._look_for_hangs(loop.time())
         await bystander
+        for line in list(self._running):  # a finding ends the others wherever they are
+            line.leave()
         if self._found is not None:
             raise FindingError(await explain(self._place, *self._found))
 

@@ -57,7 +57,8 @@ class Connection(asyncio.Protocol):
     def answer(self, name, values):
         output = {"name": "predict", "datatype": "FP64", "shape": [len(values)], "data": values}
         body = encode({"model_name": "flowers", "id": name, "outputs": [output]})
-        self.transport.write(HEAD % (len(body), body))
+        if not self.transport.is_closing():
+            self.transport.write(HEAD % (len(body), body))
 
 """
 _ONE = """\
