@@ -10,16 +10,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import joblib
-import numpy as np
 import pytest
 import yaml
-from sklearn.linear_model import LogisticRegression
 
-from tiffin.models.baseline import baseline_of, baseline_text
-from tiffin.models.training_data import Table
 from unit.tiffin_serve.fronts import DEADLINE, Serve, wait_for
-from unit.tiffin_serve.test_drift import training
+from unit.tiffin_serve.test_drift import trained
 from unit.tiffin_serve.test_prometheus import MONITORING, Prometheus
 
 DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
@@ -93,14 +88,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
 @pytest.fixture
 def prometheus(serve: Serve, tmp_path: Path) -> Iterator[Prometheus]:
     """One that scrapes a front which knows its training data and was asked for as many rows."""
-    table = training(500)
-    rows = np.array([row[:2] for row in table.rows], dtype=float)
-    joblib.dump(LogisticRegression().fit(rows, [row[3] for row in table.rows]), tmp_path / "model.joblib")
-    path = tmp_path / "baseline.json"
-    narrow = Table(columns=("age", "income", "bought"), rows=[[*row[:2], row[3]] for row in table.rows])
-    path.write_text(baseline_text(baseline_of(narrow, "bought", path)))
-    model = {"format": "sklearn-joblib", "path": str(tmp_path / "model.joblib")}
-    server = serve(model, baseline=str(path)).ready()
+    server, rows = trained(serve, tmp_path)
     wait_for(
         lambda: (
             server.ask("POST", "/predict", rows.tolist())[0] == 200

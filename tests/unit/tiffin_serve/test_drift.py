@@ -338,7 +338,8 @@ def drift_of(server: Server) -> dict[str, Any]:
         connection.close()
 
 
-def test_a_running_front_tells_drift(serve: Serve, tmp_path: Path) -> None:
+def trained(serve: Serve, tmp_path: Path) -> tuple[Server, Any]:
+    """Serve a model with the data it was trained with; returns the front and the rows of that data."""
     table = training(500)
     rows = np.array([row[:2] for row in table.rows], dtype=float)
     joblib.dump(LogisticRegression().fit(rows, [row[3] for row in table.rows]), tmp_path / "model.joblib")
@@ -347,6 +348,11 @@ def test_a_running_front_tells_drift(serve: Serve, tmp_path: Path) -> None:
     path.write_text(baseline_text(baseline_of(narrow, "bought", path)))
     model = {"format": "sklearn-joblib", "path": str(tmp_path / "model.joblib")}
     server = serve(model, baseline=str(path)).ready()
+    return server, rows
+
+
+def test_a_running_front_tells_drift(serve: Serve, tmp_path: Path) -> None:
+    server, rows = trained(serve, tmp_path)
     psi = 'tiffin_input_psi{model="iris",feature="%s"}'
 
     def index_after(shift: float) -> float | None:

@@ -57,7 +57,6 @@ class Services:
     def apply(self, service: Service) -> Applied:
         """Want a service from now on; raises what is wrong with it, and then nothing has changed."""
         self._check(service)
-        event = self._last_event()
         kept = self._state.services().get(service.name)
         if kept is not None and kept.desired.gone:
             raise ConflictError(f"{service.name} is being deleted", "deploy it again when it is gone")
@@ -66,12 +65,7 @@ class Services:
             kept = self._first(service, known)
         else:
             kept = msgspec.structs.replace(kept, service=service, desired=_next(kept.desired, known.number, service))
-        self._state.keep(kept)
-        self._state.note(
-            service.name, "apply", f"revision {known.number} is wanted", {"replicas": kept.desired.replicas}
-        )
-        self._tend(service.name)
-        return Applied(revision=known.number, event=event)
+        return self._want(kept, f"revision {known.number} is wanted", {"replicas": kept.desired.replicas})
 
     def status(self, name: str) -> Status:
         """Say how a service is; raises NotFoundError."""
@@ -103,7 +97,7 @@ class Services:
         self._state.keep(msgspec.structs.replace(kept, service=service, desired=desired))
         numbers = {"from": kept.desired.replicas, "to": desired.replicas}
         self._state.note(name, "scale", f"{desired.replicas} replicas are wanted", numbers)
-        self._tend(name)
+        self._begin(name)
         return Applied(revision=desired.revision, event=self._last_event())
 
     def rollback(self, name: str, number: int | None) -> Applied:
@@ -111,14 +105,14 @@ class Services:
         kept = self._there(name)
         known = self._earlier(kept, number)
         self._workshop.check(known.template)
-        return self._want(kept, known, f"back to revision {known.number}")
+        return self._turn_to(kept, known, f"back to revision {known.number}")
 
     def restart(self, name: str) -> Applied:
         """Replace every replica by one alike."""
         kept = self._there(name)
         template = kept.service.template
         again = msgspec.structs.replace(template, env={**template.env, RESTARTED: _text(time.time())})
-        return self._want(kept, self._state.revision(name, again, "restarted"), "every replica is replaced")
+        return self._turn_to(kept, self._state.revision(name, again, "restarted"), "every replica is replaced")
 
     def pause(self, name: str, *, on: bool) -> Applied:
         """Hold a rollout, or go on with it; its patience begins anew."""
@@ -126,7 +120,7 @@ class Services:
         desired = msgspec.structs.replace(kept.desired, paused=on, began=time.time())
         self._state.want(name, desired)
         self._state.note(name, "pause" if on else "resume", "the rollout is paused" if on else "the rollout goes on")
-        self._tend(name)
+        self._begin(name)
         return Applied(revision=desired.revision, event=self._last_event())
 
     def delete(self, name: str) -> None:
@@ -134,7 +128,7 @@ class Services:
         kept = self._state.find(name)
         self._state.want(name, msgspec.structs.replace(kept.desired, gone=True))
         self._state.note(name, "delete", "the service is deleted")
-        self._tend(name)
+        self._begin(name)
 
     # --- changing
 
@@ -168,15 +162,19 @@ class Services:
         fronts.close()
         return held["http"][1]
 
-    def _want(self, kept: Kept, known: Known, why: str) -> Applied:
+    def _turn_to(self, kept: Kept, known: Known, why: str) -> Applied:
+        """Want another revision of what is kept."""
         service = msgspec.structs.replace(kept.service, template=known.template)
-        event = self._last_event()
-        self._state.keep(
-            msgspec.structs.replace(kept, service=service, desired=_next(kept.desired, known.number, service))
-        )
-        self._state.note(service.name, "apply", why, {"revision": known.number})
-        self._tend(service.name)
-        return Applied(revision=known.number, event=event)
+        kept = msgspec.structs.replace(kept, service=service, desired=_next(kept.desired, known.number, service))
+        return self._want(kept, why, {"revision": known.number})
+
+    def _want(self, kept: Kept, why: str, numbers: dict[str, object]) -> Applied:
+        """Write down how a service is wanted from now on, and have it looked after."""
+        name, event = kept.service.name, self._last_event()
+        self._state.keep(kept)
+        self._state.note(name, "apply", why, numbers)
+        self._begin(name)
+        return Applied(revision=kept.desired.revision, event=event)
 
     def _earlier(self, kept: Kept, number: int | None) -> Known:
         desired, history = kept.desired, self._state.history(kept.service.name)
@@ -193,9 +191,6 @@ class Services:
         if kept.desired.gone:
             raise NotFoundError(f"{name} is being deleted", "`tiffin status` lists those that are kept")
         return kept
-
-    def _tend(self, name: str) -> None:
-        self._begin(name)
 
     def _last_event(self) -> int:
         events = self._state.events(last=1)
