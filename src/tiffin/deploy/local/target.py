@@ -23,15 +23,10 @@ from tiffin.deploy.target import Change, Phase, Revision, Status
 from tiffin.engine.spec import Container, Engine, LogLine
 from tiffin.errors import (
     CommandError,
-    ConfigError,
     ConflictError,
-    DeniedError,
-    FullError,
-    IntegrityError,
     NotFoundError,
     TiffinError,
     UnavailableError,
-    UnsupportedError,
 )
 from tiffin.oci.documents import decode, encode
 
@@ -42,20 +37,7 @@ GONE_SECONDS = 120.0
 """How long a service may take to go: its front finishes what it has, and then its replicas."""
 WAIT_SECONDS = 15.0
 """How long the supervisor may take to answer, when it has much to start."""
-_KINDS: dict[str, type[TiffinError]] = {
-    kind.code: kind
-    for kind in (
-        CommandError,
-        ConfigError,
-        ConflictError,
-        DeniedError,
-        FullError,
-        IntegrityError,
-        NotFoundError,
-        UnavailableError,
-        UnsupportedError,
-    )
-}
+_KINDS = {kind.code: kind for kind in TiffinError.__subclasses__()}
 
 
 class LocalTarget:
