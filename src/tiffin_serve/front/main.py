@@ -1,4 +1,4 @@
-"""The front's command line: `python /opt/tiffin/front ROLE [--service PATH]`.
+"""The front's command line: `python /opt/tiffin/front ROLE [--service PATH]`, or `front --table PATH`.
 
 The role `all` starts its worker before it imports anything it can do without, JSON and the event loop included:
 loading the model is what everyone waits for.
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tiffin_serve.front.log import say
-from tiffin_serve.front.sockets import listeners
+from tiffin_serve.front.sockets import NAMED, hall_at, listeners
 from tiffin_serve.front.workers.child import Children
 
 TYPE_CHECKING = False  # `typing` is heavy, too
@@ -29,25 +29,30 @@ SERVICE = "/opt/tiffin/service.json"
 def main(arguments: list[str] | None = None) -> int:
     """Play the role that is asked for; returns the exit status."""
     roles = {"all": _all, "front": _front, "worker": _worker}
-    role, service = _options(sys.argv[1:] if arguments is None else arguments, list(roles))
+    role, service, table = _options(sys.argv[1:] if arguments is None else arguments, list(roles))
     try:
+        if table is not None:
+            return _routed(table)
         return roles[role](service, _environment(service))
     except (OSError, ValueError) as error:
         say(error.strerror if isinstance(error, OSError) and error.filename is None and error.strerror else str(error))
         return USAGE
 
 
-def _options(arguments: list[str], roles: list[str]) -> tuple[str, Path]:
+def _options(arguments: list[str], roles: list[str]) -> tuple[str, Path, Path | None]:
     """Read the arguments; what every image says, one role, needs no parser, whose import the worker would wait for."""
     if len(arguments) == 1 and arguments[0] in roles:
-        return arguments[0], Path(SERVICE)
+        return arguments[0], Path(SERVICE), None
     import argparse  # noqa: PLC0415 - as said above
 
     parser = argparse.ArgumentParser(prog="tiffin", description="Serve the model of this image.", allow_abbrev=False)
     parser.add_argument("role", nargs="?", default="all", choices=roles)
     parser.add_argument("--service", type=Path, default=Path(SERVICE), help=f"what to serve (default: {SERVICE})")
+    parser.add_argument("--table", type=Path, help="the revisions to route requests among (role `front`)")
     options = parser.parse_args(arguments)
-    return options.role, options.service
+    if options.table is not None and options.role != "front":
+        parser.error("--table is for the role `front`")
+    return options.role, options.service, options.table
 
 
 def _read(path: Path, drain_seconds: float | None) -> Service:
@@ -96,7 +101,7 @@ def _all(document: Path, environment: Mapping[str, str]) -> int:
     try:
         token = os.urandom(16).hex()
         sockets = listeners(os.environ, grpc=_wants_grpc(document))
-        hall = _hall(path)
+        hall = hall_at(path)
         handed_in = {
             "LISTEN_FDS",
             "LISTEN_FDNAMES",
@@ -131,10 +136,26 @@ def _front(document: Path, environment: Mapping[str, str]) -> int:
     if not token:
         raise ValueError("the role `front` needs TIFFIN_WORKER_TOKEN")
     sockets = listeners(os.environ, grpc=service.serve.grpc)
-    Path(path).unlink(missing_ok=True)
-    hall = _hall(Path(path))
-    Path(path).chmod(0o777)  # the token says who may come: engines map users differently
-    return _run(service, sockets, hall, token, None)
+    return _run(service, sockets, hall_at(Path(path), others=True), token, None)
+
+
+def _routed(path: Path) -> int:
+    """Serve the revisions of a table; their workers are others' processes."""
+    from tiffin_serve.front.routing.house import Routed  # noqa: PLC0415 - for this role alone
+    from tiffin_serve.front.routing.table import read  # noqa: PLC0415 - as above
+    from tiffin_serve.front.server import Doors, run_house  # noqa: PLC0415 - as above
+
+    table = read(path)
+    wants_grpc = "grpc" in os.environ.get("LISTEN_FDNAMES", "").split(":") or "TIFFIN_GRPC_PORT" in os.environ
+    sockets = listeners(os.environ, grpc=wants_grpc)
+    doors = Doors(
+        http=sockets["http"],
+        named=sockets.get(NAMED),
+        metrics=sockets.get("metrics"),
+        grpc=sockets.get("grpc"),
+        patient=not table.wakes,
+    )
+    return run_house(doors, lambda loop, writer, _: Routed(path, table, loop, writer))
 
 
 def _worker(document: Path, environment: Mapping[str, str]) -> int:
@@ -150,29 +171,26 @@ def _meeting(environment: Mapping[str, str]) -> tuple[str, str]:
     return path, environment.get("TIFFIN_WORKER_TOKEN", "")
 
 
-def _hall(path: Path) -> socket.socket:
-    hall = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    hall.bind(str(path))
-    hall.listen(64)
-    return hall
-
-
 def _run(
     service: Service, sockets: dict[str, socket.socket], hall: socket.socket, token: str, children: Children | None
 ) -> int:
     from tiffin_serve.front.http.bearer import read_tokens  # noqa: PLC0415 - heavy; the worker has started by now
-    from tiffin_serve.front.server import Outfit, run  # noqa: PLC0415 - as above
+    from tiffin_serve.front.revision import Outfit  # noqa: PLC0415 - as above
+    from tiffin_serve.front.server import Doors, run  # noqa: PLC0415 - as above
 
     return run(
-        Outfit(
-            service=service,
+        Doors(
             http=sockets["http"],
             metrics=sockets.get("metrics"),
             grpc=sockets.get("grpc"),
-            hall=hall,
+            patient=children is None and "TIFFIN_FRONT_WAITS" in os.environ,
+        ),
+        hall,
+        Outfit(
+            service=service,
             token=token,
+            image=os.environ.get("TIFFIN_IMAGE", ""),
             children=children,
             tokens=read_tokens(os.environ) if service.serve.auth == "bearer" else None,
-            patient=children is None and "TIFFIN_FRONT_WAITS" in os.environ,
-        )
+        ),
     )

@@ -10,9 +10,12 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 FIRST = 3
+NAMED = "named"
+"""A second socket for HTTP, which whoever starts several services may hand in: each at an address of its own."""
 PATHS = {"http": "TIFFIN_HTTP_SOCKET"}
 HOST = ("TIFFIN_HOST", "0.0.0.0")  # noqa: S104 - in a container, who may connect is the engine's matter
 LAST_PORT = 65_535
+WORKERS_WAITING = 64
 PORTS = {
     "http": ("TIFFIN_HTTP_PORT", 8080),
     "grpc": ("TIFFIN_GRPC_PORT", 8081),
@@ -43,8 +46,8 @@ def listeners(environ: MutableMapping[str, str], *, grpc: bool = False) -> dict[
     Without inherited ones they are bound here; with some, only `http` must be.
     """
     found = inherit(environ)
-    wanted = set(PORTS) if grpc else set(PORTS) - {"grpc"}
-    bound_here = {"http"} if found else wanted
+    wanted = {*(PORTS if grpc else set(PORTS) - {"grpc"}), NAMED}
+    bound_here = {"http"} if found else wanted - {NAMED}
     for name in set(found) - wanted:
         found.pop(name).close()
     host = environ.get(*HOST)
@@ -126,3 +129,21 @@ def allow_many() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (OSError, ValueError):
         return  # then it is as many as there may be already
+
+
+def hall_at(path: Path, *, others: bool = False) -> socket.socket:
+    """Have the socket that workers connect to, in place of one that an earlier front left; raises OSError.
+
+    `others` lets workers in that are not our user's: engines map users differently, and the token says who may come.
+    """
+    path.unlink(missing_ok=True)
+    hall = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        hall.bind(str(path))
+        hall.listen(WORKERS_WAITING)
+        if others:
+            path.chmod(0o777)
+    except OSError as error:
+        hall.close()
+        raise OSError(error.errno, f"workers cannot be let in at {path}: {error.strerror}") from error
+    return hall

@@ -10,6 +10,7 @@ import joblib
 import pytest
 
 from unit.tiffin_serve.fronts import Serve, Server, start, train
+from unit.tiffin_serve.routed import Place
 
 
 @pytest.fixture
@@ -46,3 +47,11 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = start(folder, model, serve={"max_body_bytes": 100_000, "header_seconds": 3})
     yield server.ready()
     assert server.stop() == 0
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A folder of a service with several revisions, whose front and workers end with the test."""
+    found = Place(tmp_path)
+    yield found
+    found.end()

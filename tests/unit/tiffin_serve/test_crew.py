@@ -12,11 +12,14 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pytest
 
 from tiffin_serve.front.workers.backoff import LAST_SECONDS, Backoff, delay_after
+from tiffin_serve.front.workers.lines import WorkerLine
+from tiffin_serve.front.workers.nest import Nest
+from tiffin_serve.protocol.signature import Signature
 from tiffin_serve.worker.frames import FrameReader, encode
 from unit.tiffin_serve.fronts import DEADLINE, SRC, Serve, Server, children_of, wait_for
 
@@ -94,6 +97,15 @@ def test_only_a_worker_that_worked_for_a_while_makes_up_for_failures() -> None:
     backoff.ready(now + 40)
     backoff.failed(now + 60)
     assert backoff.delay(now + 60) == 0
+
+
+def test_a_zygote_that_comes_is_not_delayed_by_children_that_others_have_lost() -> None:
+    line, signature = cast("WorkerLine", None), cast("Signature", None)
+    first, other = Nest(line, signature), Nest(line, signature)
+    for now in range(3):
+        first.backoff.failed(float(now))
+    assert first.backoff.delay(2.0) > 0
+    assert other.backoff.delay(2.0) == 0
 
 
 def test_workers_that_are_lost_together_are_one_failure() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tiffin.deploy.local.exporter import Address
+from tiffin.deploy.local.target import LocalTarget
+from tiffin.deploy.service import Replicas
+from unit.deploy.local.stage import Play, service, supervised
 from unit.tiffin_serve.fronts import DEADLINE, Serve, wait_for
 from unit.tiffin_serve.test_drift import trained
-from unit.tiffin_serve.test_prometheus import MONITORING, Prometheus
+from unit.tiffin_serve.test_prometheus import MONITORING, Prometheus, free_port
 
 DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text())
 PANELS = DASHBOARD["panels"]
@@ -25,8 +30,8 @@ COLUMNS = 24
 
 
 def filled(expression: str) -> str:
-    """Put in what Grafana would for a page that shows one model."""
-    return expression.replace("$__rate_interval", "1m").replace("$model", "iris")
+    """Put in what Grafana would for a page that shows one model and one service."""
+    return expression.replace("$__rate_interval", "1m").replace("$model", "iris").replace("$service", "iris")
 
 
 def test_panels_have_numbers_and_titles_of_their_own() -> None:
@@ -87,7 +92,7 @@ def test_every_expression_is_promql(tmp_path: Path) -> None:
 
 @pytest.fixture
 def prometheus(serve: Serve, tmp_path: Path) -> Iterator[Prometheus]:
-    """One that scrapes a front which knows its training data and was asked for as many rows."""
+    """One that scrapes a front which knows its training data and was asked for as many rows, and a supervisor."""
     server, rows = trained(serve, tmp_path)
     wait_for(
         lambda: (
@@ -96,20 +101,26 @@ def prometheus(serve: Serve, tmp_path: Path) -> Iterator[Prometheus]:
         ),
         "drift is told",
     )
-    running = Prometheus(tmp_path, server.metrics_port)
-    yield running
-    running.process.terminate()
-    running.process.wait(DEADLINE)
+    play, port = Play(), free_port()
+    with supervised(tmp_path / "data", play, Address(port=port)):
+        target = LocalTarget(tmp_path / "data", play.engine)
+        target.apply(service(replicas_=Replicas(least=1, most=3)))
+        running = Prometheus(tmp_path, server.metrics_port, port)
+        yield running
+        running.process.terminate()
+        running.process.wait(DEADLINE)
+        target.delete("iris")
 
 
 @pytest.mark.program("prometheus")
 def test_every_line_of_the_dashboard_is_drawn(prometheus: Prometheus) -> None:
-    wait_for(lambda: prometheus.ask("count_over_time(tiffin_build_info[1m]) > 3"), "scraped several times")
+    for metric in ("tiffin_build_info", "tiffin_autoscaler_panic", "tiffin_requests_total{revision!=''}"):
+        wait_for(partial(prometheus.ask, f"count_over_time({metric}[1m]) > 3"), "scraped several times")
     for title, target in TARGETS:
+        wait_for(partial(prometheus.ask, filled(target["expr"])), f"{title}: {target['expr']}")
         lines = prometheus.ask(filled(target["expr"]))
-        assert lines, (title, target["expr"])
         for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
             assert all(label in labels for labels, _ in lines), (title, label)
-    (variable,) = [one for one in DASHBOARD["templating"]["list"] if one["type"] == "query"]
-    metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]).groups()  # type: ignore[union-attr]
-    assert {labels[label] for labels, _ in prometheus.ask(metric)} == {"iris"}
+    for variable in (one for one in DASHBOARD["templating"]["list"] if one["type"] == "query"):
+        metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]).groups()  # type: ignore[union-attr]
+        assert {labels[label] for labels, _ in prometheus.ask(metric)} == {"iris"}

@@ -32,6 +32,7 @@ def crew(arrived: list[Hello]) -> Workers:
         load_failed=lambda _: None,
         load=lambda: None,
         unload=lambda: True,
+        changed=lambda: None,
     )
     return Workers("t", Dispatcher(loop, Serving(), Metrics("m")), events)
 

@@ -45,6 +45,7 @@ def own(forest: Any, rows: Any) -> dict[str, Any]:
     return {name: getattr(forest, name)(rows) for name in names}
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in reduce:RuntimeWarning")  # scikit-learn's own sum
 @given(arrays(np.float64, st.tuples(st.integers(1, 40), st.just(WIDTH)), elements=st.floats(-3e38, 3e38)))
 @settings(deadline=None, max_examples=30)
 def test_every_forest_answers_as_its_own_methods_to_the_bit(rows: np.ndarray) -> None:

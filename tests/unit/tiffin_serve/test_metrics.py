@@ -27,7 +27,7 @@ from tiffin_serve.front.metrics.exposition import (
     text,
 )
 from tiffin_serve.front.metrics.histogram import SECONDS, Histogram, merged
-from tiffin_serve.front.metrics.processes import below, usage
+from tiffin_serve.front.metrics.processes import below, processes, usage
 from tiffin_serve.protocol.call import Call, Tensor, make_call
 from unit.tiffin_serve.fronts import DEADLINE, ROWS, Server, wait_for
 
@@ -79,7 +79,7 @@ def test_a_time_that_cannot_be_is_none_and_is_counted(seconds: float) -> None:
 
 
 def samples(metrics: Metrics, *, openmetrics: bool) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    written = text(metrics.families(GAUGES), openmetrics=openmetrics)
+    written = text([*metrics.families(GAUGES), *processes()], openmetrics=openmetrics)
     families = (read_openmetrics if openmetrics else read_plain)(written)
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value

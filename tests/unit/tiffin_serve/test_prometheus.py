@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tiffin.deploy.local import exposition, metrics
+from unit.deploy.local.watched import SERVICES
 from unit.tiffin_serve.fronts import DEADLINE, ROWS, Server, wait_for
 
 MONITORING = Path(__file__).parents[3] / "examples" / "monitoring"
@@ -29,13 +31,17 @@ def free_port() -> int:
 
 
 class Prometheus:
-    """A Prometheus that scrapes one front five times a second."""
+    """A Prometheus that scrapes one front five times a second, and what a supervisor says where there is one."""
 
-    def __init__(self, folder: Path, scraped: int) -> None:
+    def __init__(self, folder: Path, scraped: int, supervisor: int = 0) -> None:
         config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
         config["rule_files"] = [str(MONITORING / "rules.yml")]
-        config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{scraped}"]}]
+        front, services = config["scrape_configs"]
+        front["static_configs"] = [{"targets": [f"127.0.0.1:{scraped}"]}]
+        (discovery,) = services["http_sd_configs"]
+        discovery |= {"url": f"http://127.0.0.1:{supervisor}/discovery", "refresh_interval": "200ms"}
+        config["scrape_configs"] = [front, *([services] if supervisor else [])]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self._port = free_port()
         self._log = folder / "log"
@@ -67,6 +73,11 @@ class Prometheus:
         return [(one["metric"], float(one["value"][1])) for one in data["result"]]
 
 
+def rules() -> list[dict[str, Any]]:
+    groups = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
 @pytest.fixture
 def prometheus(tmp_path: Path, iris: Server) -> Iterator[Prometheus]:
     running = Prometheus(tmp_path, iris.metrics_port)
@@ -93,7 +104,8 @@ def test_prometheus_scrapes_a_front_and_answers(iris: Server, prometheus: Promet
     assert kinds["tiffin_request_duration_seconds"] == "histogram"
     groups = wait_for(lambda: prometheus.get("rules")["groups"], "rules")
     evaluated = wait_for(
-        lambda: all(rule["health"] == "ok" for rule in prometheus.get("rules")["groups"][0]["rules"]), "evaluated"
+        lambda: all(rule["health"] == "ok" for group in prometheus.get("rules")["groups"] for rule in group["rules"]),
+        "evaluated",
     )
     assert evaluated
     assert {rule["state"] for rule in groups[0]["rules"] if rule["type"] == "alerting"} == {"inactive"}
@@ -117,9 +129,8 @@ def test_the_rules_fire_when_they_should(check: list[str]) -> None:
 
 
 def test_every_alert_has_a_test_in_which_it_fires() -> None:
-    rules = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"][0]["rules"]
     tests = (MONITORING / "rules_test.yml").read_text()
-    for alert in (rule["alert"] for rule in rules if "alert" in rule):
+    for alert in (rule["alert"] for rule in rules() if "alert" in rule):
         fires = f'alertname="{alert}", alertstate="firing"' in tests
         assert fires or re.search(rf"alertname: {alert}\n\s+exp_alerts:\n", tests), alert
 
@@ -133,12 +144,13 @@ def test_dashboard_and_rules_ask_for_metrics_that_there_are(iris: Server) -> Non
     """Drift's are in the text of a front with a baseline only, so its names are looked for in the sources."""
     iris.ask("POST", "/predict", ROWS)
     dashboard = json.loads((MONITORING / "dashboard.json").read_text())
-    rules = yaml.safe_load((MONITORING / "rules.yml").read_text())["groups"][0]["rules"]
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     asked = set(
-        re.findall(r"(?<![:\w])(?:tiffin|process)_\w+", " ".join([*expressions, *(one["expr"] for one in rules)]))
+        re.findall(r"(?<![:\w])(?:tiffin|process)_\w+", " ".join([*expressions, *(one["expr"] for one in rules())]))
     )
     there = {name.partition("{")[0] for name in iris.metrics()}
+    told = exposition.text(metrics.families(SERVICES))
+    there |= {re.split("[{ ]", line)[0] for line in told.splitlines() if not line.startswith("#")}
     drift = {"tiffin_input_psi", "tiffin_output_psi"}
     assert asked - there <= drift, asked - there
     assert len(asked) > 15

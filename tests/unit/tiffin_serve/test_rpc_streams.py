@@ -12,10 +12,10 @@ import pytest
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rpc import inference_pb2 as messages
 from tiffin_serve.front.rpc.calls import Calls
-from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.inference import Inference
-from tiffin_serve.front.rpc.listening import Guard
+from tiffin_serve.front.rpc.listening import guard
+from tiffin_serve.front.rpc.switch import Served
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.outputs import Output
 from tiffin_serve.protocol.service import ServedModel, Service
@@ -25,6 +25,7 @@ from unit.tiffin_serve.rpcs import request, typed
 SIGNATURE = Signature(inputs=(TensorSpec("n", "INT64", (-1,)),), batches=True, streams=True)
 SERVICE = Service(name="iris", model=ServedModel(format="python"), worker=["true"])
 Answer = Callable[[Any], None]
+WORKERS: Any = SimpleNamespace()
 
 
 def part(value: int) -> list[Output]:
@@ -58,7 +59,7 @@ def converse(answer: Answer, *requests: Any, take: int = 100) -> tuple[list[Any]
     async def talk() -> list[Any]:
         workers: Any = SimpleNamespace(dispatcher=queue, signature=SIGNATURE, unloaded=False, ready=True)
         served = Served(service=SERVICE, workers=workers, metrics=Metrics("iris"))
-        calls = Calls(served.metrics)
+        calls = Calls()
         inference = Inference(asyncio.get_running_loop(), served, Readiness(lambda: True), calls)
         found: list[Any] = []
         responses = inference.model_stream_infer(asked(), None)
@@ -124,8 +125,13 @@ def test_who_leaves_in_the_middle_of_a_stream_is_gone() -> None:
     ids=["none", "wrong"],
 )
 def test_without_a_token_nobody_is_let_through(metadata: Any, words: str) -> None:
-    guard = Guard(lambda given: given == b"Bearer yes")
+    served = Served(
+        service=SERVICE,
+        workers=WORKERS,
+        metrics=Metrics("iris"),
+        accept=lambda given: given == b"Bearer yes",
+    )
     with pytest.raises(RequestError, match=words) as caught:
-        guard.check(SimpleNamespace(invocation_metadata=lambda: metadata))
+        guard(served, dict(metadata or ()))
     assert caught.value.status == 401
-    guard.check(SimpleNamespace(invocation_metadata=lambda: (("authorization", "Bearer yes"),)))
+    guard(served, {"authorization": "Bearer yes"})

@@ -143,6 +143,16 @@ class Dispatcher:
             if errand.batch.jobs[0] is job:
                 line.send(encode_cancel(errand.number))
 
+    def empty(self) -> list[Job]:
+        """Take out everything that waits for a worker, whose waiters are then others' business."""
+        jobs = [job for batch in self._again for job in batch.waited_for().jobs]
+        self._again.clear()
+        for job in list(self._queue):
+            self._queue.drop(self._queue.lane(job.call.kind), job)
+            jobs.append(job)
+        self.shut = None
+        return jobs
+
     def hold(self, job: Job, *, on: bool) -> None:
         """Let a worker wait with its parts until the client has taken those it was sent; a stream alone is held."""
         for line, errand in self._out.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -37,10 +38,10 @@ class Entry(NamedTuple):
 class AccessLog:
     """Gathers answers for a tenth of a second; a thread writes them. What cannot be written is dropped and counted."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, writer: Writer, model: str) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, writer: Writer, model: str, revision: str = "") -> None:
         self._loop = loop
         self._writer = writer
-        self._model = model
+        self._who = {"model": model, "revision": revision} if revision else {"model": model}
         self._entries: list[Entry] = []
 
     def note(self, exchange: Exchange, client: str, status: int, size: int) -> None:
@@ -59,11 +60,11 @@ class AccessLog:
         """Hand over what is there."""
         entries, self._entries = self._entries, []
         if entries:
-            self._writer.put_later(lambda: b"".join([line(entry, self._model) for entry in entries]), len(entries))
+            self._writer.put_later(lambda: b"".join([line(entry, self._who) for entry in entries]), len(entries))
 
 
-def line(entry: Entry, model: str) -> bytes:
-    """Write the line of one answer."""
+def line(entry: Entry, who: Mapping[str, str]) -> bytes:
+    """Write the line of one answer; `who` says whose it was."""
     when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(entry.ended))
     fields = {
         "time": f"{when}.{int(entry.ended % 1 * 1000):03d}Z",
@@ -76,7 +77,7 @@ def line(entry: Entry, model: str) -> bytes:
         "seconds": round(entry.seconds, 6),
         "request_id": entry.id.decode("latin-1"),
         "client": entry.client,
-        "model": model,
+        **who,
     }
     if trace := trace_id(entry.trace):
         fields["trace_id"] = trace

@@ -6,12 +6,19 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from tiffin_serve.front.http.access import AccessLog
 from tiffin_serve.front.http.exchange import Exchange
 from tiffin_serve.front.http.known import KnownHeads
 from tiffin_serve.front.http.limits import Limits
 
 HOSTS = 256
+
+
+class Log(Protocol):
+    """Who takes note of answers."""
+
+    def note(self, exchange: Exchange, client: str, status: int, size: int) -> None:
+        """Remember an answer."""
+        ...
 
 
 class Visitor(Protocol):
@@ -55,21 +62,26 @@ class Desk:
         limits: Limits,
         *,
         dress: Callable[[Exchange], None] | None = None,
-        log: AccessLog | None = None,
+        log: Log | None = None,
     ) -> None:
         self.serve = serve
-        self.limits = limits
+        self.heads = KnownHeads()
+        self.allow(limits)
         self.dress = dress
         self.log = log
         self.hosts: set[bytes] = set()
-        self.heads = KnownHeads()
-        self.digits = len(str(limits.body_bytes))
         self.connections: set[Visitor] = set()
         self.draining = False
         self.now = 0.0
         self.date = b""
         self.answered: Callable[[Exchange, int], None] = _nobody
         self.tick()
+
+    def allow(self, limits: Limits) -> None:
+        """Let requests be within these limits from now on."""
+        self.limits = limits
+        self.digits = len(str(limits.body_bytes))
+        self.heads.clear()
 
     def know(self, host: bytes) -> None:
         """Remember that this is a host's name, since the same few come again and again."""

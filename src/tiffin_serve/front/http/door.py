@@ -13,28 +13,29 @@ BACKLOG = 1024
 
 
 class Door:
-    """Lets clients in to a desk."""
+    """Lets clients in to a desk, by every socket that it has."""
 
-    def __init__(self, desk: Desk, bound: socket.socket) -> None:
+    def __init__(self, desk: Desk, *bound: socket.socket) -> None:
         self._desk = desk
         self._bound = bound
-        self._server: asyncio.AbstractServer | None = None
+        self._servers: list[asyncio.AbstractServer] = []
 
     async def open(self) -> None:
         """Accept clients from now on."""
         loop = asyncio.get_running_loop()
-        if self._bound.family == socket.AF_UNIX:
-            self._server = await loop.create_unix_server(self._greet, sock=self._bound, backlog=BACKLOG)
-        else:
-            self._server = await loop.create_server(self._greet, sock=self._bound, backlog=BACKLOG)
+        for bound in self._bound:
+            make = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+            self._servers.append(await make(self._greet, sock=bound, backlog=BACKLOG))
 
     async def close(self) -> None:
         """Let in who has connected already, since closing the socket would reset them, and then nobody."""
-        server, self._server = self._server, None
-        if server is None:
-            return
+        servers, self._servers = self._servers, []
+        for server, bound in zip(servers, self._bound, strict=False):
+            await self._shut(server, bound)
+
+    async def _shut(self, server: asyncio.AbstractServer, bound: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        with self._bound.dup() as again:
+        with bound.dup() as again:
             server.close()
             again.setblocking(False)
             with contextlib.suppress(BlockingIOError):

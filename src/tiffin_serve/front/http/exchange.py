@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -65,7 +65,8 @@ class Exchange(msgspec.Struct, eq=False):
     """One request and the place of its answer.
 
     `extra` are lines of the answer's head that others add to what `answer` or `begin` brings. `abandoned` is called
-    when the client has gone before its answer was whole, `room` when it takes again what is sent to it.
+    when the client has gone before its answer was whole, `room` when it takes again what is sent to it. `whose` is for
+    whoever shares requests out among several who answer.
     """
 
     connection: Channel | None
@@ -82,6 +83,7 @@ class Exchange(msgspec.Struct, eq=False):
     flow: Flow | None = None
     abandoned: Callable[[], None] | None = None
     room: Callable[[], None] | None = None
+    whose: Any = None
     _id: bytes = b""
 
     @property

@@ -14,12 +14,12 @@ from tiffin_serve import __version__
 from tiffin_serve.front.metrics.drift import Drift
 from tiffin_serve.front.metrics.exposition import Family, Labels, Sample
 from tiffin_serve.front.metrics.histogram import SECONDS, SIZES, Histogram, merged
-from tiffin_serve.front.metrics.processes import processes
 from tiffin_serve.protocol.call import Call
 
 INFERENCE = ("oip", "predict", "tensorflow", "mlflow", "grpc")
 """Protocols in which a model is asked; `other` is health, metadata and whatever does not exist."""
 
+ENDS = (b"/infer", b"/infer_stream", b"/generate", b"/generate_stream")
 MOST_PATHS = 256
 MOST_SIZES = 1024
 MOST_SECONDS = 1e6
@@ -88,7 +88,7 @@ def protocol_of(path: bytes) -> str:
         return "predict"
     if path == b"/invocations":
         return "mlflow"
-    if path.startswith(b"/v2/models/") and path.endswith((b"/infer", b"/generate", b"/generate_stream")):
+    if path.startswith(b"/v2/models/") and path.endswith(ENDS):
         return "oip"
     if path.startswith(b"/v1/models/") and path.endswith(b":predict"):
         return "tensorflow"
@@ -103,6 +103,7 @@ class Metrics:
         self._version = version
         self._image = image
         self._limits = limits
+        self._before: tuple[Histogram, int] | None = None
         self._series: dict[str, Series] = {}
         self._paths: dict[bytes, Series] = {}
         self._queue = Histogram()
@@ -148,12 +149,30 @@ class Metrics:
         if self.drift.wants(rows):
             self.drift.asked([job.call for job in jobs])
 
-    def asked(self) -> dict[str, float]:
-        """Sum up how the model was asked: how often, how many answers were our fault, and the p99 in seconds."""
+    def asked(self) -> dict[str, object]:
+        """Sum up how the model was asked: how often, how many answers were our fault, and the p99 in seconds.
+
+        `durations` are the counts by upper bound, None for what is above every bound, without those that are 0.
+        """
+        whole, errors = self._asked()
+        if self._before is not None:
+            whole, errors = whole.since(self._before[0]), errors - self._before[1]
+        durations = [pair for pair in zip((*whole.bounds, None), whole.counts, strict=True) if pair[1]]
+        return {"requests": whole.count, "errors": errors, "p99": whole.quantile(0.99), "durations": durations}
+
+    def begin_again(self) -> None:
+        """Let `asked` count from now on: how a revision did before says nothing of one that comes back."""
+        self._before = self._asked()
+
+    def _asked(self) -> tuple[Histogram, int]:
         series = [self._series[name] for name in INFERENCE if name in self._series]
         errors = sum(count for one in series for code, count in one.codes.items() if code >= 500)  # noqa: PLR2004 - HTTP's
-        whole = merged(series)
-        return {"requests": whole.count, "errors": errors, "p99": whole.quantile(0.99)}
+        return merged(series), errors
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """The workers that ended unasked, by reason."""
+        return dict(self._restarts)
 
     def rejected(self, reason: str) -> None:
         """Count a request that was refused or given up: `queue` is full, `deadline` out of reach, `late` by now."""
@@ -208,7 +227,6 @@ class Metrics:
         yield from self._requests(gauges)
         yield from self._model(gauges)
         yield from self.drift.families(self._labels)
-        yield from processes()
 
     def _requests(self, gauges: Gauges) -> Iterator[Family]:
         series = sorted(self._series.values(), key=lambda series: series.protocol)

@@ -109,3 +109,13 @@ def _quality(text: str) -> float:
         return min(max(float(text), 0.0), 1.0)
     except ValueError:
         return 0.0
+
+
+def together(each: Iterable[tuple[Labels, Iterable[Family]]]) -> list[Family]:
+    """Put the families of several together, once each: every sample has the labels of who it is from."""
+    found: dict[str, Family] = {}
+    for labels, families in each:
+        for family in families:
+            whole = found.setdefault(family.name, family._replace(samples=[]))
+            whole.samples.extend(Sample({**sample.labels, **labels}, sample.value) for sample in family.samples)
+    return list(found.values())

@@ -48,6 +48,13 @@ class Histogram:
             self.bounds[-1],
         )
 
+    def since(self, before: Histogram) -> Histogram:
+        """Give what was observed since it was a copy of another one."""
+        later = Histogram(self.bounds)
+        later.counts = [now - then for now, then in zip(self.counts, before.counts, strict=True)]
+        later.total = self.total - before.total
+        return later
+
 
 def merged(histograms: Sequence[Histogram]) -> Histogram:
     """Add histograms of the same bounds up."""

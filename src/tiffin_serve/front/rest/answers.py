@@ -52,6 +52,11 @@ class Waiting(msgspec.Struct, eq=False):
         """Say whether nobody waits any more."""
         return self._exchange.connection is None
 
+    @property
+    def exchange(self) -> Exchange:
+        """Give the request that is to be answered."""
+        return self._exchange
+
     def write(self, outputs: list[Output]) -> Reply:
         """Write the answer; raises RequestError."""
         raise NotImplementedError

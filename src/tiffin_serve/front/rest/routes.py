@@ -42,6 +42,15 @@ class Api:
     def draining(self, value: bool) -> None:
         self._served.draining = value
 
+    @property
+    def wakes(self) -> bool:
+        """Say whether a request that finds no worker has one come."""
+        return self._served.wakes
+
+    @wakes.setter
+    def wakes(self, value: bool) -> None:
+        self._served.wakes = value
+
     def serve(self, exchange: Exchange) -> None:
         """Answer a request now, or see to it that it is answered later."""
         try:

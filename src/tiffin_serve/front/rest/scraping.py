@@ -1,16 +1,17 @@
-"""What the server answers on the metrics port: `/metrics` for Prometheus, `/drift` for people and programs.
-
-`/workers` is for whoever starts the workers of a front: which are ready, which may not serve, and how requests went.
-"""
+"""What the server answers on the metrics port: `/metrics` for Prometheus, `/drift` for people and programs."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
 
 import msgspec
 
 from tiffin_serve.front.http.desk import Desk
 from tiffin_serve.front.http.exchange import JSON, Exchange
 from tiffin_serve.front.metrics.counters import Gauges, Metrics
-from tiffin_serve.front.metrics.exposition import OPEN, PLAIN, gzip, prefers_openmetrics, takes_gzip, text
+from tiffin_serve.front.metrics.exposition import OPEN, PLAIN, Family, gzip, prefers_openmetrics, takes_gzip, text
+from tiffin_serve.front.metrics.processes import processes
 from tiffin_serve.front.workers.lines import Workers
 
 GZIP_FROM = 1024
@@ -24,13 +25,13 @@ class MetricsApi:
         self._metrics = metrics
         self._workers = workers
         self._desk = desk
-        self._routes = {b"/metrics": self._scrape, b"/drift": self._drift, b"/workers": self._tell_workers}
+        self._routes = {b"/metrics": self._scrape, b"/drift": self._drift}
 
     def serve(self, exchange: Exchange) -> None:
         """Answer a scraper."""
         route = self._routes.get(exchange.path)
         if route is None:
-            exchange.refuse(404, "there are only /metrics, /drift and /workers here")
+            exchange.refuse(404, "there are only /metrics and /drift here")
         elif exchange.method not in {b"GET", b"HEAD"}:
             path = exchange.path.decode()
             exchange.refuse(405, f"{path} takes GET, HEAD", b"allow: GET, HEAD\r\n")
@@ -38,36 +39,35 @@ class MetricsApi:
             route(exchange)
 
     def _scrape(self, exchange: Exchange) -> None:
-        openmetrics = prefers_openmetrics(exchange.headers.get(b"accept", b""))
-        body = text(self._metrics.families(self._gauges()), openmetrics=openmetrics).encode()
-        _answer(exchange, body, OPEN if openmetrics else PLAIN)
+        answer_families(exchange, chain(self._metrics.families(self._gauges()), processes()))
 
     def _drift(self, exchange: Exchange) -> None:
-        _answer(exchange, msgspec.json.encode(self._metrics.drift.document()), JSON)
-
-    def _tell_workers(self, exchange: Exchange) -> None:
-        gauges = self._gauges()
-        document = {
-            "ready": self._workers.since(),
-            "failures": self._workers.failures,
-            "in_flight": gauges.in_flight,
-            "queued": gauges.queued,
-            **self._metrics.asked(),
-        }
-        _answer(exchange, msgspec.json.encode(document), JSON)
+        answer_packed(exchange, msgspec.json.encode(self._metrics.drift.document()), JSON)
 
     def _gauges(self) -> Gauges:
-        dispatcher = self._workers.dispatcher
-        ready, busy = len(self._workers), dispatcher.busy
-        return Gauges(
-            in_flight=self._desk.in_flight,
-            queued=dispatcher.queued,
-            workers={"busy": busy, "idle": max(ready - busy, 0)},
-            ready=self._workers.ready,
-        )
+        return gauges_of(self._workers, self._desk.in_flight)
 
 
-def _answer(exchange: Exchange, body: bytes, headers: bytes) -> None:
+def gauges_of(workers: Workers, in_flight: int) -> Gauges:
+    """Say how it is with workers, and with so many requests that are not answered yet."""
+    ready, busy = len(workers), workers.dispatcher.busy
+    return Gauges(
+        in_flight=in_flight,
+        queued=workers.dispatcher.queued,
+        workers={"busy": busy, "idle": max(ready - busy, 0)},
+        ready=workers.ready,
+    )
+
+
+def answer_families(exchange: Exchange, families: Iterable[Family]) -> None:
+    """Answer a scraper in the format that it likes best."""
+    openmetrics = prefers_openmetrics(exchange.headers.get(b"accept", b""))
+    body = text(families, openmetrics=openmetrics).encode()
+    answer_packed(exchange, body, OPEN if openmetrics else PLAIN)
+
+
+def answer_packed(exchange: Exchange, body: bytes, headers: bytes) -> None:
+    """Answer, compressed where that is worth it and can be read."""
     headers += b"vary: accept, accept-encoding\r\n"
     if len(body) >= GZIP_FROM and takes_gzip(exchange.headers.get(b"accept-encoding", b"")):
         body, headers = gzip(body), headers + b"content-encoding: gzip\r\n"

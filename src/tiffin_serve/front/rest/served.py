@@ -24,6 +24,8 @@ class Served:
         self.workers = workers
         self.metrics = metrics
         self.draining = False
+        self.wakes = False
+        """Whether a request that finds no worker has one come, so that it may be asked."""
         self.routes: Mapping[bytes, Mapping[bytes, object]] = {}
         """Paths and methods of all protocols, for whoever tells of them."""
 
@@ -44,7 +46,7 @@ class Served:
             return "the server is stopping"
         if self.workers.unloaded:
             return f"the model '{self.name}' is unloaded; POST /v2/repository/models/{self.name}/load loads it"
-        return "" if self.workers.ready else "the model is not loaded"
+        return "" if self.workers.ready or self.wakes else "the model is not loaded"
 
     def signature(self) -> Signature:
         """Give what the model takes; raises RequestError where it is not there to be asked."""

@@ -77,6 +77,11 @@ class Streaming:
         """Say whether nobody waits any more."""
         return self._exchange.connection is None
 
+    @property
+    def exchange(self) -> Exchange:
+        """Give the request that is to be answered."""
+        return self._exchange
+
     def steer(self, dispatcher: Dispatcher, job: Job) -> None:
         """Take hold of the job, to have its worker wait for a client that reads slowly."""
         self._dispatcher, self._job = dispatcher, job

@@ -13,20 +13,31 @@ GONE = 499
 """What is counted for a client that did not wait."""
 
 
+class Whose:
+    """Who counts a call."""
+
+    __slots__ = ("metrics",)
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+
+
 class Calls:
     """Counts calls by how they end; `in_flight` are the requests that are not answered yet, those of streams too."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self) -> None:
         self.in_flight = 0
 
     @contextmanager
-    def one(self, requests: int) -> Iterator[None]:
-        """Count a call that is so many requests from its beginning: a stream is none before it has asked."""
-        began, code = monotonic(), 200
+    def one(self, metrics: Metrics, requests: int) -> Iterator[Whose]:
+        """Count a call that is so many requests from its beginning: a stream is none before it has asked.
+
+        It counts to these metrics, unless it is found to be another's.
+        """
+        began, code, whose = monotonic(), 200, Whose(metrics)
         self.in_flight += requests
         try:
-            yield
+            yield whose
         except RequestError as error:
             code = error.status
             raise
@@ -38,4 +49,4 @@ class Calls:
             raise
         finally:
             self.in_flight -= requests
-            self._metrics.counted("grpc", code, monotonic() - began)
+            whose.metrics.counted("grpc", code, monotonic() - began)

@@ -11,25 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from tiffin_serve.front.log import say
-from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.rpc.relay import Relay
-from tiffin_serve.front.workers.lines import Workers
-from tiffin_serve.protocol.service import Service
+from tiffin_serve.front.rpc.switch import Switch
 
 QUIET_SECONDS = 0.5
 LAST_SECONDS = 1
-
-
-class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked here, and who may ask: everyone, or whose `authorization` is accepted."""
-
-    service: Service
-    workers: Workers
-    metrics: Metrics
-    accept: Callable[[bytes], bool] | None = None
 
 
 class RpcDoor:
@@ -38,12 +25,12 @@ class RpcDoor:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        served: Served,
+        switch: Switch,
         listener: socket.socket,
         failed: Callable[[str], None],
     ) -> None:
         self._loop = loop
-        self._served = served
+        self._switch = switch
         self._listener = listener
         self._failed = failed
         self._folder = Path(tempfile.mkdtemp(prefix="tiffin-", dir="/tmp"))
@@ -58,7 +45,8 @@ class RpcDoor:
 
     def open(self) -> None:
         """Begin; clients that connect before grpcio is there wait in the socket's queue."""
-        if self._served.service.serve.auth != "none" and self._served.accept is None:
+        served = self._switch.main({})
+        if served.service.serve.auth != "none" and served.accept is None:
             self._failed("gRPC cannot be answered: there are no tokens to ask for")
             return
         threading.Thread(target=self._import, name="grpc import").start()
@@ -79,13 +67,11 @@ class RpcDoor:
         self._starting = self._loop.create_task(self._listen(listening))
 
     async def _listen(self, listening: Any) -> None:
-        workers = self._served.workers
-        self._readiness = listening.Readiness(lambda: workers.ready and not self._draining)
-        self._calls = listening.Calls(self._served.metrics)
-        handlers = listening.handlers(self._loop, self._served, self._readiness, self._calls)
-        self._server = await listening.listen(
-            f"unix:{self._relay.path}", handlers, self._served.service.serve.max_body_bytes
-        )
+        switch = self._switch
+        self._readiness = listening.Readiness(lambda: switch.ready and not self._draining)
+        self._calls = listening.Calls()
+        handlers = listening.handlers(self._loop, switch, self._readiness, self._calls)
+        self._server = await listening.listen(f"unix:{self._relay.path}", handlers, switch.most_bytes)
         await self._relay.open(self._listener)
         name = self._listener.getsockname()
         say(f"gRPC on port {name[1]}" if isinstance(name, tuple) else f"gRPC on unix:{name}")

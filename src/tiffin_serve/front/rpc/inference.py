@@ -11,9 +11,9 @@ from tiffin_serve.front.batching.batches import Job
 from tiffin_serve.front.log import report
 from tiffin_serve.front.rpc import inference_pb2 as messages
 from tiffin_serve.front.rpc.calls import Calls
-from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.requests import bind, parse, respond
+from tiffin_serve.front.rpc.switch import Served
 from tiffin_serve.front.rpc.waiters import Patience, StreamWaiter, Waiter
 from tiffin_serve.protocol.errors import RequestError
 from tiffin_serve.protocol.outputs import select

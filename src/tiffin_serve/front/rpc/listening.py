@@ -7,7 +7,7 @@ import os
 import signal
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # clients' mistakes are no news, and its log is no JSON
@@ -18,30 +18,24 @@ import grpc.aio
 from tiffin_serve.front.log import report
 from tiffin_serve.front.rpc import health, inference
 from tiffin_serve.front.rpc.calls import Calls
-from tiffin_serve.front.rpc.door import Served
 from tiffin_serve.front.rpc.health import Readiness
 from tiffin_serve.front.rpc.status import status_of
+from tiffin_serve.front.rpc.switch import Metadata, Served, Switch
 from tiffin_serve.protocol.errors import RequestError
 
 HANDSHAKE_MS = 10_000
-Asked = Callable[[bytes], Awaitable[Any]]
+Asked = Callable[[inference.Inference, bytes], Awaitable[Any]]
 
 
-class Guard:
-    """Lets through who may ask."""
-
-    def __init__(self, accept: Callable[[bytes], bool] | None) -> None:
-        self._accept = accept
-
-    def check(self, context: Any) -> None:
-        """Raise RequestError for a call without a token where one is wanted."""
-        if self._accept is None:
-            return
-        given = dict(context.invocation_metadata() or ()).get("authorization")
-        if given is None:
-            raise RequestError("this server wants a token: send the metadata `authorization: Bearer TOKEN`", 401)
-        if not self._accept(given.encode() if isinstance(given, str) else given):
-            raise RequestError("the token is not one of this server's", 401)
+def guard(served: Served, metadata: Metadata) -> None:
+    """Raise RequestError for a call without a token where one is wanted."""
+    if served.accept is None:
+        return
+    given = metadata.get("authorization")
+    if given is None:
+        raise RequestError("this server wants a token: send the metadata `authorization: Bearer TOKEN`", 401)
+    if not served.accept(given.encode() if isinstance(given, str) else given):
+        raise RequestError("the token is not one of this server's", 401)
 
 
 async def listen(address: str, handlers: list[grpc.GenericRpcHandler], max_bytes: int) -> grpc.aio.Server:
@@ -70,44 +64,74 @@ def _unsignalled() -> Iterator[None]:
 
 
 def handlers(
-    loop: asyncio.AbstractEventLoop, served: Served, readiness: Readiness, calls: Calls
+    loop: asyncio.AbstractEventLoop, switch: Switch, readiness: Readiness, calls: Calls
 ) -> list[grpc.GenericRpcHandler]:
     """Bind everything that is answered here."""
-    questions = inference.Inference(loop, served, readiness, calls)
-    names = frozenset({"", inference.SERVICE, served.service.name})
-    return [
-        _inference_handler(questions, calls, Guard(served.accept)),
-        _health_handler(health.Health(readiness, names)),
-    ]
+    names = frozenset({"", inference.SERVICE, switch.main({}).service.name})
+    asking = Asking(loop, switch, readiness, calls)
+    return [_inference_handler(asking), _health_handler(health.Health(readiness, names))]
 
 
-def _inference_handler(questions: inference.Inference, calls: Calls, guard: Guard) -> grpc.GenericRpcHandler:
+class Asking:
+    """Puts each call before the model that is to answer it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, switch: Switch, readiness: Readiness, calls: Calls) -> None:
+        self._loop = loop
+        self._switch = switch
+        self._readiness = readiness
+        self._calls = calls
+
+    def main(self, metadata: Metadata, *, guarded: bool) -> inference.Inference:
+        """Give who answers what asks no model; raises RequestError."""
+        served = self._switch.main(metadata)
+        if guarded:
+            guard(served, metadata)
+        return inference.Inference(self._loop, served, self._readiness, self._calls)
+
+    @asynccontextmanager
+    async def model(
+        self, context: Any, requests: int, size: int = 0
+    ) -> AsyncIterator[tuple[inference.Inference, float | None]]:
+        """Give who answers a call, and for how many seconds, while it counts; raises RequestError."""
+        metadata, seconds = _metadata(context), context.time_remaining()
+        with self._calls.one(self._switch.main({}).metrics, requests) as whose:
+            async with self._switch.choose(metadata, seconds, size) as (served, left, said):
+                whose.metrics = served.metrics
+                guard(served, metadata)
+                if said:
+                    context.set_trailing_metadata(said)
+                yield inference.Inference(self._loop, served, self._readiness, self._calls), left
+
+
+def _metadata(context: Any) -> Metadata:
+    return dict(context.invocation_metadata() or ())
+
+
+def _inference_handler(asking: Asking) -> grpc.GenericRpcHandler:
     """Bind the protocol's methods; whether the server is up may be asked without a token, as over HTTP."""
 
     async def infer(data: bytes, context: Any) -> bytes:
-        with calls.one(1):
-            guard.check(context)
-            return _bytes(await questions.model_infer(data, context.time_remaining()))
+        async with asking.model(context, 1, len(data)) as (model, seconds):
+            return _bytes(await model.model_infer(data, seconds))
 
     async def stream(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        with calls.one(0):
-            guard.check(context)
-            async for response in questions.model_stream_infer(requests, context.time_remaining()):
+        async with asking.model(context, 0) as (model, seconds):
+            async for response in model.model_stream_infer(requests, seconds):
                 yield _bytes(response)
 
     def free(asked: Asked) -> Any:
-        async def answer(data: bytes, _: Any) -> bytes:
-            return _bytes(await asked(data))
+        async def answer(data: bytes, context: Any) -> bytes:
+            return _bytes(await asked(asking.main(_metadata(context), guarded=False), data))
 
         return _unary(answer)
 
     def guarded(asked: Asked) -> Any:
         async def answer(data: bytes, context: Any) -> bytes:
-            guard.check(context)
-            return _bytes(await asked(data))
+            return _bytes(await asked(asking.main(_metadata(context), guarded=True), data))
 
         return _unary(answer)
 
+    questions = inference.Inference
     methods = {
         "ServerLive": free(questions.server_live),
         "ServerReady": free(questions.server_ready),

@@ -53,6 +53,7 @@ class Relay:
         self.path = path
         self.connections: set[Caller] = set()
         self.chunks = 0
+        self.closed = False
         self._door: asyncio.Server | None = None
 
     async def open(self, listener: socket.socket) -> None:
@@ -60,7 +61,8 @@ class Relay:
         self._door = await self.loop.create_server(lambda: Caller(self), sock=listener, backlog=1024)
 
     def close(self) -> None:
-        """Accept nobody any more; who is connected stays."""
+        """Accept nobody any more; who is connected stays, and who was accepted a moment ago is told to go."""
+        self.closed = True
         if self._door is not None:
             self._door.close()
 
@@ -118,6 +120,7 @@ class Caller(End):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Call grpcio."""
         super().connection_made(transport)
+        self._dismissed = self._relay.closed  # accepted before, and told of it only now
         self._relay.connections.add(self)
         self._relay.loop.create_task(self._join())
 

@@ -20,6 +20,8 @@ from tiffin_serve.front.workers.backoff import LAST_SECONDS, Backoff
 from tiffin_serve.front.workers.child import Children
 from tiffin_serve.front.workers.lines import Events, WorkerLine, Workers
 from tiffin_serve.front.workers.memory import watch
+from tiffin_serve.front.workers.nest import Nest, how
+from tiffin_serve.front.workers.stopped import Stopped
 from tiffin_serve.front.workers.trial import Question, Trial, Verdict, questions, zeros
 from tiffin_serve.protocol.frames import Ended, Hello, LoadError, encode_fork
 from tiffin_serve.protocol.service import Service
@@ -33,20 +35,11 @@ FORKED_SECONDS = 5.0
 Finish = Callable[[int, str], None]
 
 
-class Nest:
-    """A zygote, and how many of its children have not said hello yet."""
-
-    def __init__(self, line: WorkerLine, signature: Signature) -> None:
-        self.line = line
-        self.signature = signature
-        self.pending = 0
-        self.hatched: set[int] = set()
-
-
 class Crew:
     """The workers of one front; without `children` they are others' processes, and only their forks are ours.
 
-    `changed` is called when there is a worker more.
+    `changed` is called when there is a worker more or less, or one that may not serve. One that is `asleep` has none,
+    but what they are had from at once; `stopped` is where those wait that cannot be had again.
     """
 
     def __init__(
@@ -75,7 +68,11 @@ class Crew:
         self._nests: dict[str, Nest] = {}
         self._trials: dict[WorkerLine, Trial] = {}
         self._loaded: set[int] = set()
+        self._resting: dict[WorkerLine, Signature] = {}
+        self._released: set[WorkerLine] = set()
         self._ended = asyncio.Event()
+        self.stopped = Stopped()
+        self.asleep = False
         self.changed: Callable[[], None] = nobody
         events = Events(
             arrived=self._on_arrived,
@@ -84,8 +81,12 @@ class Crew:
             load_failed=self._on_load_failure,
             load=self._fill,
             unload=self._unload,
+            changed=self._on_changed,
         )
         self.workers = Workers(token, dispatcher, events)
+
+    def _on_changed(self) -> None:
+        self.changed()
 
     def begin(self) -> None:
         """Watch the process that was started before; it has to be ready in time."""
@@ -96,6 +97,7 @@ class Crew:
     async def stop(self) -> None:
         """Let all finish what they have, and kill what has not ended then."""
         self._stopping = True
+        self.stopped.go_on()
         self._let_go()
         if not self._children:
             return
@@ -105,10 +107,55 @@ class Crew:
             self._children.stop(now=True)
             await self._ended.wait()
 
+    def dismiss(self) -> None:
+        """Hang up on every worker, for good."""
+        self._stopping = True
+        self.stopped.go_on()
+        for line in [*self._lines, *(nest.line for nest in self._nests.values())]:
+            line.close()
+
     def stop_now(self) -> None:
         """Kill all."""
         if self._children is not None:
             self._children.stop(now=True)
+
+    # --- sleep
+
+    def sleep(self) -> None:
+        """Let children go, whose zygotes stay, and stop those that have loaded for themselves; all must be idle."""
+        self.asleep = True
+        for line in list(self._lines):
+            if line not in self._trials and self.workers.signature is not None:
+                self._rest(line, self.workers.signature)
+
+    def wake(self) -> None:
+        """Have workers again."""
+        if self.asleep:
+            self.asleep = False
+            for nest in self._nests.values():
+                nest.hurries = nest.proven
+            self.stopped.go_on()
+            resting, self._resting = self._resting, {}
+            for line, signature in resting.items():
+                self.workers.admit(line, signature)
+            self._fill()
+
+    @property
+    def warm(self) -> set[str]:
+        """Name the instances of which a worker can be had at once."""
+        return {line.instance for line in [*self._resting, *(nest.line for nest in self._nests.values())]}
+
+    def _rest(self, line: WorkerLine, signature: Signature) -> None:
+        self.workers.rest(line)
+        nest = self._nests.get(self._lines[line])
+        if nest is None:
+            self._resting[line] = signature
+            self.stopped.stop(line.pid)
+        else:
+            nest.released += 1
+            self._released.add(line)
+            del self._lines[line]
+            line.close()
 
     # --- who comes
 
@@ -123,8 +170,10 @@ class Crew:
             return
         if hello.nest in self._nests:
             nest = self._nests[hello.nest]
-            nest.pending -= 1
-            nest.hatched.add(hello.pid)
+            if nest.hatch(hello.pid):
+                self._lines[line] = hello.nest
+                self._admit(line, signature)
+                return
         elif not hello.nest and self._children is not None:
             self._spawns = True
         self._try(line, signature, hello.nest)
@@ -162,6 +211,8 @@ class Crew:
             if verdict.sentence:
                 say(f"a new worker was to be warmed up, but {verdict.sentence}")
             self._tested = True
+            if (nest := self._nests.get(self._lines[line])) is not None:
+                nest.proven = True
             self._admit(line, signature)
 
     def _on_lost_in_trial(self, line: WorkerLine, verdict: Verdict) -> None:
@@ -180,7 +231,7 @@ class Crew:
         if not self._ready_at and self._children is not None:
             self._finish(LOAD_FAILED, f"the model failed its self-test: {sentence}")
         else:
-            self.workers.failures[line.instance] = f"it failed its self-test: {sentence}"
+            self.workers.fail(line.instance, f"it failed its self-test: {sentence}")
             report("a worker failed its self-test", reason=sentence)
         line.close()
 
@@ -190,25 +241,30 @@ class Crew:
         if not self._ready_at:
             say(f"{self._service.name} is ready after {time.monotonic() - self._began:.2f} s")
         self._ready_at = time.monotonic()
-        self._backoff.ready(self._ready_at)
+        nest = self._nests.get(self._lines.get(line, ""))
+        for backoff in (self._backoff, nest.backoff if nest else self._backoff):
+            backoff.ready(self._ready_at)
         self._metrics.loaded(self._ready_at - self._started_at)
         self._metrics.drift.learn(signature)
         self.workers.admit(line, signature)
-        self.changed()
+        if self.asleep:
+            self._rest(line, signature)
         self._fill()
 
     # --- who goes
 
     def _on_lost(self, line: WorkerLine) -> tuple[Loss, str]:
+        if line in self._released:
+            self._released.discard(line)
+            return line.why, ""
+        self._resting.pop(line, None)
         why: Loss = "memory" if line.why == "crash" and self._memory.has_killed() else line.why
         if not (self._stopping or self.workers.unloaded):
             self._metrics.restarted(why)
         limit = f"{self._service.serve.deadline_ms / 1000:g} seconds" if why == "deadline" else self._memory.limit
         if why != "crash" and not self._stopping:
             report("a worker was killed", reason=why, limit=limit, pid=line.pid)
-        for name, nest in list(self._nests.items()):
-            if nest.line is line:
-                del self._nests[name]
+        self._nests = {name: nest for name, nest in self._nests.items() if nest.line is not line}
         trial = self._trials.get(line)
         if trial is not None:
             trial.lost()
@@ -217,7 +273,7 @@ class Crew:
         if nest_of is not None:
             if why == "deadline" and not line.answered:
                 self._give_up_forking(nest_of, "the worker never answered")
-            self._retry()
+            self._retry(nest_of)
         return why, limit
 
     def _on_forked_end(self, line: WorkerLine, ended: Ended) -> None:
@@ -227,9 +283,12 @@ class Crew:
             return
         if ended.pid not in nest.hatched:
             nest.pending -= 1
-            self._retry()
+            self._retry(nest)
         nest.hatched.discard(ended.pid)
-        report("the worker ended and is started again", how=ended.message or _how(ended.status), pid=ended.pid)
+        if nest.released and not ended.status:
+            nest.released -= 1
+            return
+        report("the worker ended and is started again", how=ended.message or how(ended.status), pid=ended.pid)
 
     def _hear_of_end(self, pid: int, code: int) -> None:
         """Carry the news from the reaper's thread to the loop, which may have ended."""
@@ -245,14 +304,14 @@ class Crew:
             self._ended.set()
         if self._stopping or self.workers.unloaded:
             return
-        how = _how(code)
+        ending = how(code)
         if code < 0 and self._memory.has_killed():
-            how += f": it needs more memory than {self._memory.limit or 'there is'}"
+            ending += f": it needs more memory than {self._memory.limit or 'there is'}"
         if not self._ready_at:
-            self._finish(LOAD_FAILED, f"the model failed to load: the worker ended with {how}")
+            self._finish(LOAD_FAILED, f"the model failed to load: the worker ended with {ending}")
             return
         delay = self._retry()
-        report("the worker ended and is started again", how=how, delay_seconds=delay, pid=pid)
+        report("the worker ended and is started again", how=ending, delay_seconds=delay, pid=pid)
 
     def _on_load_failure(self, error: LoadError) -> None:
         if self._children is None or self._ready_at:
@@ -267,26 +326,34 @@ class Crew:
 
     # --- others in their place
 
-    def _retry(self) -> float:
+    def _retry(self, nest: Nest | None = None) -> float:
         """Have as many as there should be again, later the more often this was needed; gives the seconds."""
         now = time.monotonic()
-        self._backoff.failed(now)
+        backoff = self._backoff if nest is None or self._children is not None else nest.backoff
+        backoff.failed(now)
         self._fill()
-        return self._backoff.delay(now)
+        return backoff.delay(now)
 
     def _fill(self) -> None:
         """Have as many workers as there should be, now or as soon as may be."""
-        if self._stopping or self.workers.unloaded:
+        if self._stopping or self.workers.unloaded or self.asleep:
             return
         if self._timer is not None:
             self._timer.cancel()
-        if delay := self._backoff.delay(time.monotonic()):
-            self._timer = self._loop.call_later(delay, self._fill)
-            return
+        now = time.monotonic()
+        delays = [self._backoff.delay(now), *(nest.backoff.delay(now) for nest in self._nests.values())]
+        if any(delays):
+            self._timer = self._loop.call_later(min(filter(None, delays)), self._fill)
+        if not delays[0]:
+            self._fill_now(now)
+
+    def _fill_now(self, now: float) -> None:
+        """Have more of every zygote that has not lost its children of late, and of processes of our own."""
         wanted = self._service.serve.workers
         for name, nest in self._nests.items():
             own = len(self._lines) if self._children is not None else list(self._lines.values()).count(name)
-            self._fork(nest, wanted - own - nest.pending)
+            if not nest.backoff.delay(now):
+                self._fork(nest, wanted - own - nest.pending)
         if self._children is not None:
             for _ in range((wanted if self._spawns else 1) - len(self._children)):
                 self._start(self._children)
@@ -339,7 +406,3 @@ class Crew:
 
 def nobody() -> None:
     """Hear nothing."""
-
-
-def _how(status: int) -> str:
-    return f"signal {-status}" if status < 0 else f"status {status}"

@@ -47,6 +47,7 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
 
     `arrived`: one with a model has been welcomed. `lost`: it is gone; gives what else is known of why, and the limit
     that it met. `ended`: a process that it had forked is gone. `unload` says whether those who are connected will go.
+    `changed`: there is another set of those that may predict, or of those that may not.
     """
 
     arrived: Callable[[WorkerLine, Hello], None]
@@ -55,6 +56,7 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
     load_failed: Callable[[LoadError], None]
     load: Callable[[], None]
     unload: Callable[[], bool]
+    changed: Callable[[], None]
 
 
 class Workers:
@@ -108,7 +110,8 @@ class Workers:
         if not hmac.compare_digest(hello.token.encode(), self._token):
             return "the token is wrong"
         if hello.error is not None:
-            self.failure = self.failures[hello.instance] = hello.error.message
+            self.failure = hello.error.message
+            self.fail(hello.instance, hello.error.message)
             self.events.load_failed(hello.error)
             return "there is nothing to do for a worker without a model"
         if hello.signature is None:
@@ -126,6 +129,20 @@ class Workers:
         self._lines.add(line)
         line.dispatcher = self.dispatcher
         self.dispatcher.join(line)
+        self.events.changed()
+
+    def fail(self, instance: str, why: str) -> None:
+        """Note why a worker of that instance may not serve."""
+        self.failures[instance] = why
+        self.events.changed()
+
+    def rest(self, line: WorkerLine) -> None:
+        """Ask a worker nothing for now, which has nothing to do."""
+        self._lines.discard(line)
+        if line.dispatcher is not None:
+            line.dispatcher.leave(line)
+            line.dispatcher = None
+        self.events.changed()
 
     def forget(self, line: WorkerLine) -> None:
         """Let a worker go."""
@@ -134,6 +151,7 @@ class Workers:
         why, limit = self.events.lost(line)
         if line.dispatcher is not None:
             line.dispatcher.leave(line, why, limit)
+        self.events.changed()
 
 
 class WorkerLine(asyncio.Protocol):
@@ -278,7 +296,7 @@ class WorkerLine(asyncio.Protocol):
         self.instance = hello.instance
         reason = self._workers.welcome(hello)
         if reason:
-            self._workers.failures.setdefault(hello.instance, reason)
+            self._workers.fail(hello.instance, self._workers.failures.get(hello.instance, reason))
             self.send(encode_refusal(reason))
             self.close()
             if hello.error is None:

@@ -1,0 +1,1 @@
+"""Several revisions of one service behind one door: which of them answers, and who waits for one (spec/fronts.md)."""
