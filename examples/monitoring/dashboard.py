@@ -7,6 +7,7 @@ from typing import Any
 
 MODEL = 'model=~"$model"'
 ASKED = f'{MODEL}, protocol!="other"'
+SERVICE = 'service=~"$service"'
 WIDTH, HEIGHT = 8, 8
 
 Query = tuple[str, str]
@@ -30,6 +31,25 @@ def mean(metric: str) -> str:
     return f"{total} / {count}"
 
 
+def gauge(metric: str, legend: str, by: str = "service") -> Query:
+    """What is so at the moment, a line for each service, or each revision of one."""
+    return f"sum by ({by}) ({metric}{{{SERVICE}}})", legend
+
+
+def happened(metric: str, by: str) -> list[Query]:
+    """How often something happened to services."""
+    legend = " ".join(f"{{{{{label}}}}}" for label in by.split(", "))
+    return [(f"sum by ({by}) (increase({metric}{{{SERVICE}}}[$__rate_interval]))", legend)]
+
+
+def of_revisions(metric: str, by: str = "service, revision", labels: str = "") -> str:
+    """The rate of what is counted of requests, by revision."""
+    return f'sum by ({by}) (rate({metric}{{{SERVICE}, protocol!="other"{labels}}}[$__rate_interval]))'
+
+
+NAMED = "{{service}} {{revision}}"
+FAILED = of_revisions("tiffin_requests_total", labels=', code=~"5.."')
+TAIL = of_revisions("tiffin_request_duration_seconds_bucket", by="service, revision, le")
 DRIFT = f"tiffin_input_psi{{{MODEL}}}"
 ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
     "Requests": [
@@ -89,6 +109,51 @@ ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
             ],
         ),
     ],
+    "Services of one machine": [
+        (
+            "Replicas",
+            "short",
+            [
+                gauge("tiffin_service_wanted_replicas", "{{service}} wanted"),
+                gauge("tiffin_service_ready_replicas", "{{service}} ready"),
+                gauge("tiffin_service_starting_replicas", "{{service}} starting"),
+            ],
+        ),
+        (
+            "Autoscaler: requests at once",
+            "short",
+            [
+                gauge("tiffin_autoscaler_concurrency", "{{service}} {{window}}", by="service, window"),
+                gauge("tiffin_autoscaler_panic", "{{service}} panics"),
+            ],
+        ),
+        (
+            "Waiting for a replica",
+            "short",
+            [
+                gauge("tiffin_service_waiting_requests", "{{service}} waiting"),
+                gauge("tiffin_service_in_flight_requests", "{{service}} in flight"),
+            ],
+        ),
+    ],
+    "Revisions": [
+        (
+            "Share of requests by revision",
+            "percentunit",
+            [gauge("tiffin_revision_weight_ratio", NAMED, by="service, revision")],
+        ),
+        (
+            "Errors by revision",
+            "percentunit",
+            [(f"{FAILED} / {of_revisions('tiffin_requests_total')}", NAMED)],
+        ),
+        ("Tail by revision", "s", [(f"histogram_quantile(0.99, {TAIL})", NAMED)]),
+    ],
+    "What was decided, and what happened": [
+        ("Rollouts by outcome", "short", happened("tiffin_service_rollouts_total", "service, outcome")),
+        ("Replicas lost by reason", "short", happened("tiffin_service_restarts_total", "service, reason")),
+        ("Decisions by kind", "short", happened("tiffin_service_events_total", "service, kind")),
+    ],
 }
 
 
@@ -129,8 +194,8 @@ def dashboard() -> dict[str, Any]:
     """The whole page."""
     graphs = [graph for row in ROWS.values() for graph in row]
     source = {"type": "prometheus", "uid": "${source}"}
-    models = {"datasource": source, "multi": True, "includeAll": True, "allValue": ".*"}
-    models["current"] = {"text": "All", "value": "$__all"}
+    all_: dict[str, Any] = {"datasource": source, "multi": True, "includeAll": True, "allValue": ".*"}
+    all_["current"] = {"text": "All", "value": "$__all"}
     return {
         "uid": "tiffin",
         "title": "Models served by Tiffin",
@@ -141,7 +206,8 @@ def dashboard() -> dict[str, Any]:
         "templating": {
             "list": [
                 variable("source", "datasource", "prometheus"),
-                variable("model", "query", "label_values(tiffin_build_info, model)", **models),
+                variable("model", "query", "label_values(tiffin_build_info, model)", **all_),
+                variable("service", "query", "label_values(tiffin_service_wanted_replicas, service)", **all_),
             ]
         },
         "panels": [panel(number, *graph) for number, graph in enumerate(graphs)],

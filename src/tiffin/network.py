@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
-import io
 import ipaddress
 import socket
 import ssl
@@ -13,15 +12,25 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ResponseError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    ResponseError,
+    SSLError,
+)
 
 from tiffin import __version__
 from tiffin.errors import ConfigError, DeniedError, NotFoundError, TiffinError, UnavailableError
+from tiffin.steady import Steady, TooSlowError
+from tiffin.unanswered import plainly
 
 T = TypeVar("T")
 Body = bytes | Iterable[bytes] | None
@@ -33,8 +42,6 @@ _CONNECTIONS = 8
 _CONNECT_SECONDS = 10
 READ_SECONDS = 60.0
 """For how long a server may say nothing, take nothing of what is sent, or send less than `SLOWEST` allows."""
-SLOWEST = 1000
-"""Bytes a second; who sends fewer for as long as he might have been silent does not mean to come to an end."""
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = urllib3.Retry(total=None, connect=0, read=0, redirect=10, status=0, other=0)
 _AS_IT_IS = urllib3.Retry(total=None, connect=0, read=0, redirect=False, status=0, other=0)
@@ -91,12 +98,18 @@ class UnreachableError(BusyError):
     """No connection to the server or its proxy came about."""
 
 
+class SilentError(BusyError):
+    """The server accepted a connection, and said nothing on it."""
+
+
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """How often a server is asked in all, and what waits some seconds in between."""
 
     attempts: int = 4
     unreachable: int = 4
     """How often where no connection comes about: less for who can ask somewhere else."""
+    silent: int = 4
+    """How often one that accepts and says nothing, which takes the whole `silence` each time."""
     pause: Callable[[float], object] = time.sleep
     silence: float = READ_SECONDS
     """Seconds without progress, in either direction, after which an attempt has failed."""
@@ -113,7 +126,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
 
     def wait(self, error: BusyError, failed: int) -> None:
         """Wait after the attempt that was the `failed`-th in a row to fail; raises its error where it was the last."""
-        if failed >= (self.unreachable if isinstance(error, UnreachableError) else self.attempts):
+        few = {UnreachableError: self.unreachable, SilentError: min(self.silent, self.attempts)}
+        if failed >= few.get(type(error), self.attempts):
             raise error
         self.pause(_BACKOFF * 2 ** (failed - 1) if error.pause is None else min(error.pause, _LONGEST_PAUSE))
 
@@ -257,13 +271,14 @@ def _translate(error: HTTPError, where: str, hints: Hints) -> TiffinError:
     reason = getattr(error, "reason", error)
     if isinstance(reason, SSLError) and _DISTRUST in str(reason):
         return DeniedError(f"{where}: its certificate is not trusted: {reason}", hints.distrusted)
-    if isinstance(reason.__cause__, _TooSlowError):
+    if isinstance(reason.__cause__, TooSlowError):
         return BusyError(f"{where} sends next to nothing: {reason.__cause__}", hints.busy)
-    message = f"{where} could not be read: {reason}"
+    message = f"{where} could not be read: {plainly(reason)}"
     if isinstance(reason, ResponseError):
         return UnavailableError(message, hints.refused)
-    kind = UnreachableError if isinstance(reason, _UNREACHABLE) else BusyError
-    return kind(message, hints.busy)
+    if isinstance(reason, ReadTimeoutError):
+        return SilentError(message, hints.busy)
+    return (UnreachableError if isinstance(reason, _UNREACHABLE) else BusyError)(message, hints.busy)
 
 
 def _trusted(certificates: str, tls: Tls) -> ssl.SSLContext:
@@ -320,13 +335,13 @@ def _steady_pools(silence: float) -> dict[str, Any]:
     class Plain(urllib3.connection.HTTPConnection):
         def connect(self) -> None:
             super().connect()
-            self.sock = cast("socket.socket", _Steady(self.sock, silence))
+            self.sock = cast("socket.socket", Steady(self.sock, silence))
 
     class Secure(urllib3.connection.HTTPSConnection):
         def connect(self) -> None:
             super().connect()
             self.is_verified = True  # as far as was asked for: who takes anybody's certificate has said so in a file
-            self.sock = cast("socket.socket", _Steady(self.sock, silence))
+            self.sock = cast("socket.socket", Steady(self.sock, silence))
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = Plain
@@ -335,62 +350,3 @@ def _steady_pools(silence: float) -> dict[str, Any]:
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
-
-
-class _TooSlowError(TimeoutError):
-    """So few bytes came that the rest will not come in anybody's time."""
-
-
-class _Steady:
-    """A socket that ends what makes no progress.
-
-    A time limit of the system's holds for one wait: who sends a byte a second is never silent, and a large piece that
-    takes long to send is no failure as long as some of it is taken.
-    """
-
-    def __init__(self, connected: socket.socket, silence: float) -> None:
-        self._socket, self._silence = connected, silence
-
-    def makefile(self, mode: Literal["rb"]) -> io.BufferedReader:
-        """Read an answer, watched."""
-        return io.BufferedReader(_Watched(self._socket.makefile(mode, buffering=0), self._silence))
-
-    def sendall(self, data: bytes) -> None:
-        """Send everything, however long it takes, while some of it is taken within every silence."""
-        if self._socket.gettimeout() != self._silence:
-            self._socket.settimeout(self._silence)
-        left = memoryview(data)
-        while left:
-            left = left[self._socket.send(left) :]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)
-
-
-class _Watched(io.RawIOBase):
-    """One answer as it comes; only time spent waiting counts, and none before its first byte: servers may think."""
-
-    def __init__(self, raw: io.RawIOBase, silence: float) -> None:
-        super().__init__()
-        self._raw, self._silence = raw, silence
-        self._began = False
-        self._waited, self._came = 0.0, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        began = time.monotonic()
-        count = self._raw.readinto(buffer)
-        self._waited += time.monotonic() - began if self._began else 0.0
-        self._came += count or 0
-        self._began = True
-        if self._waited >= self._silence and count:
-            if self._came < SLOWEST * self._waited:
-                raise _TooSlowError(f"{self._came} bytes in {self._waited:.0f} seconds")
-            self._waited, self._came = 0.0, 0
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()

@@ -9,23 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from apiserver.fates import READY, Fate, status_of
+from apiserver.player import Player
 from apiserver.refusal import Refusal
 from apiserver.served import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, Served
-from apiserver.server import ApiServer
 from apiserver.store import now, system
 
 Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"
-_WAKE_SECONDS = 0.05
 _OWN = {
     *("Available", "Progressing", "ReplicaFailure"),
     *("PodScheduled", "Initialized", "ContainersReady", "Ready"),
@@ -34,37 +30,15 @@ _OWN = {
 
 
 @dataclass
-class Controller:
+class Controller(Player):
     """The cluster behind a server."""
 
-    server: ApiServer
     fates: dict[str, Fate] = field(default_factory=dict)
     played: dict[str, Fate] = field(default_factory=dict)
     """How each pod fares by now, by uid."""
     progressed: dict[str, tuple[Any, float]] = field(default_factory=dict)
     """How far each deployment was, by uid, and since when."""
     ready_since: dict[str, float] = field(default_factory=dict)
-    stopping: bool = False
-
-    @contextmanager
-    def running(self) -> Iterator[Controller]:
-        """Play for a while."""
-        thread = threading.Thread(target=self._play, daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self.stopping = True
-            thread.join()
-
-    def _play(self) -> None:
-        store = self.server.store
-        while not self.stopping:
-            with store.changed:
-                before = store.version
-                self.settle()
-                if store.version == before:
-                    store.changed.wait(_WAKE_SECONDS)
 
     def settle(self) -> None:
         """Decide everything once, from pods up to deployments and down again."""

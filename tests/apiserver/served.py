@@ -30,7 +30,7 @@ class Served:
 
 
 NAMESPACES = Served("", "v1", "Namespace", "namespaces", namespaced=False, parts=("status",))
-PODS = Served("", "v1", "Pod", "pods", parts=("status", "log"))
+PODS = Served("", "v1", "Pod", "pods", parts=("status", "log", "exec", "portforward"))
 EVENTS = Served("", "v1", "Event", "events")
 DEPLOYMENTS = Served("apps", "v1", "Deployment", "deployments", parts=("status", "scale"))
 REPLICA_SETS = Served("apps", "v1", "ReplicaSet", "replicasets", parts=("status", "scale"))

@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from apiserver import refusal, served, streams, verbs
 from apiserver.refusal import Refusal
+from apiserver.sockets import Pods
 from apiserver.store import Store
 from apiserver.streams import Logs
 from apiserver.verbs import Request
@@ -83,6 +84,8 @@ class ApiServer:
     """The last version that a bookmark told of."""
     piece: int = 0
     """Bytes in a chunk of a stream; 0 for a line."""
+    pods: Pods = field(default_factory=Pods)
+    """What runs in pods, and listens there."""
     tls: ssl.SSLContext | None = None
     port: int = 0
     _listening: _Listener | None = None
@@ -204,6 +207,8 @@ class _Answering(BaseHTTPRequestHandler):
             raise refusal.forbidden(request.kind, request.name, user, request.method.lower(), request.namespace)
         if request.query.get("watch") in {"true", "1"}:
             self.stream(streams.watch(self.api, request))
+        elif request.part in {"exec", "portforward"}:
+            self._upgrade(request, user)
         elif request.part == "log":
             self.api.store.get(request.kind, request.namespace, request.name)
             self.stream(self.api.logs.read(self.api, request))
@@ -213,6 +218,15 @@ class _Answering(BaseHTTPRequestHandler):
                 answer = verbs.answer(self.api.store, request)
                 warnings = [("Warning", f"299 - {json.dumps(words)}") for words in self.api.store.warnings]
             self.reply(201 if self.command == "POST" else 200, answer, warnings)
+
+    def _upgrade(self, request: Request, user: str) -> None:
+        """Go on by WebSocket; from 1.35 on that needs the right to create, too."""
+        for method, verb in (("GET", "get"), ("POST", "create")):
+            if (method, f"pods/{request.part}") in self.api.denied:
+                raise refusal.forbidden(request.kind, request.name, user, verb, request.namespace)
+        pod = self.api.store.get(request.kind, request.namespace, request.name)
+        self.close_connection = True
+        self.api.pods.serve(self, pod, request.part)
 
     def _request(self, path: str, query: dict[str, str], body: bytes) -> Request:
         """Read what objects are meant."""

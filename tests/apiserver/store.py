@@ -195,8 +195,10 @@ class Store:
 
 
 def _be_of_now(kind: Served, about: Object, live: Object | None) -> None:
-    """Refuse who has seen another version than there is, and says so."""
-    version = about.get("resourceVersion", "")
+    """Refuse who has seen another version than there is, or another object of that name, and says so."""
+    version, uid = about.get("resourceVersion", ""), about.get("uid", "")
+    if uid and live and uid != live["metadata"]["uid"]:
+        raise refusal.other(kind, about["name"], "UID", uid, live["metadata"]["uid"])
     if version and (live is None or version != live["metadata"]["resourceVersion"]):
         raise refusal.modified(kind, about["name"])
 

@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 
 from apiserver import fields, refusal, served
-from apiserver.ownership import Manager, Object
+from apiserver.ownership import Manager, Object, read_books
 from apiserver.refusal import Refusal
 from apiserver.served import Served
 from apiserver.store import Store, now
 from apiserver.wishes import unknown
 
 APPLY = "application/apply-patch+yaml"
+_REPLICAS = ("f:spec", "f:replicas")
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,10 @@ def _replace(store: Store, request: Request) -> Object:
 def _write(store: Store, request: Request, live: Object, new: Object) -> Object:
     """Write the part of an object that the request is about."""
     if request.part == "scale":
-        replicas = new.get("spec", {}).get("replicas", 0)
-        kept = store.update(request.kind, {**live, "spec": {**live["spec"], "replicas": replicas}}, request.who)
-        return _scale(kept)
+        scaled = {**live, "spec": {**live["spec"], "replicas": new.get("spec", {}).get("replicas", 0)}}
+        if not any(_REPLICAS in theirs for theirs in read_books(live).values()):
+            return _scale(store.keep(request.kind, live, scaled))  # what nobody owns, scaling gives to nobody
+        return _scale(store.update(request.kind, scaled, request.who))
     _be_strict(request, new)
     whole = {**live, "status": new.get("status")} if request.part == "status" else {**new, "status": live.get("status")}
     if whole["status"] is None:
@@ -217,11 +219,10 @@ def _be_strict(request: Request, wanted: Object) -> None:
     if request.media_type == APPLY:
         what = f"{request.namespace}/{request.name}; {kind.api_version}, Kind={kind.kind}"
         why = f"failed to create typed patch object ({what}): .{places[0]}: field not declared in schema"
-    else:
-        listed = ", ".join(f'unknown field "{place}"' for place in places)
-        how = f'in version "{kind.version}" cannot be handled as a {kind.kind}'
-        why = f"{kind.kind} {how}: strict decoding error: {listed}"
-    raise Refusal(400, "BadRequest", why)
+        raise Refusal(500, "", why)
+    listed = ", ".join(f'unknown field "{place}"' for place in places)
+    how = f'in version "{kind.version}" cannot be handled as a {kind.kind}'
+    raise Refusal(400, "BadRequest", f"{kind.kind} {how}: strict decoding error: {listed}")
 
 
 def _scale(item: Object) -> Object:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import threading
@@ -20,6 +21,8 @@ from apiserver.authority import Authority
 from apiserver.server import ApiServer, Fault
 from tiffin.deploy.kubernetes.client.cluster import Api
 from tiffin.deploy.kubernetes.client.kubeconfig import connect
+from tiffin.deploy.kubernetes.execute import Pod, run
+from tiffin.engine.spec import Streams
 from tiffin.errors import CommandError, ConfigError, DeniedError, TiffinError
 from tiffin.network import BusyError
 
@@ -253,6 +256,23 @@ def test_a_cluster_behind_a_proxy_is_reached_by_way_of_it(home: Home) -> None:
         home.cluster["proxy-url"] = f"http://127.0.0.1:{port}"
         assert home.connect().version() == (1, 36)
     assert reached == [home.cluster["server"].removeprefix("https://")]
+
+
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_program_is_run_by_tls_and_by_way_of_a_proxy(home: Home, proxied: bool) -> None:  # noqa: FBT001 - a row
+    with tunnel() as (port, reached):
+        if proxied:
+            home.cluster["proxy-url"] = f"http://127.0.0.1:{port}"
+        api = home.connect()
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
+        api.apply({**pod, "spec": {"containers": [{"name": "app", "image": "app:1"}]}})
+        given, out = os.memfd_create("in"), os.memfd_create("out")
+        os.write(given, sent := os.urandom(1 << 20))
+        os.lseek(given, 0, os.SEEK_SET)
+        where = Pod(namespace="default", name="a", container="app")
+        assert run(api, where, ("cat",), Streams(stdin=given, stdout=out, stderr=out)) == 0
+        assert os.pread(out, 2 << 20, 0) == sent
+    assert bool(reached) == proxied
 
 
 def test_a_cluster_of_this_machine_is_reached_without_the_environments_proxy(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 
+import msgspec
 import pytest
 
 from apiserver.server import ApiServer, Fault
 from apiserver.store import system
 from kubernetes_fixtures import client, config_map, deployment, eventually
+from tiffin.deploy.kubernetes.client.asking import PATIENCE
 from tiffin.deploy.kubernetes.client.cluster import Api
 from tiffin.deploy.kubernetes.client.kinds import CONFIG_MAP, DEPLOYMENT
 from tiffin.errors import (
@@ -21,7 +23,7 @@ from tiffin.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from tiffin.network import BusyError, Patience
+from tiffin.network import BusyError, Patience, SilentError
 from tiffin.progress import Event, Noted, listening
 
 APPLY = "PATCH"
@@ -73,7 +75,7 @@ def test_a_server_that_is_gone_in_the_middle_is_waited_for(server: ApiServer, ap
 def test_a_server_that_stays_away_is_told(server: ApiServer, api: Api) -> None:
     api.version()
     server.stop()
-    with pytest.raises(BusyError, match="could not be read") as refused:
+    with pytest.raises(BusyError, match=r"could not be read: connection refused$") as refused:
         api.apply(deployment("a", 2))
     assert "API server runs" in (refused.value.hint or "")
 
@@ -81,8 +83,18 @@ def test_a_server_that_stays_away_is_told(server: ApiServer, api: Api) -> None:
 def test_a_server_that_says_nothing_is_given_up(server: ApiServer) -> None:
     server.faults["version"] = [Fault(silent=True)] * 2
     api = client(server, patience=Patience(attempts=2, silence=0.2, pause=lambda _: None))
-    with pytest.raises(BusyError, match="timed out"):
+    with pytest.raises(BusyError, match="did not answer in time"):
         api.version()
+
+
+def test_a_server_that_keeps_saying_nothing_is_given_up_before_one_that_is_busy(server: ApiServer) -> None:
+    server.faults["version"] = [Fault(silent=True)] * 7
+    pauses: list[float] = []
+    patience = msgspec.structs.replace(PATIENCE, silence=0.1, pause=pauses.append)
+    with pytest.raises(SilentError, match="accepted the connection and did not answer"):
+        client(server, patience=patience).version()
+    assert len(pauses) == 1
+    assert PATIENCE.silent * PATIENCE.silence < 90
 
 
 def test_a_server_that_drips_is_given_up(server: ApiServer) -> None:

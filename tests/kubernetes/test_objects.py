@@ -111,8 +111,9 @@ def test_a_dry_run_finds_conflicts(api: Api, someone: Api) -> None:
 def test_a_field_that_there_is_not_is_refused_by_its_name(api: Api) -> None:
     wanted = deployment("a")
     wanted["spec"]["replicsa"] = 3
-    with pytest.raises(ConfigError, match="replicsa"):
+    with pytest.raises(ConfigError, match="replicsa") as refused:
         api.apply(wanted)
+    assert refused.value.hint == "mend spec.replicsa"
 
 
 def test_what_lacks_a_field_is_refused_with_its_place(api: Api) -> None:
@@ -157,10 +158,17 @@ def test_a_patch_changes_fields_whoever_owns_them(api: Api, someone: Api, namesp
 
 
 def test_replicas_are_set_by_the_scale(api: Api, namespace: str) -> None:
-    api.apply(deployment("a"))
+    api.apply(deployment("a", 1))
     api.scale(DEPLOYMENT, namespace, "a", 4)
     assert api.get(DEPLOYMENT, namespace, "a", subresource="scale")["spec"]["replicas"] == 4
     assert ("tiffin", "Update", "scale") in managers(api.get(DEPLOYMENT, namespace, "a"))
+
+
+def test_replicas_that_nobody_owns_are_nobodys_after_the_scale_too(api: Api, someone: Api, namespace: str) -> None:
+    api.apply(deployment("a"))
+    someone.scale(DEPLOYMENT, namespace, "a", 4)
+    assert not [manager for manager in managers(api.get(DEPLOYMENT, namespace, "a")) if manager[2] == "scale"]
+    assert api.apply(deployment("a", 2))["spec"]["replicas"] == 2
 
 
 def test_what_we_set_by_the_scale_is_no_conflict_with_ourselves(api: Api, namespace: str) -> None:

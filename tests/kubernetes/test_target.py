@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +15,8 @@ from apiserver.controller import Controller
 from apiserver.fates import READY, SLOW, Fate, crashing, unpullable, unready, unschedulable
 from apiserver.served import DEPLOYMENTS, PODS, Served
 from apiserver.server import ApiServer, Fault
-from apiserver.store import system
-from kubernetes_fixtures import client, eventually
+from apiserver.store import now, system
+from kubernetes_fixtures import DEADLINE, client, eventually
 from tiffin.deploy.kubernetes.client.kinds import AUTOSCALER, DEPLOYMENT, SERVICE
 from tiffin.deploy.kubernetes.client.refusals import FieldConflictError
 from tiffin.deploy.kubernetes.target import KubernetesTarget
@@ -29,10 +30,19 @@ OLD, NEW = (Digest.of(text) for text in (b"old", b"new"))
 PORTS = {"http": 8080, "metrics": 8082}
 
 
-def service(digest: Digest = OLD, *, least: int = 2, most: int = 0, seconds: float = 30, **more: Any) -> Service:
+def service(
+    digest: Digest = OLD,
+    *,
+    least: int = 2,
+    most: int = 0,
+    seconds: float = 30,
+    rollback: bool = False,
+    **more: Any,
+) -> Service:
     template = Template(image="registry.example/team/iris", digest=digest, ports=PORTS)
     replicas = Replicas(least=least, most=most or least)
-    return Service(name="iris", template=template, replicas=replicas, rollout=Rollout(progress_seconds=seconds), **more)
+    rollout = Rollout(progress_seconds=seconds, rollback=rollback)
+    return Service(name="iris", template=template, replicas=replicas, rollout=rollout, **more)
 
 
 @pytest.fixture
@@ -114,6 +124,58 @@ def test_what_does_not_come_up_is_explained_and_what_was_there_serves(
     assert status.phase is Phase.FAILED
     assert status.ready == 2
     assert status.findings
+
+
+def test_what_does_not_come_up_is_taken_back_where_that_is_asked_for(
+    target: KubernetesTarget, controller: Controller
+) -> None:
+    target.apply(service())
+    fails(controller, crashing("ValueError: no model"))
+    with pytest.raises(
+        CommandError, match=rf"(?s)ValueError: no model.*taken back: .*{OLD} serves as before"
+    ) as caught:
+        target.apply(service(NEW, seconds=1, rollback=True))
+    assert "tiffin rollback" not in str(caught.value.hint)
+    status = target.status("iris")
+    assert (status.phase, status.ready, status.findings) == (Phase.AVAILABLE, 2, ())
+    assert status.revisions[0].why.startswith(f"taken back from {NEW.short}")
+    assert str(OLD) in status.revisions[0].image
+
+
+def test_a_first_one_that_does_not_come_up_goes_again_where_that_is_asked_for(
+    target: KubernetesTarget, controller: Controller
+) -> None:
+    fails(controller, crashing("ValueError: no model"))
+    with pytest.raises(CommandError, match=r"(?s)ValueError: no model.*removed again"):
+        target.apply(service(NEW, seconds=1, rollback=True))
+    assert target.list() == []
+
+
+def test_what_was_given_up_before_is_not_given_up_now_though_the_cluster_still_says_so(server: ApiServer) -> None:
+    target = KubernetesTarget(client(server, "default"), "default")
+    before = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": now()}
+    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 2)
+    done = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable", "lastUpdateTime": now()}
+
+    def given_up(action: str, kind: Served, item: dict[str, Any]) -> list[str]:
+        if kind is DEPLOYMENTS and action == "CREATE":
+            item["status"] = {"observedGeneration": 0, "conditions": [before]}
+        return []
+
+    server.store.admission.append(given_up)
+    with ThreadPoolExecutor() as pool:
+        applied = pool.submit(target.apply, service())
+        eventually(lambda: any("watch=true" in asked.path for asked in server.asked))
+        _say(server, observedGeneration=1, conditions=[before])
+        _say(server, observedGeneration=1, conditions=[done], **counts)
+        assert applied.result(timeout=DEADLINE).phase is Phase.AVAILABLE
+
+
+def _say(server: ApiServer, **status: Any) -> None:
+    """Write a status as the cluster's own controllers do."""
+    with server.store.changed:
+        [live] = server.store.of(DEPLOYMENTS)
+        server.store.update(DEPLOYMENTS, {**live, "status": status}, system("Update", "status"))
 
 
 def test_a_quota_that_is_used_up_is_told(target: KubernetesTarget, server: ApiServer) -> None:
@@ -216,18 +278,31 @@ def test_scaling_is_no_new_revision_and_an_autoscaler_comes_and_goes(
     api = client(server, "default")
     target.scale("iris", 3, 3)
     assert api.get(DEPLOYMENT, "default", "iris")["spec"]["replicas"] == 3
+    version = server.store.version
+    scaling = service(least=2, most=6)
+    [planned] = [change for change in target.plan(scaling) if change.what == "Deployment/iris"]
+    assert not any("replicas" in detail for detail in planned.details)
     target.scale("iris", 2, 6)
     assert api.get(AUTOSCALER, "default", "iris")["spec"]["maxReplicas"] == 6
-    assert api.get(DEPLOYMENT, "default", "iris")["spec"]["replicas"] == 3, "it does not jump when it changes hands"
+    assert _numbers(server, version) == {3}, "it does not jump when it changes hands"
     server_scaled = client(server, "default", manager="kube-controller-manager")
     server_scaled.scale(DEPLOYMENT, "default", "iris", 5)
     target.apply(service(NEW, least=2, most=6))
     assert api.get(DEPLOYMENT, "default", "iris")["spec"]["replicas"] == 5, "a deploy leaves the number to who scales"
+    [planned] = [change for change in target.plan(service(NEW, least=2)) if change.what == "Deployment/iris"]
+    assert "spec.replicas: 5 -> 2" in planned.details, "it is taken back, which is no conflict"
     target.scale("iris", 2, 2)
     assert api.get(DEPLOYMENT, "default", "iris")["spec"]["replicas"] == 2
     with pytest.raises(NotFoundError):
         api.get(AUTOSCALER, "default", "iris")
     assert len(target.history("iris")) == 2
+
+
+def _numbers(server: ApiServer, version: int) -> set[int]:
+    """Every number of replicas that the service was to have since then."""
+    return {
+        one.item["spec"]["replicas"] for one in server.store.since(version) if one.kind is DEPLOYMENTS and one.after
+    }
 
 
 def test_going_back_applies_exactly_what_was_there_and_keeps_the_replicas(target: KubernetesTarget) -> None:
@@ -271,6 +346,18 @@ def test_a_canary_runs_beside_and_is_promoted_or_given_up(target: KubernetesTarg
         target.canary(service(NEW, least=9), 10)
 
 
+def test_each_revision_says_what_made_it(target: KubernetesTarget) -> None:
+    target.apply(service(least=9))
+    target.canary(service(NEW, least=9), 10)
+    made = f"tiffin deploy {service().template.reference}"
+    assert [one.why for one in target.history("iris")] == ["tiffin deploy --canary 10", made]
+    target.rollback("iris")
+    target.scale("iris", 2, 2)
+    assert [one.why for one in target.history("iris")] == [made]
+    target.restart("iris")
+    assert [one.why for one in target.history("iris")] == ["tiffin restart", made]
+
+
 def test_a_canary_that_would_get_far_more_than_its_share_is_refused(target: KubernetesTarget) -> None:
     target.apply(service(least=1))
     with pytest.raises(UnsupportedError, match="50 % of requests"):
@@ -292,7 +379,9 @@ def test_with_a_gateway_a_route_shares_requests_exactly(target: KubernetesTarget
     edge = {"metadata": {"name": "public", "namespace": "default"}, "spec": {}}
     server.store.create(GATEWAYS, edge, system("Update"))
     status = target.apply(service(least=1, host="iris.example"))
-    assert status.addresses == ("http://iris.example", "http://iris.default.svc")
+    assert status.addresses == ("http://iris.default.svc",), "no gateway has accepted the route yet"
+    [found] = status.findings
+    assert "no gateway has accepted its route to default/public yet" in found.message
     target.canary(service(NEW, least=1, host="iris.example"), 10)
     assert weights(server) == [("iris", 900), ("iris-canary", 100)]
     other = {"metadata": {"name": "second", "namespace": "default"}, "spec": {}}

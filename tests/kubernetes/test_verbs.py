@@ -11,19 +11,23 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from apiserver.controller import Controller
 from apiserver.fates import READY, crashing, unpullable
-from apiserver.served import DEPLOYMENTS
+from apiserver.kserve import KServe
+from apiserver.served import DEPLOYMENTS, KINDS
 from apiserver.server import ApiServer, Fault
 from faulty_registry import FaultyRegistry, faulty_registry
-from tiffin.api.home import Home
-from tiffin.api.push import push
-from tiffin.api.trust import generate_key, sign
+from tiffin.api.images.push import push
+from tiffin.api.images.trust import generate_key, sign
+from tiffin.api.machine.home import Home
+from tiffin.build.separate import separated
 from tiffin.cli.verbs import cli
 from tiffin.errors import TiffinError
 from tiffin.oci.digest import Digest
@@ -185,7 +189,69 @@ def test_an_image_without_a_registry_is_sent_to_push(folder: Path) -> None:
     make(Home.of().store, "iris")
     error = refused("deploy", "iris", "--to", "kubernetes")
     assert "only on this machine" in error.message
-    assert "tiffin push iris REGISTRY/iris" in str(error.hint)
+    assert "--push REGISTRY/iris" in str(error.hint)
+
+
+def test_an_image_of_this_machine_is_pushed_where_it_is_said_and_deployed_by_digest(
+    folder: Path, registry: FaultyRegistry, server: ApiServer, controller: Controller
+) -> None:
+    assert controller
+    name, image = f"{registry.host}/team/new", make(Home.of().store, "iris")
+    tiffin("deploy", "iris", "--to", "kubernetes", "--push", name, "--plan")
+    refused("deploy", f"{name}:{image.descriptor.digest.short}", "--to", "kubernetes")  # a plan pushes nothing
+    tiffin("deploy", "iris", "--to", "kubernetes", "--push", name)
+    [deployment] = server.store.of(DEPLOYMENTS)
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"{name}@{image.descriptor.digest}"
+    assert tiffin("tags", name).split() == [image.descriptor.digest.short]
+    (folder / "tiffin.toml").write_text(PROJECT.replace("replicas = 2", f'replicas = 2\npush = "{name}:stable"'))
+    tiffin("deploy", "iris", "--to", "kubernetes")
+    assert "stable" in tiffin("tags", name)
+    assert "--push" in refused("deploy", "iris", "--to", "local", "--push", name).message
+    assert "no name to push to" in refused("deploy", "iris", "--to", "kubernetes", "--push", "iris").message
+
+
+def test_weights_that_are_separate_are_pushed_and_named_to_newer_clusters(
+    folder: Path, registry: FaultyRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert folder
+    monkeypatch.setattr("tiffin.deploy.kubernetes.manifests.volumes.SMALL", 1000)
+    name, store = f"{registry.host}/team/heavy", Home.of().store
+    image = with_weights(store, make(store, "plain", labels={"dev.tiffin.weights": "separate"}), b"weights" * 1000)
+    store.tag("heavy:latest", image.descriptor)
+    apart = separated(image)
+    assert apart
+    tiffin("push", "heavy", f"{name}:1")
+    tags = tiffin("tags", name).split()
+    assert sorted(tags) == sorted(
+        ["1", f"weights-{apart.weights.descriptor.digest.short}", f"rest-{apart.rest.descriptor.digest.short}"]
+    )
+
+    def pod(version: str) -> dict[str, Any]:
+        objects = yaml.safe_load_all(tiffin("deploy", f"{name}:1", "--render", "--k8s-version", version))
+        [spec] = [one["spec"]["template"]["spec"] for one in objects if one["kind"] == "Deployment"]
+        return spec  # type: ignore[no-any-return]
+
+    new, old = pod("1.36"), pod("1.34")
+    assert new["containers"][0]["image"] == f"{name}@{apart.rest.descriptor.digest}"
+    [volume] = [one for one in new["volumes"] if "image" in one]
+    assert volume["image"]["reference"] == f"{name}@{apart.weights.descriptor.digest}"
+    assert old["containers"][0]["image"] == f"{name}@{image.descriptor.digest}"
+    assert not [one for one in old["volumes"] if "image" in one]
+
+
+def with_weights(store: LayoutStore, image: Image, data: bytes) -> Image:
+    """The image with a layer of weights below what it says of itself."""
+    layer = Descriptor.of(data, LAYER)
+    store.put(layer, io.BytesIO(data))
+    config = msgspec.structs.replace(
+        image.config,
+        rootfs=RootFS(diff_ids=[Digest.of(data), *image.config.rootfs.diff_ids]),
+        history=[History(created_by="tiffin", comment="weights"), *image.config.history],
+    )
+    made = Image.make(config, [layer, *image.manifest.layers], {})
+    made.write(store)
+    return made
 
 
 def test_an_image_that_was_not_pushed_is_told_before_anything_is_asked(
@@ -342,3 +408,93 @@ def test_every_example_of_the_page_can_be_typed(block: str, iris: str, controlle
     for command, printed in commands(block):
         told = tiffin(*command.replace("registry.example/team/iris:1", iris).split())
         assert all(line in told for line in printed), (command, told)
+
+
+def test_a_program_and_files_reach_a_replica_by_the_services_name(
+    iris: str, controller: Controller, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert controller
+    tiffin("deploy", iris, "--to", "kubernetes")
+    (folder / "here").write_text("here")
+    assert tiffin_ends("exec", "iris", "--", "sh", "-c", "echo hi; exit 5") == 5
+    assert capfd.readouterr().out == "hi\n"
+    tiffin("cp", "here", f"iris:{folder}/there")
+    tiffin("cp", f"iris:{folder}/there", "back")
+    assert (folder / "back").read_text() == "here"
+
+
+def tiffin_ends(*typed: str) -> int:
+    """The exit status of a verb that is the program's own."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(typed), prog_name="tiffin", standalone_mode=False)
+    return int(str(ended.value.code))
+
+
+SURROUNDED = """\
+name = "iris"
+[model]
+path = "model.joblib"
+[environment.production]
+target = "kubernetes"
+pull-secrets = ["registry"]
+gateway = "edge/public"
+prometheus = { address = "http://prometheus.watch:9090", namespace = "watch", labels = { release = "main" } }
+"""
+
+
+def test_what_tiffin_toml_says_of_a_cluster_holds_when_its_service_is_scaled(
+    iris: str, server: ApiServer, controller: Controller, folder: Path
+) -> None:
+    assert controller
+    (folder / "tiffin.toml").write_text(SURROUNDED)
+    tiffin("deploy", iris, "--environment", "production")
+
+    def pulls() -> list[object]:
+        [account] = [one for one in server.store.of(SERVICE_ACCOUNTS) if one["metadata"]["name"] == "iris"]
+        return account.get("imagePullSecrets", [])  # type: ignore[no-any-return]
+
+    assert pulls() == [{"name": "registry"}]
+    tiffin("scale", "iris", "3")
+    assert pulls() == [{"name": "registry"}]
+    (folder / "tiffin.toml").write_text(PROJECT)
+    tiffin("deploy", iris, "--to", "kubernetes")
+    assert pulls() == []
+
+
+def test_offline_it_is_said_what_the_cluster_has(iris: str, folder: Path) -> None:
+    (folder / "tiffin.toml").write_text(SURROUNDED)
+    words = ("deploy", iris, "--environment", "production", "--replicas", "1-4", "--render")
+    plain = list(yaml.safe_load_all(tiffin(*words)))
+    assert "HorizontalPodAutoscaler" in {one["kind"] for one in plain}
+    made = {one["kind"]: one for one in yaml.safe_load_all(tiffin(*words, "--with", "keda, prometheus-operator"))}
+    assert made["ScaledObject"]["spec"]["triggers"][0]["metadata"]["serverAddress"] == "http://prometheus.watch:9090"
+    assert made["ScaledObject"]["spec"]["cooldownPeriod"] == 60
+    assert made["ServiceMonitor"]["metadata"]["labels"]["release"] == "main"
+    assert "HorizontalPodAutoscaler" not in made
+    served = {one["kind"] for one in yaml.safe_load_all(tiffin(*words, "--kserve"))}
+    assert served == {"ServiceAccount", "InferenceService"}
+    assert "known are: custom-metrics, gateway-api" in str(refused(*words, "--with", "linkerd").hint)
+    assert "--kserve" in refused("deploy", iris, "--to", "local", "--kserve").message
+
+
+SERVICE_ACCOUNTS = next(kind for kind in KINDS if kind.kind == "ServiceAccount")
+
+
+def test_an_environment_says_which_gateway_leads_to_its_host_and_whether_kserve_keeps_it(
+    iris: str, folder: Path, server: ApiServer, controller: Controller
+) -> None:
+    assert controller
+    (folder / "tiffin.toml").write_text(SURROUNDED + 'host = "iris.example"\n')
+    objects = yaml.safe_load_all(tiffin("deploy", iris, "--environment", "production", "--render"))
+    [route] = [one for one in objects if one["kind"] == "HTTPRoute"]
+    assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "edge"}]
+    (folder / "tiffin.toml").write_text(SURROUNDED + "kserve = true\n")
+    assert "KServe is not installed" in refused("deploy", iris, "--environment", "production").message
+    with KServe(server).running():
+        tiffin("deploy", iris, "--environment", "production")
+        assert tiffin("status", "iris").startswith(
+            "iris: available, 1 of 1 replicas ready, http://iris-default.example"
+        )
+        assert tiffin("logs", "iris") == ""
+        assert "all requests or none" in refused("deploy", iris, "--canary", "10").message
+        assert tiffin("delete", "iris") == "iris\n"

@@ -100,15 +100,21 @@ def decide(policy: Policy, memory: Memory, sample: Sample, ready: int) -> tuple[
     wanted = max(wanted, memory.needs[0][1]) if panics else wanted
     wanted = min(wanted, ceil(policy.faster * max(ready, 1)))
     kept, bound = _within(policy, wanted, idle=sample.time - memory.busy)
-    why = bound or (f"{need} for what came suddenly" if panics else f"{stable:.1f} requests at once on average")
+    why = bound or _why(sample, ready, f"{need} for what came suddenly" if panics else f"{stable:.1f} requests at once")
     return Decision(wanted=kept, stable=stable, panic=panic, backlog=backlog, panics=panics, why=why), memory
 
 
+def _why(sample: Sample, ready: int, measured: str) -> str:
+    """Where nobody is ready, one that waits says more than any average."""
+    return "a request waits, and nobody is ready" if sample.waiting and not ready else measured
+
+
 def average(samples: Sequence[Sample], now: float, seconds: float) -> float:
-    """The average concurrency of the last seconds, each sample weighing as long as it took; 0 where there is none."""
-    window = [one for one in samples if one.time > now - seconds]
-    weight = sum(one.seconds for one in window)
-    return sum(one.concurrency * one.seconds for one in window) / weight if weight else 0.0
+    """The average concurrency of the last seconds, each sample weighing as long as it took of them; 0 without one."""
+    begin = now - seconds
+    weighed = [(min(one.seconds, one.time - begin), one.concurrency) for one in samples if one.time > begin]
+    weight = sum(share for share, _ in weighed)
+    return sum(share * concurrency for share, concurrency in weighed) / weight if weight else 0.0
 
 
 def _pace(known: float, sample: Sample, ready: int) -> float:
@@ -127,6 +133,8 @@ def _within(policy: Policy, wanted: int, idle: float) -> tuple[int, str]:
     """Keep to what the policy allows, and say what it does not."""
     if wanted > policy.most:
         return policy.most, f"{wanted}, and {policy.most} are allowed"
+    if wanted == 1 and idle >= policy.idle_seconds:
+        wanted = 0  # an average that is not quite nothing yet keeps nobody
     least = max(policy.least, int(idle < policy.idle_seconds))
     if wanted < least:
         return least, f"{policy.least} at least" if policy.least else "the last one waits for requests"

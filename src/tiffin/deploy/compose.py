@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tiffin.config.deploy import DeploySection, ReplicasSection, RolloutSection
 from tiffin.config.quantities import parse_cpu, parse_memory
+from tiffin.deploy.heard import probe_of
 from tiffin.deploy.service import SERVER, Data, Probe, Replicas, Resources, Rollout, SecretFile, Service, Template
 from tiffin.engine.declared import GpuNeed, declared_data, declared_gpu
 from tiffin.engine.plan import SOCKETS, is_own, parse_sockets
@@ -36,7 +38,10 @@ class ServiceDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What an image says of itself: how whoever pulls names it, its labels, the ports it exposes, its user."""
+    """What an image says of itself: how whoever pulls names it, its labels, the ports it exposes, its user.
+
+    `check` is its HEALTHCHECK, as docker writes it into the configuration.
+    """
 
     image: str
     digest: Digest
@@ -44,14 +49,21 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     exposed: Sequence[str] = ()
     user: tuple[int, int] = (0, 0)
     served: Served = Served()
+    check: Mapping[str, Any] | None = None
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What was typed, and wins: replicas as `3` or `1-4`, variables, the seconds after which a rollout is given up."""
+    """What was typed, and wins: replicas as `3` or `1-4`, variables, the seconds after which a rollout is given up.
+
+    `rollback` takes one back that is given up. `port` and `ready`, a path, are for images that are not tiffin's.
+    """
 
     replicas: str = ""
+    port: int | None = None
+    ready: str = ""
     env: Mapping[str, str] = {}
     timeout: float | None = None
+    rollback: bool = False
 
 
 def compose(name: str, made: Made, said: DeploySection, asked: Asked, folder: Path | None) -> Service:
@@ -61,26 +73,29 @@ def compose(name: str, made: Made, said: DeploySection, asked: Asked, folder: Pa
     cluster's.
     """
     _check_gpus(made, said)
-    served, own = made.served, is_own(made.labels)
+    served = made.served
+    ports = _ports(made, asked.port or said.port)
     template = Template(
         image=made.image,
         digest=made.digest,
-        ports=_ports(made),
+        ports=ports,
         inherits=SOCKETS in made.labels,
-        probe=SERVER if own else Probe(),
+        probe=_probe(made, said, asked, ports),
         user=made.user,
         env={**said.env, **asked.env},
         secrets=tuple(
             SecretFile(name=key, source=_path(source, folder, volumes=False)) for key, source in said.secrets.items()
         ),
         data=tuple(_data(made, said, folder)),
+        network=said.network,
         resources=Resources(cpus=parse_cpu(said.cpu), memory=parse_memory(said.memory), gpus=said.gpus),
         load_seconds=served.load_seconds,
         deadline_seconds=served.deadline_ms / _MILLISECONDS,
         drain_seconds=served.drain_seconds,
     )
-    rollout = _rollout(said.rollout, asked.timeout)
-    return Service(name=name, template=template, replicas=_replicas(said, asked), rollout=rollout, host=said.host)
+    rollout = _rollout(said.rollout, asked)
+    replicas = _replicas(said, asked, warms=folder is not None)
+    return Service(name=name, template=template, replicas=replicas, rollout=rollout, host=said.host)
 
 
 def parse_replicas(text: str) -> tuple[int, int]:
@@ -92,34 +107,68 @@ def parse_replicas(text: str) -> tuple[int, int]:
     return int(numbers[0]), int(numbers[-1])
 
 
-def _replicas(said: DeploySection, asked: Asked) -> Replicas:
+def _replicas(said: DeploySection, asked: Asked, *, warms: bool) -> Replicas:
     section = said.replicas
     if isinstance(section, int):
         section = ReplicasSection(min=section, max=section)
     least, most = section.min, section.max
+    if section.warm:
+        _check_warm(section, warms=warms)
     if asked.replicas:
         least, most = parse_replicas(asked.replicas)
-    return Replicas(least=least, most=most, concurrency=said.target_concurrency)
+    return Replicas(
+        least=least,
+        most=most,
+        concurrency=said.target_concurrency,
+        idle_seconds=section.idle_seconds,
+        warm=section.warm,
+    )
 
 
-def _rollout(said: RolloutSection, timeout: float | None) -> Rollout:
+def _check_warm(section: ReplicasSection, *, warms: bool) -> None:
+    if not warms:
+        hint = "leave `warm` out of `[deploy] replicas`, or say `min = 1`"
+        raise ConfigError("a cluster has no warm replicas: one that sleeps there is gone", hint)
+    if section.min:
+        raise ConfigError(
+            f"`warm` is about a service that may have no replica, and this one has {section.min} at least",
+            "write `min = 0`, or leave `warm` out",
+        )
+
+
+def _rollout(said: RolloutSection, asked: Asked) -> Rollout:
     return Rollout(
         surge=said.max_surge,
         unavailable=said.max_unavailable,
         ready_seconds=said.min_ready_seconds,
-        progress_seconds=said.progress_seconds if timeout is None else timeout,
+        progress_seconds=said.progress_seconds if asked.timeout is None else asked.timeout,
         history=said.history,
+        rollback=asked.rollback or said.rollback_on_failure,
     )
 
 
-def _ports(made: Made) -> dict[str, int]:
-    """What it listens on by name; the first port of an image that is not tiffin's is taken to be `http`."""
+def _ports(made: Made, said: int | None) -> dict[str, int]:
+    """What it listens on by name; of an image that is not tiffin's the port that is said, else the first, is `http`."""
     if sockets := parse_sockets(made.labels.get(SOCKETS, "")):
+        if said:
+            raise ConfigError(f"{made.image} says itself on which ports it listens", "leave `[deploy] port` out")
         return {name: port for name, port in sockets.items() if name != GRPC or made.served.grpc}
     numbers = sorted(int(port.removesuffix("/tcp")) for port in made.exposed if port.removesuffix("/tcp").isdecimal())
-    if not numbers:
-        raise ConfigError(f"{made.image} does not say on which port it listens", "its Dockerfile says so with EXPOSE")
-    return {HTTP: numbers[0]} | {f"port-{number}": number for number in numbers[1:]}
+    first = said or next(iter(numbers), None)
+    if first is None:
+        hint = "say it: `--port 8080`, or `[deploy] port`; its Dockerfile says so with EXPOSE"
+        raise ConfigError(f"{made.image} does not say on which port it listens", hint)
+    return {HTTP: first} | {f"port-{number}": number for number in numbers if number != first}
+
+
+def _probe(made: Made, said: DeploySection, asked: Asked, ports: Mapping[str, int]) -> Probe:
+    """How to hear that it is ready; tiffin's server is asked what it always answers."""
+    ready, live = asked.ready or said.probe.ready, said.probe.live
+    if not is_own(made.labels):
+        return probe_of(ready, live, made.check, ports[HTTP])
+    if ready or live:
+        raise ConfigError(f"{made.image} says itself when it is ready", "leave `[deploy] probe` out")
+    return SERVER
 
 
 def _data(made: Made, said: DeploySection, folder: Path | None) -> Iterator[Data]:

@@ -50,7 +50,8 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """Weights in an image of their own, with its files below `/models`, as KServe and Kubeflow expect them.
 
     A target that can mount an image shows them at `path`. `inside` says that the service's image has the same files
-    there as well, so that one that cannot, or need not for so few bytes (`size`), loses nothing.
+    there as well, so that one that cannot, or need not for so few bytes (`size`), loses nothing. `rest` is the digest
+    of the service's image without them, which is enough where they are mounted.
     """
 
     image: str
@@ -58,6 +59,7 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     path: str = "/models"
     size: int = 0
     inside: bool = True
+    rest: Digest | None = None
 
     @property
     def reference(self) -> str:
@@ -69,8 +71,10 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     """What one replica is made of; two templates that differ are two revisions.
 
     `image` is how whoever pulls names it, without its digest; `ports` are what it listens on by name (`http`, `grpc`,
-    `metrics`), and `inherits` says that it can take those sockets from its starter (`dev.tiffin.sockets`). The seconds
-    are how long it may load, how long a request may take, and how long it goes on accepting when it is told to stop.
+    `metrics`), and `inherits` says that it can take those sockets from its starter (`dev.tiffin.sockets`). `network` is
+    what it may reach: nothing, the outside (`user`), or all that the machine reaches (`host`). `engine` is what runs it
+    on one machine, where that is not what its supervisor runs all others with. The seconds are how long it may load,
+    how long a request may take, and how long it goes on accepting when it is told to stop.
     """
 
     image: str
@@ -84,6 +88,8 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     data: tuple[Data, ...] = ()
     resources: Resources = Resources()
     weights: Weights | None = None
+    network: str = "none"
+    engine: str = ""
     load_seconds: float = 600.0
     deadline_seconds: float = 30.0
     drain_seconds: float = 1.0
@@ -95,11 +101,17 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replicas(msgspec.Struct, frozen=True, kw_only=True):
-    """Between how many replicas; the load decides where they differ. `concurrency` is what one of them should have."""
+    """Between how many replicas; the load decides where they differ. `concurrency` is what one of them should have.
+
+    Where there may be none, the last one goes when there was no request for `idle_seconds`; `warm` lets it stay, with
+    the model loaded and nothing running.
+    """
 
     least: int = 1
     most: int = 1
     concurrency: float = 8.0
+    idle_seconds: float = 60.0
+    warm: bool = False
 
     @property
     def scales(self) -> bool:
@@ -112,7 +124,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
 
     `surge` replicas more than wanted may run meanwhile, `unavailable` fewer may be ready. One counts once it has been
     ready for `ready_seconds`; a rollout that brings nothing forward for `progress_seconds` is given up. `history`
-    revisions are kept to go back to.
+    revisions are kept to go back to. `rollback` takes one back that is given up; a supervisor of ours always does that.
     """
 
     surge: int = 1
@@ -120,6 +132,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     ready_seconds: float = 0.0
     progress_seconds: float = 600.0
     history: int = 10
+    rollback: bool = False
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -46,7 +46,8 @@ class Phase(Enum):
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
     """One revision that is known: its number (1 is the first), its template's digest, and who it serves.
 
-    `weight` is the share of requests in percent; `created` is RFC 3339; `why` says what made it, where it is known.
+    `weight` is the share of requests in percent; `created` is RFC 3339; `why` says what made it, where it is known;
+    `engine` is what runs its replicas, where that is not what runs all others on that machine.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     ready: int = 0
     created: str = ""
     why: str = ""
+    engine: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     what: str
     why: str
+    numbers: dict[str, Any] = {}
 
 
 class Target(Protocol):
@@ -178,6 +181,38 @@ class CanLog(Protocol):
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[tuple[str, LogLine]]:
         """What the replicas write, each line with the replica's name."""
+        ...
+
+
+@runtime_checkable
+class CanReach(Protocol):
+    """A target whose replicas can be reached one by one."""
+
+    def replica(self, name: str, which: str = "") -> object:
+        """A replica of a service, a ready one where none is named, as `CanExec` and `CanCopy`; raises NotFoundError."""
+        ...
+
+
+class Forward(Protocol):
+    """A port of this machine that leads to one of a service's."""
+
+    port: int
+
+    def run(self) -> None:
+        """Carry connections until `close`."""
+        ...
+
+    def close(self) -> None:
+        """Take no more connections."""
+        ...
+
+
+@runtime_checkable
+class CanForward(Protocol):
+    """A target that can lead a port of this machine to one of a service's."""
+
+    def forward(self, name: str, remote: str, address: str, port: int) -> Forward:
+        """Lead to a port by name or number, the service's main one where it is empty; port 0 is any that is free."""
         ...
 
 

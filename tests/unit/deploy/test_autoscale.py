@@ -61,6 +61,13 @@ def test_the_last_one_goes_after_a_while_without_a_request() -> None:
     assert wanted[-1] == 0
 
 
+def test_the_last_one_goes_sooner_than_the_window_where_that_is_said() -> None:
+    policy = msgspec.structs.replace(POLICY, least=0, idle_seconds=10)
+    wanted = [decision.wanted for decision in after(policy, [5.0] + [0.0] * 20)]
+    assert wanted[:10] == [1] * 10
+    assert wanted[10:] == [0] * 11
+
+
 def test_the_first_request_brings_one_back() -> None:
     policy = msgspec.structs.replace(POLICY, least=0)
     waiting = Sample(time=0.0, seconds=1.0, concurrency=0.1, waiting=1)
@@ -92,3 +99,9 @@ def test_what_is_remembered_is_bounded_by_the_window(loads: list[float]) -> None
         memory = decide(POLICY, memory, Sample(time=float(second), seconds=1.0, concurrency=load), 1)[1]
     assert len(memory.samples) <= 60
     assert [count for _, count in memory.needs] == sorted({count for _, count in memory.needs}, reverse=True)
+
+
+def test_of_a_sample_that_began_before_a_window_only_what_is_in_it_counts() -> None:
+    quiet, busy = Sample(time=99.0, seconds=60.0, concurrency=0.0), Sample(time=100.0, seconds=1.0, concurrency=60.0)
+    assert average([quiet, busy], 100.0, 6.0) == pytest.approx(10.0)
+    assert average([quiet, busy], 100.0, 60.0) == pytest.approx(1.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tiffin.config.deploy import DeploySection, ReplicasSection, RolloutSection
+from tiffin.config.deploy import DeploySection, ProbeSection, ReplicasSection, RolloutSection
 from tiffin.deploy.compose import Asked, Made, Served, compose, parse_replicas
 from tiffin.deploy.service import SERVER, Data, Probe, Replicas, SecretFile, Service, revision_of
 from tiffin.errors import ConfigError
@@ -49,6 +49,25 @@ def test_another_image_is_known_by_the_ports_that_it_exposes() -> None:
     assert (template.probe, template.inherits) == (Probe(), False)
     with pytest.raises(ConfigError, match="does not say on which port"):
         put(Made(image="docker.io/library/box", digest=Digest.of(b"n")))
+
+
+def test_another_images_port_and_probe_are_said_and_its_own_check_is_read() -> None:
+    check = {"Test": ["CMD", "curl", "http://localhost:8080/up"]}
+    foreign = Made(image="docker.io/library/web", digest=Digest.of(b"n"), exposed=("80/tcp", "8080/tcp"), check=check)
+    said = DeploySection(port=8080, network="user")
+    template = put(foreign, said).template
+    assert template.ports == {"http": 8080, "port-80": 80}
+    assert (template.probe, template.network) == (Probe(ready="/up"), "user")
+    said = DeploySection(port=8080, probe=ProbeSection(ready="/ready", live="/live"))
+    assert put(foreign, said).template.probe == Probe(ready="/ready", live="/live")
+    typed = put(foreign, said, Asked(port=9000, ready="/typed")).template
+    assert (typed.ports["http"], typed.probe) == (9000, Probe(ready="/typed", live="/live"))
+
+
+def test_an_image_of_tiffin_is_told_neither_port_nor_probe() -> None:
+    for said in (DeploySection(port=80), DeploySection(probe=ProbeSection(ready="/up"))):
+        with pytest.raises(ConfigError, match="says itself"):
+            put(made(), said)
 
 
 def test_what_is_said_counts_and_what_is_typed_wins() -> None:
@@ -107,3 +126,12 @@ def test_replicas_are_read(text: str, bounds: tuple[int, int]) -> None:
 def test_what_is_no_number_of_replicas_is_told(text: str) -> None:
     with pytest.raises(ConfigError, match="not a number of replicas"):
         parse_replicas(text)
+
+
+def test_a_service_that_may_sleep_says_when_and_how() -> None:
+    said = DeploySection(replicas=ReplicasSection(min=0, max=4, idle_seconds=30, warm=True))
+    assert put(made(), said, folder="/srv").replicas == Replicas(least=0, most=4, idle_seconds=30, warm=True)
+    with pytest.raises(ConfigError, match="a cluster has no warm replicas"):
+        put(made(), said)
+    with pytest.raises(ConfigError, match="this one has 1 at least"):
+        put(made(), DeploySection(replicas=ReplicasSection(min=1, max=4, warm=True)), folder="/srv")

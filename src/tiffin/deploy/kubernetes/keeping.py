@@ -20,7 +20,9 @@ from tiffin.progress import step
 
 Object = dict[str, Any]
 _REPLICAS = ".spec.replicas"
-_SCALERS = {"kube-controller-manager", "keda-operator", "keda"}
+HANDOVER = "tiffin-handover"
+"""Who owns a number of replicas that we set no more and no autoscaler has set yet: a field of nobody's falls to 1."""
+_SCALERS = {"kube-controller-manager", "keda-operator", "keda", HANDOVER}
 """Who sets a number of replicas for an autoscaler."""
 
 
@@ -50,9 +52,13 @@ class Keeper:
     def tried(self, wanted: Object) -> Change:
         """Say what applying an object would change, as the cluster sees it; a conflict is told as it would be."""
         before = self._find(wanted)
+        if before and _lets_go(before, wanted):
+            wanted = {**wanted, "spec": {**wanted["spec"], "replicas": before["spec"]["replicas"]}}
         try:
             return changed(before, self._api.apply(wanted, dry_run=True, force=self._force))
         except FieldConflictError as error:
+            if _takes_over(error, wanted):
+                return changed(before, self._api.apply(wanted, dry_run=True, force=True))
             fields = tuple(f"{one.field}: conflict with {one.manager}" for one in error.conflicts)
             what = f"{wanted['kind']}/{wanted['metadata']['name']}"
             return Change(action=Action.CHANGE, what=what, details=fields)
@@ -73,24 +79,20 @@ class Keeper:
         if live and live["spec"].get("paused") and not _same_template(live, wanted):
             name = wanted["metadata"]["name"]
             raise ConflictError(f"{name} is paused, and would not change", f"`tiffin resume {name}` first")
-        fixed = "replicas" in wanted["spec"]
-        if live and not fixed and owns_replicas(live):
+        if live and _lets_go(live, wanted):
             self._let_go(live)
         try:
             self._api.apply(wanted, force=self._force)
         except FieldConflictError as error:
-            if not fixed or not _only_scalers(error):
+            if not _takes_over(error, wanted):
                 raise
             self._take_over(wanted)
 
     def _let_go(self, live: Object) -> None:
-        """Own the number as whoever scales does, so that it stays when we apply without one.
-
-        The number has to change to be ours in that way: one more and, once it is no longer applied, what it was.
-        """
-        name, now = live["metadata"]["name"], live["spec"].get("replicas", 1)
-        self._api.scale(DEPLOYMENT, self._namespace, name, now + 1)
-        self._api.scale(DEPLOYMENT, self._namespace, name, now)
+        """Have the number belong to somebody else as well, so that it stays when we apply without one."""
+        about = {key: live["metadata"][key] for key in ("name", "uid")}
+        only = {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": about}
+        self._api.apply({**only, "spec": {"replicas": live["spec"]["replicas"]}}, manager=HANDOVER)
 
     def _take_over(self, wanted: Object) -> None:
         """Set the number of replicas ourselves: the autoscaler goes first, and then the number is nobody's."""
@@ -119,8 +121,15 @@ def owns_replicas(live: Object) -> bool:
     return owners == [(MANAGER, "Apply")]
 
 
-def _only_scalers(error: FieldConflictError) -> bool:
-    return all(one.field == _REPLICAS and one.manager in _SCALERS | {MANAGER} for one in error.conflicts)
+def _lets_go(live: Object, wanted: Object) -> bool:
+    """Say whether we set the number of replicas until now, and leave it to whoever scales from now on."""
+    return wanted["kind"] == "Deployment" and "replicas" not in wanted["spec"] and owns_replicas(live)
+
+
+def _takes_over(error: FieldConflictError, wanted: Object) -> bool:
+    """Say whether the only conflict is about replicas with who scaled them, and they are to be fixed from now on."""
+    ours = all(one.field == _REPLICAS and one.manager in _SCALERS | {MANAGER} for one in error.conflicts)
+    return ours and "replicas" in wanted.get("spec", {})
 
 
 def _same_template(live: Object, wanted: Object) -> bool:

@@ -10,16 +10,23 @@ import msgspec
 
 from tiffin.deploy.kubernetes.client.cluster import Api
 from tiffin.deploy.kubernetes.client.kinds import DEPLOYMENT, EVENT, NODE, POD, REPLICA_SET
-from tiffin.deploy.kubernetes.manifests.cluster import HTTP_ROUTE, Cluster, can_map_users
+from tiffin.deploy.kubernetes.manifests.cluster import (
+    HTTP_ROUTE,
+    INFERENCE_SERVICE,
+    Cluster,
+    Surroundings,
+    can_map_users,
+)
 from tiffin.deploy.kubernetes.order import NAME, OURS, labels_of, optional_kinds
 from tiffin.deploy.kubernetes.pods import is_ready
-from tiffin.deploy.kubernetes.revisions import SUFFIX
+from tiffin.deploy.kubernetes.revisions import SUFFIX, surroundings_of
 from tiffin.deploy.kubernetes.status import Observed
 from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnsupportedError
 
 Object = dict[str, Any]
 T = TypeVar("T")
 ROUTE = ("gateway.networking.k8s.io/v1", "HTTPRoute")
+INFERENCE = ("serving.kserve.io/v1beta1", "InferenceService")
 GATEWAY = ("gateway.networking.k8s.io/v1", "Gateway")
 _TAIL = 20
 """Lines of a log that are read of a replica that is not ready."""
@@ -42,8 +49,19 @@ def observe(api: Api, namespace: str, name: str, *, logs: bool = True) -> Observ
         pods=api.list(POD, namespace, {NAME: name}),
         events=_permitted(lambda: api.list(EVENT, namespace), []),
         routed=HTTP_ROUTE in api.kinds(),
+        routes=_routes(api, namespace, name),
     )
-    return msgspec.structs.replace(seen, logs=_last_words(api, seen)) if logs else seen
+    return msgspec.structs.replace(seen, logs=last_words(api, seen)) if logs else seen
+
+
+def _routes(api: Api, namespace: str, name: str) -> Sequence[Object] | None:
+    """The routes of a service; None where the cluster has no such thing, or nobody may ask."""
+    if HTTP_ROUTE not in api.kinds():
+        return None
+    try:
+        return api.list(api.kind(*ROUTE), namespace, labels_of(name))
+    except (DeniedError, NotFoundError):
+        return None
 
 
 def names(api: Api, namespace: str) -> list[str]:
@@ -53,7 +71,7 @@ def names(api: Api, namespace: str) -> list[str]:
     return sorted(name for name in found if name)
 
 
-def _last_words(api: Api, seen: Observed) -> Mapping[str, Sequence[str]]:
+def last_words(api: Api, seen: Observed) -> Mapping[str, Sequence[str]]:
     """The last lines of replicas that have begun and are not ready."""
     begun = [pod for pod in seen.pods if not is_ready(pod) and _begun(pod)]
     return {pod["metadata"]["name"]: _written(api, pod) for pod in begun[:_MOST_LOGS]}
@@ -86,10 +104,13 @@ def belongings(api: Api, namespace: str, name: str) -> Iterator[Object]:
                 raise
 
 
-def cluster_of(api: Api, namespace: str, name: str, gateway: str = "") -> Cluster:
-    """What is known of a cluster before a service is rendered for it; what may not be asked is taken to be absent."""
+def cluster_of(api: Api, namespace: str, name: str, gateway: str = "", said: Surroundings | None = None) -> Cluster:
+    """What is known of a cluster before a service is rendered for it; what may not be asked is taken to be absent.
+
+    Where nothing is `said` of it, what was said when the service was applied holds.
+    """
     kinds = api.kinds()
-    return Cluster(
+    known = Cluster(
         version=api.version(),
         namespace=namespace,
         kinds=kinds,
@@ -97,6 +118,16 @@ def cluster_of(api: Api, namespace: str, name: str, gateway: str = "") -> Cluste
         gateway=(gateway or _gateway(api, namespace, name)) if HTTP_ROUTE in kinds else "",
         user_namespaces=_permitted(lambda: can_map_users(api.list(NODE, "")), default=False),
     )
+    return known.having(surroundings_of(_kept(api, namespace, name)) if said is None else said)
+
+
+def _kept(api: Api, namespace: str, name: str) -> Object | None:
+    """What remembers a service: its Deployment, or what KServe makes one of."""
+    kinds = [DEPLOYMENT, *([api.kind(*INFERENCE)] if INFERENCE_SERVICE in api.kinds() else [])]
+    for kind in kinds:
+        with contextlib.suppress(NotFoundError, DeniedError):
+            return api.get(kind, namespace, name)
+    return None
 
 
 def _lacks_namespace(api: Api, namespace: str) -> bool:

@@ -30,6 +30,7 @@ _KILLED, _SEGMENT, _EXEC_STATUS = 137, 139, 255
 _TAIL = 20
 """Lines of a log that a finding quotes."""
 _PULL_SECRET = "FailedToRetrieveImagePullSecret"  # noqa: S105 - an event's reason
+_PULL_FAILED = "Failed to pull image"
 _PROBES = {"Readiness": "is not ready", "Startup": "has not come up", "Liveness": "is killed again and again"}
 _LOGS_HINT = "`tiffin logs` shows what it wrote"
 ARCHITECTURE = "has a program for another processor than its node's"
@@ -47,7 +48,7 @@ def findings(pod: Object, said: Sequence[Object], log: Sequence[str], now: datet
         if found := _container(container, pod, said, log, now):
             yield found
             return
-    yield from _mounts(said)
+    yield from (_pulls(pod, containers, said) or _mounts(said))
 
 
 def _place(status: Object) -> Finding | None:
@@ -96,7 +97,7 @@ def _container(
 def _pull(container: Object, waiting: Object, said: Sequence[Object]) -> Finding:
     """The registry's words are in the event of the last try; a back-off has them only sometimes."""
     words = next(
-        (event["message"] for event in reversed(said) if event.get("message", "").startswith("Failed to pull image")),
+        (event["message"] for event in reversed(said) if event.get("message", "").startswith(_PULL_FAILED)),
         "",
     )
     words = words or waiting.get("message", "") or waiting["reason"]
@@ -107,6 +108,24 @@ def _pull(container: Object, waiting: Object, said: Sequence[Object]) -> Finding
                 hint=f"its pull secret is missing: {event.get('message', '')}",
             )
     return Finding(message=f"cannot pull {container.get('image', 'its image')}: {words}", hint=pull_hint(words))
+
+
+def _pulls(pod: Object, containers: Sequence[Object], said: Sequence[Object]) -> list[Finding]:
+    """What becomes of an image that is pulled, or pulled once more; its container is only `ContainerCreating` then."""
+    last = next((event for event in reversed(said) if _is_of_pull(event)), {})
+    if not containers or last.get("reason") not in {"Pulling", "Failed"}:
+        return []
+    if last["reason"] == "Failed":
+        return [_pull(containers[-1], {"reason": "ErrImagePull"}, said)]
+    earlier = [event for event in said if event.get("message", "").startswith(_PULL_FAILED)]
+    again = f", again: {earlier[-1]['message']}" if earlier else ""
+    where = pod.get("spec", {}).get("nodeName", "its node")
+    hint = "the first pull of a large image takes its time; `kubectl describe node` shows how its node is"
+    return [Finding(message=f"is pulling its image to {where}{again}", hint=hint)]
+
+
+def _is_of_pull(event: Object) -> bool:
+    return event.get("reason") in {"Pulling", "Pulled"} or event.get("message", "").startswith(_PULL_FAILED)
 
 
 def _refusal(words: str, reason: str) -> Finding:

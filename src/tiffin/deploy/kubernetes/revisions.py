@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tiffin.deploy.kubernetes.manifests.cluster import Canary, Cluster
+from tiffin.deploy.kubernetes.manifests.cluster import Canary, Cluster, Surroundings
 from tiffin.deploy.kubernetes.manifests.names import REVISION
 from tiffin.deploy.kubernetes.manifests.render import render
 from tiffin.deploy.kubernetes.why import number_of
@@ -26,6 +26,8 @@ SERVICE = "tiffin.dev/service"
 """The annotation with the whole service."""
 CANARY = "tiffin.dev/canary"
 """The annotation of a canary's Deployment with its share of the requests in percent."""
+SURROUNDINGS = "tiffin.dev/cluster"
+"""The annotation with what was said of the cluster when the service was applied, for who scales or goes back later."""
 CAUSE = "kubernetes.io/change-cause"
 """The annotation with what made a revision, which kubectl shows too."""
 SUFFIX = "-canary"
@@ -34,20 +36,43 @@ SUFFIX = "-canary"
 def rendered(
     service: Service, cluster: Cluster, canary: tuple[Service, float] | None = None, why: str = ""
 ) -> list[Object]:
-    """What a cluster is sent for a service, and for a canary beside it; each Deployment says of which service it is."""
+    """What a cluster is sent for a service, and for a canary beside it; each Deployment says of which service it is.
+
+    `why` is what makes the service's own revision; without it the cluster keeps what it was told.
+    """
     said = None if canary is None else Canary(template=canary[0].template, percent=canary[1])
     plain = msgspec.json.decode(encode(render(service, cluster, said)), type=list[Object])  # digests are text in it
-    return [_remembering(one, service, canary, why) for one in plain]
+    return [_remembering(one, service, canary, why, cluster) for one in plain]
 
 
-def _remembering(thing: Object, service: Service, canary: tuple[Service, float] | None, why: str) -> Object:
+def _remembering(
+    thing: Object, service: Service, canary: tuple[Service, float] | None, why: str, cluster: Cluster
+) -> Object:
     if thing["kind"] != "Deployment":
         return thing
-    said = {SERVICE: encode(service).decode()}
+    said = {SERVICE: encode(service).decode(), **({CAUSE: why} if why else {})}
     if canary and thing["metadata"]["name"] == service.name + SUFFIX:
-        said = {SERVICE: encode(canary[0]).decode(), CANARY: f"{canary[1]:g}"}
-    annotations = {**thing["metadata"].get("annotations", {}), **said, **({CAUSE: why} if why else {})}
+        share = f"{canary[1]:g}"
+        said = {SERVICE: encode(canary[0]).decode(), CANARY: share, CAUSE: f"tiffin deploy --canary {share}"}
+    return annotated(thing, {**said, **remembered(cluster)})
+
+
+def annotated(thing: Object, said: Mapping[str, str]) -> Object:
+    """An object with more annotations."""
+    annotations = {**thing["metadata"].get("annotations", {}), **said}
     return {**thing, "metadata": {**thing["metadata"], "annotations": annotations}}
+
+
+def remembered(cluster: Cluster) -> dict[str, str]:
+    """The annotation with what was said of a cluster, where anything was."""
+    said = cluster.surroundings
+    return {SURROUNDINGS: encode(said).decode()} if said != Surroundings() else {}
+
+
+def surroundings_of(thing: Object | None) -> Surroundings:
+    """What was said of the cluster when an object was applied."""
+    text = annotations_of(thing).get(SURROUNDINGS, "") if thing else ""
+    return decode(Surroundings, text.encode(), SURROUNDINGS) if text else Surroundings()
 
 
 def service_of(thing: Object) -> Service:

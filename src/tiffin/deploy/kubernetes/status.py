@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tiffin.deploy.kubernetes.revisions import canary_share, revisions, service_of
+from tiffin.deploy.kubernetes.routes import leads, unrouted
 from tiffin.deploy.kubernetes.why import owned_by, why
 from tiffin.deploy.target import Phase, Status
 from tiffin.errors import TiffinError
@@ -31,6 +32,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     events: Sequence[Object] = ()
     logs: Mapping[str, Sequence[str]] = {}
     routed: bool = False
+    routes: Sequence[Object] | None = None
+    """The HTTPRoutes that lead to it; None where they may not be read."""
 
 
 def status_of(seen: Observed, now: datetime | None = None) -> Status:
@@ -43,15 +46,17 @@ def status_of(seen: Observed, now: datetime | None = None) -> Status:
         theirs = [one for one in seen.replicasets if owned_by(one, track)]
         found.append((track, revisions(theirs, weight), why(track, theirs, seen.pods, seen.events, seen.logs, now)))
     tracks = [track for track, _, _ in found]
+    host = _host(seen)
+    outside = unrouted(host, seen.routes) if host and seen.routes is not None else ()
     findings = [finding for _, _, several in found for finding in several]
     return Status(
         name=seen.name,
         phase=phase_of(tracks),
         wanted=sum(wanted(track) for track in tracks),
         ready=sum(track.get("status", {}).get("readyReplicas", 0) for track in tracks),
-        addresses=_addresses(seen),
+        addresses=_addresses(seen, host),
         revisions=tuple(one for _, several, _ in reversed(found) for one in several),
-        findings=tuple(findings),
+        findings=(*findings, *outside),
     )
 
 
@@ -96,10 +101,14 @@ def condition(thing: Object, kind: str) -> Object:
     return next((one for one in thing.get("status", {}).get("conditions", []) if one.get("type") == kind), {})
 
 
-def _addresses(seen: Observed) -> tuple[str, ...]:
-    inside = f"http://{seen.name}.{seen.namespace}.svc"
+def _host(seen: Observed) -> str:
+    """The host for whose requests there is a route; empty where there is none."""
     try:
-        host = service_of(seen.deployment).host
+        return service_of(seen.deployment).host if seen.routed else ""
     except TiffinError:
-        host = ""
-    return (f"http://{host}", inside) if host and seen.routed else (inside,)
+        return ""
+
+
+def _addresses(seen: Observed, host: str) -> tuple[str, ...]:
+    inside = f"http://{seen.name}.{seen.namespace}.svc"
+    return (f"http://{host}", inside) if host and (seen.routes is None or leads(seen.routes)) else (inside,)

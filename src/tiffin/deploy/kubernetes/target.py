@@ -12,12 +12,18 @@ from tiffin.deploy.kubernetes import logs
 from tiffin.deploy.kubernetes.changes import changed, removed
 from tiffin.deploy.kubernetes.client.cluster import Api
 from tiffin.deploy.kubernetes.client.kinds import DEPLOYMENT, EVENT, REPLICA_SET
+from tiffin.deploy.kubernetes.forwarding import Forwarding
 from tiffin.deploy.kubernetes.keeping import Keeper
-from tiffin.deploy.kubernetes.manifests.cluster import Canary, Cluster
+from tiffin.deploy.kubernetes.kserve import KServeTarget, kept_by_kserve, names_of_kserve
+from tiffin.deploy.kubernetes.manifests.cluster import Canary, Cluster, Surroundings
 from tiffin.deploy.kubernetes.manifests.render import canary_share
 from tiffin.deploy.kubernetes.observe import belongings, cluster_of, names, observe
 from tiffin.deploy.kubernetes.order import surplus
+from tiffin.deploy.kubernetes.reaching import dialled, port_of, reached
+from tiffin.deploy.kubernetes.replica import Replica
 from tiffin.deploy.kubernetes.revisions import (
+    CAUSE,
+    SERVICE,
     SUFFIX,
     annotations_of,
     as_before,
@@ -27,9 +33,10 @@ from tiffin.deploy.kubernetes.revisions import (
 )
 from tiffin.deploy.kubernetes.revisions import canary_share as canary_weight
 from tiffin.deploy.kubernetes.status import status_of
+from tiffin.deploy.kubernetes.taking_back import taking_back
 from tiffin.deploy.kubernetes.waiting import Rollout
 from tiffin.deploy.kubernetes.why import decisions, number_of, owned_by
-from tiffin.deploy.service import Replicas, Service, revision_of
+from tiffin.deploy.service import Service, revision_of
 from tiffin.deploy.target import Change, Decision, Revision, Status
 from tiffin.engine.spec import LogLine
 from tiffin.errors import ConflictError, NotFoundError, UnsupportedError
@@ -49,9 +56,11 @@ class KubernetesTarget:
     that the cluster has.
     """
 
-    def __init__(self, api: Api, namespace: str, *, force: bool = False, gateway: str = "") -> None:
-        """Keep services there; nothing is asked yet."""
-        self._gateway = gateway
+    def __init__(
+        self, api: Api, namespace: str, *, force: bool = False, gateway: str = "", said: Surroundings | None = None
+    ) -> None:
+        """Keep services there; nothing is asked yet. `said` is of the cluster; None is what was said before."""
+        self._gateway, self._said = gateway, said
         self.namespace = namespace
         self._api = api
         self._keeper = Keeper(api, namespace, force=force)
@@ -67,11 +76,17 @@ class KubernetesTarget:
 
     def apply(self, service: Service) -> Status:
         """Make it so, wait until it is available, and remove what it needs no more."""
-        return self._apply(service, f"tiffin deploy {service.template.reference}")
+        found = self._find(service.name)
+        before = service_of(found) if found and annotations_of(found).get(SERVICE) else None
+        with taking_back(service, before, self._apply, self.delete):
+            return self._apply(service, f"tiffin deploy {service.template.reference}")
 
     def _apply(self, service: Service, why: str, canary: tuple[Service, float] | None = None) -> Status:
         """Apply a service; without a word of a canary, one that is there stays as it is."""
         canary = canary or self._canary_of(service.name)
+        if self._by_kserve(service.name):
+            hint = f"say `--kserve`, or `tiffin delete {service.name}` first: both would have a Service of that name"
+            raise ConflictError(f"{service.name} is kept by KServe", hint)
         cluster = self._cluster(service.name)
         objects = rendered(service, cluster, canary, why)
         self._keeper.keep(service, objects)
@@ -79,12 +94,18 @@ class KubernetesTarget:
 
     def status(self, name: str) -> Status:
         """Look at a service; raises NotFoundError."""
+        if self._by_kserve(name):
+            return self._kserve.status(name)
         return status_of(observe(self._api, self.namespace, name))
 
     def list(self) -> Sequence[Status]:
         """Every service that tiffin keeps in the namespace, by name."""
+        by_kserve = set(names_of_kserve(self._api, self.namespace))
         return [
-            status_of(observe(self._api, self.namespace, name, logs=False)) for name in names(self._api, self.namespace)
+            self._kserve.status(name)
+            if name in by_kserve
+            else status_of(observe(self._api, self.namespace, name, logs=False))
+            for name in sorted({*names(self._api, self.namespace), *by_kserve})
         ]
 
     def delete(self, name: str) -> None:
@@ -96,8 +117,11 @@ class KubernetesTarget:
 
     def scale(self, name: str, least: int, most: int) -> None:
         """Keep it between so many replicas from now on; an autoscaler comes or goes with that."""
+        if self._by_kserve(name):
+            self._kserve.scale(name, least, most)
+            return
         service = self._service(name)
-        replicas = Replicas(least=least, most=most, concurrency=service.replicas.concurrency)
+        replicas = msgspec.structs.replace(service.replicas, least=least, most=most)
         service = msgspec.structs.replace(service, replicas=replicas)
         cluster = self._cluster(name)
         self._keeper.keep(service, rendered(service, cluster, self._canary_of(name)))
@@ -132,7 +156,7 @@ class KubernetesTarget:
             )
         if abs(share - percent) > 1:
             note(f"without a route requests go by replicas: the canary has {share:.0f} % of them")
-        self._keeper.keep(stable, rendered(stable, cluster, (service, percent), f"tiffin deploy --canary {percent:g}"))
+        self._keeper.keep(stable, rendered(stable, cluster, (service, percent)))
         return self._rollout(service, service.name + SUFFIX).wait(revision_of(service.template))
 
     def promote(self, name: str) -> Status:
@@ -163,22 +187,45 @@ class KubernetesTarget:
     def restart(self, name: str) -> Status:
         """Replace every replica by one alike, as a rollout does."""
         now = datetime.now(UTC).isoformat(timespec="microseconds")
-        self._change(name, {"spec": {"template": {"metadata": {"annotations": {RESTARTED: now}}}}})
+        again = {"spec": {"template": {"metadata": {"annotations": {RESTARTED: now}}}}}
+        self._change(name, {"metadata": {"annotations": {CAUSE: "tiffin restart"}}, **again})
         return self._rollout(self._service(name), name).wait()
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[tuple[str, LogLine]]:
         """What all replicas write, each line with the replica's name."""
-        self._live(name)
+        self._kept(name)
         read: Callable[..., Iterator[tuple[str, LogLine]]] = logs.follow if follow else logs.lines
         return read(self._api, self.namespace, name, tail)
 
+    def replica(self, name: str, which: str = "") -> Replica:
+        """A replica, a ready one where none is named (see `CanReach`)."""
+        self._kept(name)
+        return Replica(self._api, reached(self._api, self.namespace, name, which))
+
+    def forward(self, name: str, remote: str, address: str, port: int) -> Forwarding:
+        """Lead a port of this machine to one of whichever replica is ready (see `CanForward`)."""
+        number = port_of(service_of(self._kept(name)).template, remote)
+        reached(self._api, self.namespace, name)
+        return Forwarding(lambda: dialled(self._api, self.namespace, name, number), address, port)
+
     def explain(self, name: str) -> Sequence[Decision]:
         """What the cluster's controllers say they did about a service, and autoscalers why."""
-        self._live(name)
+        self._kept(name)
         return decisions(name, self._api.list(EVENT, self.namespace))
 
     def _cluster(self, name: str) -> Cluster:
-        return cluster_of(self._api, self.namespace, name, self._gateway)
+        return cluster_of(self._api, self.namespace, name, self._gateway, self._said)
+
+    @property
+    def _kserve(self) -> KServeTarget:
+        return KServeTarget(self._api, self.namespace, said=self._said)
+
+    def _by_kserve(self, name: str) -> Object | None:
+        return kept_by_kserve(self._api, self.namespace, name)
+
+    def _kept(self, name: str) -> Object:
+        """What remembers a service, whoever keeps it; raises NotFoundError."""
+        return self._by_kserve(name) or self._live(name)
 
     def _change(self, name: str, changes: Mapping[str, Any]) -> None:
         self._live(name)
@@ -189,6 +236,11 @@ class KubernetesTarget:
 
     def _live(self, name: str) -> Object:
         found = self._find(name)
+        if found is None and self._by_kserve(name):
+            hint = "`tiffin deploy IMAGE --kserve` with the earlier image goes back; `tiffin status` shows how it is"
+            raise UnsupportedError(
+                f"{name} is kept by KServe, which remembers no revisions and holds no rollouts", hint
+            )
         if found is None:
             raise NotFoundError(f"no service {name} in the namespace {self.namespace}", "`tiffin status` lists them")
         return found

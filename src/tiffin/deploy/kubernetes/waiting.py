@@ -33,8 +33,8 @@ class Rollout:
         self._seen: tuple[int, ...] = ()
         self._revision: str | None = None
         self._told: set[str] = set()
-        self._given_up_before: bool | None = None
-        """Whether the cluster had given it up before this was waited for: what has been mended since may go on."""
+        self._given_up_before: str | None = None
+        """When the cluster had given it up before this was waited for: what has been mended since may go on."""
 
     def wait(self, revision: str | None = None) -> Status:
         """Return how the service is when it is available; raises CommandError with what is in the way.
@@ -84,11 +84,17 @@ class Rollout:
             self._seen, self._due = counts, time.monotonic() + self._patience
         if deployment["spec"].get("paused"):
             raise ConflictError(f"{self._track} is paused", f"`tiffin resume {self._service}` lets it go on")
-        given_up = is_current(deployment) and condition(deployment, "Progressing").get("reason") == GIVEN_UP
-        self._given_up_before = given_up and self._given_up_before is not False
-        if given_up and not self._given_up_before:
+        if self._is_given_up(deployment):
             raise failure(self._service, status_of(observe(self._api, self._namespace, self._service)))
         return is_complete(deployment)
+
+    def _is_given_up(self, deployment: Object) -> bool:
+        """Say whether the cluster gave this rollout up: that it gave up the one before stands there until pods come."""
+        said = condition(deployment, "Progressing")
+        given_up = said.get("lastUpdateTime", "") if said.get("reason") == GIVEN_UP else ""
+        if self._given_up_before is None:
+            self._given_up_before = given_up
+        return is_current(deployment) and given_up not in {"", self._given_up_before}
 
     def _tell_once(self, kind: str, message: str) -> None:
         """Say what is in the way as soon as it is known, each kind of thing once."""

@@ -90,9 +90,9 @@ def _together(seen: Sequence[tuple[Object, Finding]], many: int) -> Iterator[Fin
         groups.setdefault((_kind(finding.message), finding.hint), []).append((_name(pod), finding))
     for group in groups.values():
         name, first = group[0]
-        who = name if len(group) == 1 else f"{len(group)} of {many} replicas, such as {name},"
+        all_alike = f"{len(group)} of {many} replicas are not ready, for the same reason: " if len(group) > 1 else ""
         log = next((finding.log for _, finding in group if finding.log), ())
-        yield Finding(message=f"{who} {first.message}", hint=first.hint, log=log)
+        yield Finding(message=f"{all_alike}{name} {first.message}", hint=first.hint, log=log)
 
 
 def _kind(message: str) -> str:

@@ -52,7 +52,10 @@ _PULLS = (
         "the disk of the node is full: it deletes images that nobody uses by itself, or needs a bigger one",
     ),
 )
-_SECURED = "what is rendered is `restricted`: the image runs as root, or a webhook of the cluster changes its pods"
+_SECURED = (
+    "where the image runs as root, give it a user by number (`USER 1000`), or choose a namespace that takes "
+    "`baseline`; else a webhook of the cluster changes its pods"
+)
 _REFUSALS = (
     (
         r"exceeded quota: (?P<name>[\w.-]+), requested: (?P<asked>.*), used: (?P<used>.*), limited: (?P<most>.*)",

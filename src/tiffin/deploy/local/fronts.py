@@ -1,4 +1,4 @@
-"""The fronts of one service, as the supervisor sees them: their holder, and what each says of its workers."""
+"""The front of one service, as the supervisor sees it: its holder, and what it says of its revisions."""
 
 from __future__ import annotations
 
@@ -9,60 +9,54 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from tiffin.deploy.local import holder
-from tiffin.errors import ConflictError, UnavailableError
+from tiffin.deploy.local.table import Told
+from tiffin.errors import ConfigError, ConflictError, UnavailableError
 
 PATIENCE = 5.0
 """Seconds that a holder or a front has for an answer."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A front that runs: whether it takes requests, since when it runs, how often it has ended soon."""
+    """The front's process, 0 between two: whose order it is of, its age in seconds, how often it has ended soon.
+
+    `holder` is the process that holds it.
+    """
 
     pid: int
-    open: bool
-    began: float
+    stamp: str
+    age: float
     ends: int = 0
-
-
-class Workers(msgspec.Struct, frozen=True, kw_only=True):
-    """What a front says: since when an instance may predict, why another may not, and how requests went."""
-
-    ready: dict[str, float] = {}
-    failures: dict[str, str] = {}
-    in_flight: int = 0
-    queued: int = 0
-    requests: int = 0
-    errors: int = 0
-    p99: float = 0.0
+    holder: int = 0
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """How a front is started: its program, its environment, and the folder of its revision."""
+    """How a front is started: its program and environment; one with another `stamp` is to be renewed."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
-    cwd: str
+    stamp: str
 
 
 class Fronts:
-    """The holder of one service, in a folder; the sockets are kept here too, and outlive it."""
+    """The holder of one service and its front, in a folder; the sockets are kept here too, and outlive them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._sockets: dict[str, socket.socket] = {}
 
-    def look(self) -> dict[int, Seen]:
-        """Every front by its revision; none where there is no holder."""
+    def look(self) -> Seen | None:
+        """The front's process; None where there is no holder, or it holds no front yet."""
         with contextlib.suppress(UnavailableError):
-            return self._fronts(self._ask({}))
-        return {}
+            answer = self._ask({})
+            return msgspec.convert({**answer["front"], "holder": answer["pid"]}, Seen) if answer["front"] else None
+        return None
 
     def pid(self) -> int:
         """The holder's process; 0 where there is none."""
@@ -79,20 +73,41 @@ class Fronts:
             self._take()
         except UnavailableError:
             if not self._sockets:
-                self._sockets = {name: listen(*place) for name, place in listeners.items()}
+                self._sockets = _listening(listeners)
             self._begin()
         return {name: one.getsockname()[:2] for name, one in self._sockets.items()}
 
-    def start(self, revision: int, order: Order) -> None:
-        """Start the front of a revision, unless there is one."""
-        self._ask({"start": str(revision), **msgspec.to_builtins(order)})
+    def hold_any(self, choices: Sequence[Mapping[str, tuple[str, int]]]) -> dict[str, tuple[str, int]]:
+        """Have a holder with the first of these that can be listened at; raises ConflictError where none can."""
+        for listeners in choices[:-1]:
+            with contextlib.suppress(ConflictError):
+                return self.hold(listeners)
+        return self.hold(choices[-1])
 
-    def stop(self, revision: int) -> None:
-        """Let the front of a revision finish what it has."""
-        self._ask({"stop": str(revision)})
+    def hold_besides(self, name: str, place: tuple[str, int]) -> int:
+        """Have the holder hold one socket more, for fronts that it starts from now on; gives its port.
+
+        Raises ConflictError for a port that is taken.
+        """
+        if name not in self._sockets:
+            self._take()
+        if name not in self._sockets:
+            opened = listen(*place)
+            with _connected(self._folder / holder.CONTROL) as connection:
+                socket.send_fds(connection, [json.dumps({"hold": name}).encode()], [opened.fileno()])
+                packet = connection.recv(holder.PACKET)
+            if not packet or name not in json.loads(packet)["names"]:
+                opened.close()
+                raise UnavailableError("the holder has ended", "try again")
+            self._sockets[name] = opened
+        return int(self._sockets[name].getsockname()[1])
+
+    def serve(self, order: Order) -> None:
+        """Have a front; one of another order finishes what it has, and is followed by this one."""
+        self._ask({"serve": msgspec.to_builtins(order)})
 
     def end(self) -> None:
-        """Let go of the sockets, when all fronts have finished."""
+        """Let go of the sockets, when the front has finished."""
         with contextlib.suppress(UnavailableError):
             self._ask({"end": True})
         self.close()
@@ -103,14 +118,32 @@ class Fronts:
             one.close()
         self._sockets = {}
 
-    def workers(self, folder: Path) -> Workers | None:
-        """What the front of a revision says; None where it does not answer."""
-        connection = Local(folder / holder.ADMIN, PATIENCE)
+    def told(self, patience: float = PATIENCE) -> Told | None:
+        """What the front says of its revisions; None where it does not answer within so many seconds."""
         try:
-            connection.request("GET", "/workers")
-            return msgspec.json.decode(connection.getresponse().read(), type=Workers)
+            return msgspec.json.decode(self._http("GET", patience)[1], type=Told)
         except (OSError, http.client.HTTPException, msgspec.MsgspecError):
             return None
+
+    def tell(self) -> None:
+        """Have the front read its table again; raises ConfigError with what is wrong with it.
+
+        One that is not there reads it when it starts.
+        """
+        try:
+            status, answer = self._http("POST")
+        except (OSError, http.client.HTTPException):
+            return
+        if status != http.client.OK:
+            why = _reason(answer)
+            raise ConfigError(f"the front does not take its table: {why}", f"`cat {self._folder / holder.LOG}`")
+
+    def _http(self, method: str, patience: float = PATIENCE) -> tuple[int, bytes]:
+        connection = Local(self._folder / holder.ADMIN, patience)
+        try:
+            connection.request(method, "/table")
+            answer = connection.getresponse()
+            return answer.status, answer.read()
         finally:
             connection.close()
 
@@ -121,12 +154,10 @@ class Fronts:
             packet, descriptors, _, _ = socket.recv_fds(connection, holder.PACKET, 16)
         if not packet:
             raise UnavailableError("the holder has ended", "try again")
-        taken = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        if self._sockets:
-            for one in taken:
-                one.close()
-        else:
-            self._sockets = dict(zip(json.loads(packet)["names"], taken, strict=True))
+        for name, descriptor in zip(json.loads(packet)["names"], descriptors, strict=True):
+            taken = socket.socket(fileno=descriptor)
+            if self._sockets.setdefault(name, taken) is not taken:
+                taken.close()
 
     def _begin(self) -> None:
         """Start a holder and wait until it can be spoken to; it is nobody's child, and stays."""
@@ -155,8 +186,20 @@ class Fronts:
         answer: dict[str, Any] = json.loads(packet)
         return answer
 
-    def _fronts(self, answer: Mapping[str, Any]) -> dict[int, Seen]:
-        return {int(key): msgspec.convert(front, Seen) for key, front in answer["fronts"].items()}
+
+def _reason(answer: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(answer)["error"])
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return answer.decode(errors="replace")[:200]
+
+
+def _listening(listeners: Mapping[str, tuple[str, int]]) -> dict[str, socket.socket]:
+    """Listen at all of these places, or at none."""
+    with contextlib.ExitStack() as opened:
+        sockets = {name: opened.enter_context(listen(*place)) for name, place in listeners.items()}
+        opened.pop_all()
+        return sockets
 
 
 def listen(host: str, port: int) -> socket.socket:

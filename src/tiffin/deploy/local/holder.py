@@ -1,17 +1,18 @@
-"""Holds the public sockets of one service, and the fronts that serve them. Standard library only; a program.
+"""Holds the public sockets of one service, and the front that serves them. Standard library only; a program.
 
-It is nobody's child: the supervisor may die, and the fronts go on, and are started again by it. The sockets are opened
-once and inherited by front after front, which may be several at a time; whoever connects waits in the kernel's queue
-until one accepts. When a holder dies, its fronts are told to finish (SIGTERM as the parent's death signal); the next
-one is given the same sockets by the supervisor, which was given them when it first spoke to this one.
+It is nobody's child: the supervisor may die, and the front goes on, and is started again by it. The sockets are opened
+once and inherited by front after front; whoever connects meanwhile waits in the kernel's queue until one accepts. When
+a holder dies, its front is told to finish (SIGTERM as the parent's death signal); the next one is given the same
+sockets by the supervisor, which was given them when it first spoke to this one.
 
 It is spoken to over `holder.sock`: a packet is a question in JSON, and the next one the answer.
 
-    {}                                          {"pid": 6, "fronts": {"3": {"pid": 7, "open": true, "began": 1.0, ...}}}
-    {"start": "3", "argv": [...], "env": {...}, "cwd": "..."}
-    {"stop": "3"}                               let it finish, and start it no more
-    {"sockets": true}                           the sockets by name, with their descriptors
-    {"end": true}                               stop all, and end when they have
+    {}                                    {"pid": 6, "front": {"pid": 7, "stamp": "1.0", "age": 1.5, "ends": 0}, ...}
+    {"serve": {"argv": [...], "env": {...}, "stamp": "1.0"}}
+                                          have a front; one with another stamp finishes, and is followed by this one
+    {"sockets": true}                     the sockets by name, with their descriptors
+    {"hold": "grpc"}                      one socket more, whose descriptor comes along, for fronts from now on
+    {"end": true}                         let the front finish, and end when it has
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PACKET = 1 << 16
 FIRST = 3
 """The descriptor of the first socket that is handed on (sd_listen_fds(3))."""
 PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
-"""Seconds before a front is started again, by how often it ended soon."""
+"""Seconds before the front is started again, by how often it ended soon."""
 SOON = 10.0
 LONGEST_LOG = 4 << 20
 HANDLED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP}
@@ -45,23 +46,23 @@ _DEATH_SIGNAL, _NO_NEW_PRIVILEGES = 1, 38
 
 
 class Front:
-    """One front: how it is started, and what became of it."""
+    """How the front is started, and what became of the one that is there; `stamp` says whose order that one was."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.order = order
+        self.stamp = ""
         self.pid = 0
-        self.open = True
         self.began = 0.0
         self.ends = 0
         self.due = 0.0
 
 
 class Holder:
-    """The sockets, the fronts, and a loop."""
+    """The sockets, the front, and a loop."""
 
     def __init__(self, listeners: dict[str, socket.socket], lock: int) -> None:
         self._listeners, self._lock = listeners, lock
-        self._fronts: dict[str, Front] = {}
+        self._front: Front | None = None
         self._connections: dict[int, socket.socket] = {}
         self._ending = False
         self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -78,10 +79,11 @@ class Holder:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def hold(self) -> None:
-        """Hold until told to end, and all fronts have."""
-        while not (self._ending and not self._fronts):
-            waiting = [front.due for front in self._fronts.values() if not front.pid]
-            patience = max(min(waiting) - time.monotonic(), 0.0) if waiting else None
+        """Hold until told to end, and the front has."""
+        while not (self._ending and self._front is None):
+            front = self._front
+            waiting = front is not None and not front.pid
+            patience = max(front.due - time.monotonic(), 0.0) if front is not None and waiting else None
             if self._ending:
                 self._step_back()
             listening = [] if self._ending else [self._control.fileno()]
@@ -98,7 +100,7 @@ class Holder:
             self._start_due()
 
     def _step_back(self) -> None:
-        """Leave the sockets to the fronts that finish, and the folder to the next holder."""
+        """Leave the sockets to the front that finishes, and the folder to the next holder."""
         if self._lock >= 0:
             self._control.close()
             for listener in self._listeners.values():
@@ -108,79 +110,88 @@ class Holder:
 
     def _hear(self, connection: socket.socket) -> None:
         try:
-            packet = connection.recv(PACKET)
+            packet, descriptors, _, _ = socket.recv_fds(connection, PACKET, 1)
+            handed = [socket.socket(fileno=descriptor) for descriptor in descriptors]
             if packet:
-                self._answer(connection, json.loads(packet))
+                self._answer(connection, json.loads(packet), handed)
                 return
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, IndexError):
             pass
         del self._connections[connection.fileno()]
         connection.close()
 
-    def _answer(self, connection: socket.socket, question: dict[str, Any]) -> None:
+    def _answer(self, connection: socket.socket, question: dict[str, Any], handed: list[socket.socket]) -> None:
         descriptors: list[int] = []
-        if "start" in question:
-            self._fronts.setdefault(question["start"], Front(question))
-            self._start_due()
-        elif "stop" in question:
-            self._stop(question["stop"])
+        if "serve" in question:
+            self._serve(question["serve"])
         elif "sockets" in question:
             descriptors = [listener.fileno() for listener in self._listeners.values()]
+        elif "hold" in question and not self._ending:
+            self._listeners.setdefault(question["hold"], handed[0])
         elif "end" in question:
             self._end()
         answer = {
             "pid": os.getpid(),
-            "fronts": {key: _told(front) for key, front in self._fronts.items()},
+            "front": _told(self._front) if self._front is not None else None,
             "names": list(self._listeners),
         }
         socket.send_fds(connection, [json.dumps(answer).encode()], descriptors)
 
+    def _serve(self, order: dict[str, Any]) -> None:
+        front = self._front
+        if self._ending:
+            return
+        if front is None:
+            self._front = Front(order)
+        elif order["stamp"] not in {front.stamp, front.order["stamp"]}:
+            self._finish(front)  # the next one takes the requests that wait at the socket
+        if self._front is not None:
+            self._front.order = order
+        self._start_due()
+
     def _end(self) -> None:
         self._ending = True
-        for key in list(self._fronts):
-            self._stop(key)
+        if self._front is not None and self._front.pid:
+            self._finish(self._front)
+        else:
+            self._front = None
 
-    def _stop(self, key: str) -> None:
-        front = self._fronts.get(key)
-        if front is None or not front.open:
-            return
-        front.open = False
+    def _finish(self, front: Front) -> None:
         if front.pid:
             os.kill(front.pid, signal.SIGTERM)  # ours and not reaped, so the number is its own
-        else:
-            del self._fronts[key]
 
     def _reap(self) -> None:
-        for key, front in list(self._fronts.items()):
-            if not front.pid or not os.waitpid(front.pid, os.WNOHANG)[0]:
-                continue
-            front.pid = 0
-            if not front.open:
-                del self._fronts[key]
-                continue
-            now = time.monotonic()
-            front.ends = front.ends + 1 if now - front.began < SOON else 0
-            front.due = now + PAUSES[min(front.ends, len(PAUSES) - 1)]
+        front = self._front
+        if front is None or not front.pid or not os.waitpid(front.pid, os.WNOHANG)[0]:
+            return
+        front.pid = 0
+        if self._ending:
+            self._front = None
+            return
+        now = time.monotonic()
+        asked_to = front.stamp != front.order["stamp"]
+        front.ends = front.ends + 1 if now - front.began < SOON and not asked_to else 0
+        front.due = now + PAUSES[min(front.ends, len(PAUSES) - 1)]
 
     def _start_due(self) -> None:
-        now = time.monotonic()
-        for front in self._fronts.values():
-            if front.open and not front.pid and front.due <= now:
-                front.began = now
-                signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # until the front handles none as we do
-                front.pid = os.fork()
-                if not front.pid:
-                    _become(front.order, self._listeners)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        now, front = time.monotonic(), self._front
+        if front is None or front.pid or front.due > now or self._ending:
+            return
+        front.began, front.stamp = now, front.order["stamp"]
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # until the front handles none as we do
+        front.pid = os.fork()
+        if not front.pid:
+            _become(front.order, self._listeners)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
 def _told(front: Front) -> dict[str, Any]:
-    began = time.time() - (time.monotonic() - front.began)
-    return {"pid": front.pid, "open": front.open, "began": began, "ends": front.ends}
+    age = time.monotonic() - front.began
+    return {"pid": front.pid, "stamp": front.stamp, "age": age, "ends": front.ends}
 
 
 def _become(order: dict[str, Any], listeners: dict[str, socket.socket]) -> NoReturn:
-    """Become a front, in the folder of its revision, with the sockets and an own one to be asked at."""
+    """Become a front, in this folder, with the sockets and an own one to be asked at."""
     try:
         signal.set_wakeup_fd(-1)
         for number in HANDLED:
@@ -190,7 +201,6 @@ def _become(order: dict[str, Any], listeners: dict[str, socket.socket]) -> NoRet
         process = ctypes.CDLL(None, use_errno=True)
         process.prctl(_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0)
         process.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-        os.chdir(order["cwd"])
         admin = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(ADMIN)  # noqa: PTH108 - as above

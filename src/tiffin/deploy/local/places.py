@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tiffin.oci.digest import Digest
 
-DATABASE, FOLDER, SOCKET, LOCK = "deploy.sqlite", "deploy", "up.sock", "up.lock"
+DATABASE, FOLDER, SOCKET, LOCK, POKE = "deploy.sqlite", "deploy", "up.sock", "up.lock", "poke.sock"
 
 
 def home_of(data: Path) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from tiffin.deploy.local.names import HOSTS, INSIDE
+from tiffin.deploy.local.others import PORT, free_port
 from tiffin.deploy.service import Template
 from tiffin.engine.plan import RunOptions
-from tiffin.engine.spec import Container, Engine, Limits, Mount, Secret, State, Status, Surveys
+from tiffin.engine.spec import Container, Engine, Limits, Mount, Network, Port, Secret, State, Status, Surveys
 from tiffin.errors import NotFoundError
 from tiffin.oci.digest import Digest
 
@@ -52,29 +54,51 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def options_of(template: Template, place: Place) -> RunOptions:
-    """Say how a replica of a template runs: the worker of its image, with a way to its front and no network."""
+    """Say how a replica of a template runs: the worker of its image, with a way to its front.
+
+    An image that is not tiffin's has a port that its relay reaches; on the machine's network it is told which (PORT).
+    """
     name = f"{place.service[:_LONGEST]}-{place.revision}-{os.urandom(3).hex()}"
     resources = template.resources
-    meeting = {
-        "TIFFIN_WORKER_SOCKET": f"{MEETING}/{SOCKET}",
-        "TIFFIN_WORKER_TOKEN": place.token,
-        "TIFFIN_INSTANCE": name,
-        "TIFFIN_IMAGE": str(template.digest),
-    }
+    network, port = Network(template.network), template.ports.get("http", 0)
+    own = {SERVICE: place.service, REVISION: str(place.revision), HOME: place.home, LIFE: life_of(place.token)}
+    env, publish, mounts = dict[str, str](), tuple[Port, ...](), list[Mount]()
+    if template.inherits:
+        env = _meeting(template, place, name)
+        mounts.append(Mount(source=str(place.folder / HALL), target=MEETING))
+    elif network is Network.HOST:
+        own[PORT] = str(free_port())
+        env = {"PORT": own[PORT]}
+    else:
+        publish = (Port(container_port=port),)
+    if network is Network.HOST and (hosts := place.folder.parent.parent / HOSTS).is_file():
+        mounts.append(Mount(source=str(hosts), target=INSIDE))
     data = [
         Mount(source=one.source, target=one.path, read_only=not one.write, volume=not one.source.startswith("/"))
         for one in template.data
     ]
     return RunOptions(
         name=name,
-        args=("worker",),
-        env={**template.env, **meeting},
-        mounts=(Mount(source=str(place.folder / HALL), target=MEETING), *data),
+        args=("worker",) if template.inherits else (),
+        env={**template.env, **env},
+        mounts=(*mounts, *data),
+        publish=publish,
+        network=network,
         secrets=tuple(Secret(name=one.name, source=one.source) for one in template.secrets),
         limits=Limits(memory=resources.memory, cpus=resources.cpus),
         gpus=str(resources.gpus) if resources.gpus else "",
-        labels={SERVICE: place.service, REVISION: str(place.revision), HOME: place.home, LIFE: life_of(place.token)},
+        labels=own,
     )
+
+
+def _meeting(template: Template, place: Place, name: str) -> dict[str, str]:
+    """What a worker is told of its front."""
+    return {
+        "TIFFIN_WORKER_SOCKET": f"{MEETING}/{SOCKET}",
+        "TIFFIN_WORKER_TOKEN": place.token,
+        "TIFFIN_INSTANCE": name,
+        "TIFFIN_IMAGE": str(template.digest),
+    }
 
 
 def survey(engine: Engine, home: str) -> list[Found]:

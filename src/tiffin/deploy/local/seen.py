@@ -10,10 +10,11 @@ from tiffin.deploy.service import Rollout
 
 
 class Stage(Enum):
-    """Where a replica is in its life: not ready yet, answering, told to stop, or no more than remains."""
+    """Where a replica is in its life: not ready yet, answering, loaded and still, told to stop, or what remains."""
 
     STARTING = "starting"
     READY = "ready"
+    ASLEEP = "asleep"
     STOPPING = "stopping"
     ENDED = "ended"
 
@@ -51,8 +52,9 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
 
     `revision` is the one it should have, and `stable` the last one that has settled, 0 where none has: what a rollout
     that is given up goes back to. `canary` is the share of requests in percent that `revision` gets beside `stable`
-    until it is promoted, 0 where it is to take the place. A rollout began at `began`, and has come to its end when it
-    has `settled`. `failed` says that one was given up and there was nothing to go back to, `gone` that all has to go.
+    until it is promoted, 0 where it is to take the place; it is `proven` once it has had that share. A rollout began at
+    `began`, and has come to its end when it has `settled`. `failed` says that one was given up and there was nothing to
+    go back to, `gone` that all has to go. Where no replica is wanted, one stays and sleeps if it is to be `warm`.
     """
 
     revision: int
@@ -60,10 +62,12 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
     stable: int = 0
     rollout: Rollout = Rollout()
     canary: float = 0.0
+    proven: bool = False
     paused: bool = False
     settled: bool = False
     failed: bool = False
     gone: bool = False
+    warm: bool = False
     began: float = 0.0
 
     @property
@@ -72,33 +76,54 @@ class Desired(msgspec.Struct, frozen=True, kw_only=True):
         return not self.settled and self.stable not in {0, self.revision}
 
     @property
+    def sleeps(self) -> bool:
+        """Whether nobody has to be ready: the next request wakes it."""
+        return self.warm and not self.replicas and not self.gone
+
+    @property
     def surge(self) -> int:
         """How many more than wanted there may be; a rollout that may have neither more nor fewer never ends."""
         return self.rollout.surge or int(self.rollout.unavailable == 0)
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """What is seen of a service at a time: its replicas, its fronts (True: open, False: finishing what they have).
+    """What is seen of a service at a time: its replicas, and what the front has of it.
 
-    `weights` are the shares in percent that the front gives to revisions, None for fronts that share evenly.
+    `fronts` are the revisions in its table (True: open, False: finishing what they have), `weights` their shares of the
+    requests in percent, `asleep` those that are told to sleep. Where the front is `blind`, for it does not answer or
+    its workers have not come back to it yet, nobody knows who is ready.
     """
 
     now: float
     replicas: tuple[Replica, ...] = ()
     fronts: dict[int, bool] = {}
+    asleep: frozenset[int] = frozenset()
     crashes: tuple[Crash, ...] = ()
     health: dict[int, Health] = {}
-    weights: dict[int, float] | None = None
+    weights: dict[int, float] = {}
+    blind: bool = False
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True, tag="open"):
-    """Give a revision a front: it takes requests as soon as one of its workers is ready."""
+    """Have the front know a revision: it takes requests as soon as one of its workers is ready."""
 
     revision: int
 
 
 class Close(msgspec.Struct, frozen=True, kw_only=True, tag="close"):
-    """Let a revision's front finish what it has, and give it no more."""
+    """Let a revision finish what it has, and give it no more."""
+
+    revision: int
+
+
+class Sleep(msgspec.Struct, frozen=True, kw_only=True, tag="sleep"):
+    """Have the last replica of a revision stay with its model loaded, and nothing running; a request wakes it."""
+
+    revision: int
+
+
+class Wake(msgspec.Struct, frozen=True, kw_only=True, tag="wake"):
+    """Let a revision sleep no more."""
 
     revision: int
 
@@ -148,4 +173,4 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True, tag="wait"):
     until: float
 
 
-Change = Open | Close | Start | Stop | Remove | Shift | GiveUp | Settle | Wait
+Change = Open | Close | Sleep | Wake | Start | Stop | Remove | Shift | GiveUp | Settle | Wait

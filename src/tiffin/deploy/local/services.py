@@ -11,16 +11,24 @@ from pathlib import Path
 
 import msgspec
 
+from tiffin.deploy.local import clock
 from tiffin.deploy.local.backoff import LOOP, recent
-from tiffin.deploy.local.decide import serves
-from tiffin.deploy.local.fronts import Fronts
+from tiffin.deploy.local.booth import GRPC
+from tiffin.deploy.local.decide import serves, wanted
+from tiffin.deploy.local.edge.config import Ports
+from tiffin.deploy.local.edge.hosts import addresses_of, check_host
+from tiffin.deploy.local.moving import moved_to, staying
+from tiffin.deploy.local.names import NAMED
+from tiffin.deploy.local.others import check_kind
+from tiffin.deploy.local.ports import HTTP, keep_grpc, listen_first
 from tiffin.deploy.local.seen import Desired, Observed
 from tiffin.deploy.local.state import Kept, Known, State
-from tiffin.deploy.local.tended import HOST, Tended, View
+from tiffin.deploy.local.table import WHOLE
+from tiffin.deploy.local.tended import Tended, View
 from tiffin.deploy.local.workshop import Workshop
 from tiffin.deploy.service import Replicas, Service, Template, revision_of
 from tiffin.deploy.target import Action, Change, Finding, Phase, Revision, Status
-from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnsupportedError
+from tiffin.errors import ConfigError, ConflictError, NotFoundError
 
 RESTARTED = "TIFFIN_RESTARTED"
 """The variable that makes a revision of its own of replicas that are alike."""
@@ -38,17 +46,25 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 class Services:
     """The services of one supervisor, in a folder; `tended` are looked after, and `begin` looks after one (more)."""
 
-    def __init__(self, state: State, workshop: Workshop, folder: Path, begin: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        state: State,
+        workshop: Workshop,
+        folder: Path,
+        begin: Callable[[str], None],
+        edge: Ports | None = None,
+    ) -> None:
         self._state, self._workshop, self._folder, self._begin = state, workshop, folder, begin
+        self._edge = edge
         self.tended: dict[str, Tended] = {}
 
     def plan(self, service: Service) -> list[Change]:
         """Say what `apply` would do."""
-        self._check(service)
+        service = self._checked(service)
         kept = self._state.services().get(service.name)
         if kept is None:
             template = service.template
-            made = (template.reference, f"{_count(service.replicas)} replicas")
+            made = (template.reference, f"{_range(service.replicas)} replicas")
             return [Change(action=Action.CREATE, what=f"service {service.name}", details=made)]
         details = _differences(kept.service, service)
         action = Action.CHANGE if details else Action.KEEP
@@ -56,16 +72,55 @@ class Services:
 
     def apply(self, service: Service) -> Applied:
         """Want a service from now on; raises what is wrong with it, and then nothing has changed."""
-        self._check(service)
-        kept = self._state.services().get(service.name)
-        if kept is not None and kept.desired.gone:
-            raise ConflictError(f"{service.name} is being deleted", "deploy it again when it is gone")
+        service = self._checked(service)
+        kept = self._fresh(service)
         known = self._state.revision(service.name, service.template, service.template.image)
+        words, event = f"revision {known.number} is wanted", self._last_event()
         if kept is None:
-            kept = self._first(service, known)
+            self._state.keep(self._first(service, known))
         else:
-            kept = msgspec.structs.replace(kept, service=service, desired=_next(kept.desired, known.number, service))
-        return self._want(kept, f"revision {known.number} is wanted", {"replicas": kept.desired.replicas})
+            keep_grpc(self._state, self._folder / service.name, service, kept)
+            self._state.change(service.name, lambda kept: _wanting(kept, service, _next(kept, known.number, service)))
+        return self._wanted(service.name, "apply", words, event)
+
+    def canary(self, service: Service, percent: float) -> Applied:
+        """Give a revision a part of the requests, beside the one that is there, which keeps its replicas."""
+        service = self._checked(service)
+        kept = self._fresh(service)
+        if not 0 < percent < WHOLE:
+            raise ConfigError(
+                f"not a share of the requests: {percent:g} %", "a canary has more than 0 and less than 100"
+            )
+        if kept is None or not kept.desired.stable:
+            raise ConflictError(
+                f"{service.name} has no revision that serves yet, which a canary could be beside",
+                "deploy it without `--canary` first",
+            )
+        service = msgspec.structs.replace(service, replicas=kept.service.replicas)
+        known = self._state.revision(service.name, service.template, service.template.image)
+        if known.number == kept.desired.stable:
+            raise ConflictError(
+                f"this is the revision of {service.name} that is there", "change it, or leave `--canary` out"
+            )
+        keep_grpc(self._state, self._folder / service.name, service, kept)
+        event = self._last_event()
+
+        def work(kept: Kept) -> Kept:
+            desired = msgspec.structs.replace(_next(kept, known.number, service), canary=percent, settled=False)
+            return _wanting(kept, service, desired)
+
+        self._state.change(service.name, work)
+        words = f"revision {known.number} is wanted for {percent:g} % of the requests"
+        return self._wanted(service.name, "apply", words, event)
+
+    def promote(self, name: str) -> Applied:
+        """Give a canary all requests; raises NotFoundError where there is none."""
+        kept = self._there(name)
+        if not kept.desired.canary or not kept.desired.rolls:
+            raise NotFoundError(f"{name} has no canary", f"`tiffin deploy WHAT --canary PERCENT` starts one for {name}")
+        event = self._last_event()
+        self._state.change(name, _promoted)
+        return self._wanted(name, "apply", f"revision {kept.desired.revision} is wanted for all requests", event)
 
     def status(self, name: str) -> Status:
         """Say how a service is; raises NotFoundError."""
@@ -73,16 +128,22 @@ class Services:
         tended = self.tended.get(name)
         view = tended.view if tended else None
         if view is None or view.desired.revision != kept.desired.revision:
-            view = View(desired=kept.desired, observed=view.observed if view else Observed(now=time.time()))
+            view = View(desired=kept.desired, observed=view.observed if view else Observed(now=clock.now()))
         return Status(
             name=name,
             phase=_phase(kept.desired, view),
-            wanted=kept.desired.replicas,
+            wanted=wanted(kept.desired, view.observed),
             ready=view.ready,
-            addresses=(f"http://{HOST}:{kept.port}",),
+            addresses=addresses_of(kept, self._edge),
             revisions=tuple(self._revisions(name, view)),
             findings=tuple(self._findings(kept, tended)),
         )
+
+    def wanted(self, name: str) -> Service:
+        """A service as it is wanted, without the mark of its last restart."""
+        service = self._there(name).service
+        env = {key: value for key, value in service.template.env.items() if key != RESTARTED}
+        return msgspec.structs.replace(service, template=msgspec.structs.replace(service.template, env=env))
 
     def all(self) -> list[Status]:
         """Say how every service is."""
@@ -90,15 +151,19 @@ class Services:
 
     def scale(self, name: str, least: int, most: int) -> Applied:
         """Keep it between so many replicas."""
-        kept = self._there(name)
-        replicas = Replicas(least=least, most=most, concurrency=kept.service.replicas.concurrency)
-        service = msgspec.structs.replace(kept.service, replicas=replicas)
-        desired = msgspec.structs.replace(kept.desired, replicas=_count(replicas))
-        self._state.keep(msgspec.structs.replace(kept, service=service, desired=desired))
-        numbers = {"from": kept.desired.replicas, "to": desired.replicas}
-        self._state.note(name, "scale", f"{desired.replicas} replicas are wanted", numbers)
-        self._begin(name)
-        return Applied(revision=desired.revision, event=self._last_event())
+        before, event = self._there(name), self._last_event()
+        replicas = msgspec.structs.replace(before.service.replicas, least=least, most=most)
+
+        def work(kept: Kept) -> Kept:
+            desired = msgspec.structs.replace(
+                kept.desired, replicas=_count(replicas, kept.desired), warm=_warms(replicas)
+            )
+            service = msgspec.structs.replace(kept.service, replicas=replicas)
+            return msgspec.structs.replace(kept, service=service, desired=desired)
+
+        after = self._state.change(name, work) or before
+        numbers = {"from": before.desired.replicas, "to": after.desired.replicas}
+        return self._wanted(name, "scale", f"replicas wanted: {_range(replicas)}", event, numbers)
 
     def rollback(self, name: str, number: int | None) -> Applied:
         """Go back to a revision: where none is named to the one that is left behind, or the one before."""
@@ -114,67 +179,91 @@ class Services:
         again = msgspec.structs.replace(template, env={**template.env, RESTARTED: _text(time.time())})
         return self._turn_to(kept, self._state.revision(name, again, "restarted"), "every replica is replaced")
 
+    def move(self, name: str, engine: str) -> Applied:
+        """Have another engine run it, by a rolling replacement; raises what keeps that one from it."""
+        kept = self._there(name)
+        moved = moved_to(kept.service, engine, self._workshop.usual)
+        self._workshop.check(moved)
+        known = self._state.revision(name, moved, f"moved to {engine}")
+        return self._turn_to(kept, known, f"revision {known.number} is wanted: {known.why}")
+
     def pause(self, name: str, *, on: bool) -> Applied:
         """Hold a rollout, or go on with it; its patience begins anew."""
-        kept = self._there(name)
-        desired = msgspec.structs.replace(kept.desired, paused=on, began=time.time())
-        self._state.want(name, desired)
-        self._state.note(name, "pause" if on else "resume", "the rollout is paused" if on else "the rollout goes on")
-        self._begin(name)
-        return Applied(revision=desired.revision, event=self._last_event())
+        self._there(name)
+        event = self._last_event()
+        self._state.change(name, lambda kept: _desiring(kept, paused=on, began=clock.now()))
+        words = "the rollout is paused" if on else "the rollout goes on"
+        return self._wanted(name, "pause" if on else "resume", words, event)
 
     def delete(self, name: str) -> None:
         """Let go of a service and of all that belongs to it."""
-        kept = self._state.find(name)
-        self._state.want(name, msgspec.structs.replace(kept.desired, gone=True))
-        self._state.note(name, "delete", "the service is deleted")
-        self._begin(name)
+        self._state.change(name, lambda kept: _desiring(kept, gone=True))
+        self._wanted(name, "delete", "the service is deleted", 0)
 
     # --- changing
 
-    def _check(self, service: Service) -> None:
+    def _checked(self, service: Service) -> Service:
+        """The service with the engine that runs it now, where none is said; raises what keeps it from being kept."""
         if len(service.name) > 63 - _MARGIN:
             raise ConfigError(f"the name {service.name!r} is too long", f"use at most {63 - _MARGIN} characters")
-        if not service.template.inherits or "http" not in service.template.ports:
-            raise UnsupportedError(
-                f"{service.template.image} is no image of tiffin's, and services of this machine are",
-                "`tiffin run` runs it; other images as services are to come",
-            )
         if service.host:
-            raise UnsupportedError("a service of this machine has no `host` yet", "leave `[deploy] host` out")
+            check_host(service, self._state.services().values(), has_edge=self._edge is not None)
+        kept = self._state.services().get(service.name)
+        check_kind(service, kept)
+        service = staying(service, kept.service) if kept else service
         self._workshop.check(service.template)
+        return service
+
+    def _fresh(self, service: Service) -> Kept | None:
+        """How it is kept, None where it is not; raises ConflictError while it is being deleted."""
+        kept = self._state.services().get(service.name)
+        if kept is not None and kept.desired.gone:
+            raise ConflictError(f"{service.name} is being deleted", "deploy it again when it is gone")
+        return kept
 
     def _first(self, service: Service, known: Known) -> Kept:
-        port = self._listen(service)
         desired = Desired(
-            revision=known.number, replicas=_count(service.replicas), rollout=service.rollout, began=time.time()
+            revision=known.number,
+            replicas=_count(service.replicas),
+            rollout=service.rollout,
+            warm=_warms(service.replicas),
+            began=clock.now(),
         )
-        return Kept(service=service, desired=desired, port=port, token=secrets.token_hex(16))
-
-    def _listen(self, service: Service) -> int:
-        """Have the public socket from now on, at the image's port where that is free, else at one that is."""
-        fronts = Fronts(self._folder / service.name)
-        fronts.end()  # of an earlier life, whose state is gone
-        try:
-            held = fronts.hold({"http": (HOST, service.template.ports["http"])})
-        except ConflictError:
-            held = fronts.hold({"http": (HOST, 0)})
-        fronts.close()
-        return held["http"][1]
+        taken = [kept.address for kept in self._state.services().values()]
+        places = listen_first(self._folder / service.name, service, taken)
+        address, named_port = places.get(NAMED, ("", 0))
+        return Kept(
+            service=service,
+            desired=desired,
+            port=places[HTTP][1],
+            token=secrets.token_hex(16),
+            address=address,
+            named_port=named_port,
+            grpc_port=places[GRPC][1] if GRPC in places else 0,
+        )
 
     def _turn_to(self, kept: Kept, known: Known, why: str) -> Applied:
         """Want another revision of what is kept."""
-        service = msgspec.structs.replace(kept.service, template=known.template)
-        kept = msgspec.structs.replace(kept, service=service, desired=_next(kept.desired, known.number, service))
-        return self._want(kept, why, {"revision": known.number})
-
-    def _want(self, kept: Kept, why: str, numbers: dict[str, object]) -> Applied:
-        """Write down how a service is wanted from now on, and have it looked after."""
         name, event = kept.service.name, self._last_event()
-        self._state.keep(kept)
-        self._state.note(name, "apply", why, numbers)
-        self._begin(name)
-        return Applied(revision=kept.desired.revision, event=event)
+
+        def work(kept: Kept) -> Kept:
+            service = msgspec.structs.replace(kept.service, template=known.template)
+            return _wanting(kept, service, _next(kept, known.number, service))
+
+        self._state.change(name, work)
+        return self._wanted(name, "apply", why, event)
+
+    def _wanted(
+        self, name: str, kind: str, why: str, event: int, numbers: Mapping[str, object] | None = None
+    ) -> Applied:
+        """Note how a service is wanted from now on, and have it looked after."""
+        desired = self._state.find(name).desired
+        told = numbers or {"revision": desired.revision, "replicas": desired.replicas}
+        try:
+            self._state.note(name, kind, why, told)
+        finally:
+            self._begin(name)
+        return Applied(revision=desired.revision, event=event)
 
     def _earlier(self, kept: Kept, number: int | None) -> Known:
         desired, history = kept.desired, self._state.history(kept.service.name)
@@ -201,17 +290,17 @@ class Services:
     def _revisions(self, name: str, view: View) -> list[Revision]:
         there = Counter(one.revision for one in view.observed.replicas)
         ready = Counter(one.revision for one in view.observed.replicas if serves(one, view.observed))
-        total = sum(ready.values())
         return [
             Revision(
                 number=known.number,
                 digest=known.digest,
                 image=known.template.reference,
-                weight=100 * ready[known.number] / total if total else 0.0,
+                weight=view.observed.weights.get(known.number, 0.0),
                 replicas=there[known.number],
                 ready=ready[known.number],
                 created=_text(known.created),
                 why=known.why,
+                engine=known.template.engine,
             )
             for known in self._state.history(name)
         ]
@@ -219,33 +308,58 @@ class Services:
     def _findings(self, kept: Kept, tended: Tended | None) -> list[Finding]:
         name, found = kept.service.name, list[Finding]()
         losses = [loss for loss in self._state.losses(name) if loss.soon and loss.revision == kept.desired.revision]
-        lately = recent(kept.desired.revision, [loss.crash for loss in losses], time.time())
+        lately = recent(kept.desired.revision, [loss.crash for loss in losses], clock.now())
         if losses and (len(lately) >= LOOP or (lately and not kept.desired.settled)):
             last, times = losses[-1], "once" if len(lately) == 1 else f"{len(lately)} times"
             message = f"replicas of revision {last.revision} were lost {times}, the last one: {last.why}"
             found.append(Finding(message=message, hint=f"`tiffin logs {name}`", log=last.log))
-        if kept.service.replicas.scales:
-            message = f"their number does not follow the load on this machine yet: there are {kept.desired.replicas}"
-            found.append(Finding(message=message, hint=f"`tiffin scale {name} N` changes it"))
+        if kept.service.replicas.scales and not kept.desired.replicas:
+            how = "with its model loaded" if kept.desired.warm else "without a replica"
+            found.append(Finding(message=f"it sleeps, {how}: the next request wakes it"))
         return found + [Finding(message=trouble) for trouble in (tended.troubles if tended else ())]
 
 
-def _next(desired: Desired, number: int, service: Service) -> Desired:
+def _next(kept: Kept, number: int, service: Service) -> Desired:
     """How it is wanted from now on; what is there already as wanted stays settled."""
+    desired, replicas = kept.desired, service.replicas
+    settled = desired.settled and desired.revision == number
     return msgspec.structs.replace(
         desired,
         revision=number,
-        replicas=_count(service.replicas),
+        replicas=_count(replicas, desired) if settled else max(_count(replicas, desired), min(replicas.most, 1)),
         rollout=service.rollout,
         canary=0.0,
-        settled=desired.settled and desired.revision == number,
+        proven=False,
+        settled=settled,
         failed=False,
-        began=time.time(),
+        warm=_warms(replicas),
+        began=clock.now(),
     )
 
 
-def _count(replicas: Replicas) -> int:
-    return replicas.least if not replicas.scales else max(replicas.least, 1)
+def _wanting(kept: Kept, service: Service, desired: Desired) -> Kept:
+    return msgspec.structs.replace(kept, service=service, desired=desired)
+
+
+def _desiring(kept: Kept, **changes: object) -> Kept:
+    return msgspec.structs.replace(kept, desired=msgspec.structs.replace(kept.desired, **changes))
+
+
+def _promoted(kept: Kept) -> Kept | None:
+    return _desiring(kept, canary=0.0, proven=False, began=clock.now()) if kept.desired.canary else None
+
+
+def _count(replicas: Replicas, desired: Desired | None = None) -> int:
+    """So many are wanted now: of a range as many as there are, one for a service that begins."""
+    return min(max(desired.replicas if desired else 1, replicas.least), replicas.most)
+
+
+def _warms(replicas: Replicas) -> bool:
+    return replicas.warm and replicas.scales and not replicas.least
+
+
+def _range(replicas: Replicas) -> str:
+    return f"{replicas.least}-{replicas.most}" if replicas.scales else str(replicas.least)
 
 
 def _phase(desired: Desired, view: View) -> Phase:
@@ -253,7 +367,7 @@ def _phase(desired: Desired, view: View) -> Phase:
         return Phase.PAUSED
     if desired.failed:
         return Phase.FAILED
-    if not desired.settled:
+    if not desired.settled and not desired.proven:
         return Phase.PROGRESSING
     return Phase.AVAILABLE if view.ready >= desired.replicas else Phase.DEGRADED
 
@@ -265,7 +379,9 @@ def _differences(old: Service, new: Service) -> list[str]:
         before, after = (msgspec.to_builtins(one, enc_hook=str) for one in (_plain(old.template), new.template))
         found = [f"{key}: {before[key]} -> {after[key]}" for key in after if before[key] != after[key]]
     if old.replicas != new.replicas:
-        found.append(f"replicas: {_count(old.replicas)} -> {_count(new.replicas)}")
+        found.append(f"replicas: {_range(old.replicas)} -> {_range(new.replicas)}")
+    if old.host != new.host:
+        found.append(f"host: {old.host or 'none'} -> {new.host or 'none'}")
     if old.rollout != new.rollout:
         found.append("rollout: other pace")
     return found

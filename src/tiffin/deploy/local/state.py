@@ -9,20 +9,23 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tiffin.deploy.local import clock
 from tiffin.deploy.local.seen import Crash, Desired
+from tiffin.deploy.local.tally import tallied
 from tiffin.deploy.service import Service, Template, revision_of
 from tiffin.errors import ConflictError, FullError, IntegrityError, NotFoundError, TiffinError, UnavailableError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import decode, encode
 
 VERSION = 1
-BUSY_SECONDS = 5.0
+BUSY_SECONDS = 1.0
+"""How long somebody else may hold the file: nobody but the one supervisor writes to it."""
 KEPT_EVENTS = 10_000
 """So many events are kept, the newest."""
 KEPT_CRASHES = 3600.0
@@ -37,6 +40,23 @@ CREATE TABLE crashes (container TEXT PRIMARY KEY, service TEXT NOT NULL, revisio
                       time REAL NOT NULL, soon INTEGER NOT NULL, why TEXT NOT NULL, log BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, service TEXT NOT NULL,
                      kind TEXT NOT NULL, message TEXT NOT NULL, numbers BLOB NOT NULL);
+"""
+_COUNTS = """
+CREATE TABLE IF NOT EXISTS counts (service TEXT NOT NULL, name TEXT NOT NULL, label TEXT NOT NULL,
+                                   number INTEGER NOT NULL, PRIMARY KEY (service, name, label)) WITHOUT ROWID;
+"""
+
+
+_PLACES = """
+CREATE TABLE IF NOT EXISTS places (service TEXT PRIMARY KEY, address TEXT NOT NULL, port INTEGER NOT NULL) WITHOUT ROWID
+"""
+_GRPC = """
+CREATE TABLE IF NOT EXISTS grpc (service TEXT PRIMARY KEY, port INTEGER NOT NULL) WITHOUT ROWID
+"""
+_SERVICES = """
+SELECT name, services.service, desired, services.port, token, COALESCE(address, ''), COALESCE(places.port, 0),
+       COALESCE(grpc.port, 0)
+FROM services LEFT JOIN places ON places.service = name LEFT JOIN grpc ON grpc.service = name
 """
 
 
@@ -54,13 +74,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A service as it is remembered: as it was last applied, how it is wanted now, and where it answers.
 
-    `token` is what its workers show to its fronts.
+    `token` is what its workers show to its fronts. By its name it is found at an `address` of its own, at `named_port`.
+    At `grpc_port` it has answered gRPC since it had a revision that does, else that is 0.
     """
 
     service: Service
     desired: Desired
     port: int
     token: str
+    address: str = ""
+    named_port: int = 0
+    grpc_port: int = 0
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +98,17 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loss(msgspec.Struct, frozen=True, kw_only=True):
-    """A replica that ended by itself or was of no use: why, whether soon after it was there, and its last words."""
+    """A replica that ended by itself or was of no use: why, whether soon after it was there, and its last words.
+
+    `reason` is the same in one of a few words, and `replica` what it was called: these are in the journal alone.
+    """
 
     container: str
     revision: int
     time: float
     why: str
+    reason: str = "exit"
+    replica: str = ""
     soon: bool = True
     log: tuple[str, ...] = ()
 
@@ -112,33 +141,46 @@ class State:
     def services(self) -> dict[str, Kept]:
         """Every service by name."""
         with self._told():
-            rows = self._database.execute("SELECT name, service, desired, port, token FROM services ORDER BY name")
+            rows = self._database.execute(f"{_SERVICES} ORDER BY name")
             return {name: self._kept(*rest) for name, *rest in rows.fetchall()}
 
     def find(self, name: str) -> Kept:
         """Find a service; raises NotFoundError."""
         with self._told():
-            query = "SELECT service, desired, port, token FROM services WHERE name = ?"
-            row = self._database.execute(query, (name,)).fetchone()
+            row = self._database.execute(f"{_SERVICES} WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise NotFoundError(f"no service is called {name} here", "`tiffin status` lists those that are kept")
-        return self._kept(*row)
+        return self._kept(*row[1:])
 
     def keep(self, kept: Kept) -> None:
         """Remember a service as it is wanted from now on."""
         row = (kept.service.name, encode(kept.service), encode(kept.desired), kept.port, kept.token)
         with self._change() as database:
             database.execute("INSERT OR REPLACE INTO services VALUES (?, ?, ?, ?, ?)", row)
+            if kept.address:
+                place = (kept.service.name, kept.address, kept.named_port)
+                database.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", place)
+            if kept.grpc_port:
+                database.execute("INSERT OR REPLACE INTO grpc VALUES (?, ?)", (kept.service.name, kept.grpc_port))
 
-    def want(self, name: str, desired: Desired) -> None:
-        """Change how a service is wanted."""
+    def change(self, name: str, work: Callable[[Kept], Kept | None]) -> Kept | None:
+        """Change how a service is wanted, with nobody in between; None from `work` leaves it. Raises NotFoundError."""
         with self._change() as database:
-            database.execute("UPDATE services SET desired = ? WHERE name = ?", (encode(desired), name))
+            kept = work(self.find(name))
+            if kept is not None:
+                row = (encode(kept.service), encode(kept.desired), name)
+                database.execute("UPDATE services SET service = ?, desired = ? WHERE name = ?", row)
+                if kept.grpc_port:
+                    database.execute("INSERT OR REPLACE INTO grpc VALUES (?, ?)", (name, kept.grpc_port))
+        return kept
 
     def forget(self, name: str) -> None:
         """Remember nothing of a service but what happened to it."""
         with self._change() as database:
-            for table, column in (("services", "name"), ("revisions", "service"), ("crashes", "service")):
+            tables = {"services": "name"} | dict.fromkeys(
+                ("revisions", "crashes", "counts", "places", "grpc"), "service"
+            )
+            for table, column in tables.items():
                 database.execute(f"DELETE FROM {table} WHERE {column} = ?", (name,))  # noqa: S608 - names of ours
 
     # --- revisions
@@ -176,8 +218,22 @@ class State:
         row = (loss.container, name, loss.revision, loss.time, loss.soon, loss.why, encode(loss.log))
         with self._change() as database:
             done = database.execute("INSERT OR IGNORE INTO crashes VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            database.execute("DELETE FROM crashes WHERE time < ?", (time.time() - KEPT_CRASHES,))
+            database.execute("DELETE FROM crashes WHERE time < ?", (clock.now() - KEPT_CRASHES,))
             return done.rowcount > 0
+
+    def come_to_now(self) -> None:
+        """Let nothing lie ahead: what was written while the machine's clock was ahead has happened just now."""
+        now = clock.now()
+        with self._change() as database:
+            database.execute("UPDATE crashes SET time = ? WHERE time > ?", (now, now))
+        for name, kept in self.services().items():
+            if kept.desired.began > now:
+                self.change(
+                    name,
+                    lambda kept: msgspec.structs.replace(
+                        kept, desired=msgspec.structs.replace(kept.desired, began=now)
+                    ),
+                )
 
     def losses(self, name: str) -> list[Loss]:
         """The replicas of a service that were lost lately, oldest first."""
@@ -196,14 +252,30 @@ class State:
             for container, revision, at, soon, why, log in rows
         ]
 
-    def note(self, service: str, kind: str, message: str, numbers: Mapping[str, Any] | None = None) -> None:
-        """Write an event into the journal."""
-        row = (time.time(), service, kind, message, encode(dict(numbers or {})))
+    def note(
+        self, service: str, kind: str, message: str, numbers: Mapping[str, Any] | None = None, at: float = 0.0
+    ) -> None:
+        """Write an event into the journal and count it, as of now unless it is said when it was."""
+        row = (at or time.time(), service, kind, message, encode(dict(numbers or {})))
         with self._change() as database:
             done = database.execute(
                 "INSERT INTO events (time, service, kind, message, numbers) VALUES (?, ?, ?, ?, ?)", row
             )
             database.execute("DELETE FROM events WHERE id <= ?", ((done.lastrowid or 0) - KEPT_EVENTS,))
+            database.executemany(
+                "INSERT INTO counts VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET number = number + excluded.number",
+                [(service, *each) for each in tallied(kind, numbers or {})],
+            )
+
+    def counts(self, service: str) -> dict[str, dict[str, int]]:
+        """What happened to a service since it is kept, how often: counts by their name, and in each by a label."""
+        with self._told():
+            query = "SELECT name, label, number FROM counts WHERE service = ? ORDER BY name, label"
+            rows = self._database.execute(query, (service,)).fetchall()
+        found: dict[str, dict[str, int]] = {}
+        for name, label, number in rows:
+            found.setdefault(name, {})[label] = number
+        return found
 
     def events(self, service: str = "", after: int = 0, last: int = 1000) -> list[Event]:
         """The events after one, oldest first, at most the `last` ones; of all services where none is named."""
@@ -217,12 +289,16 @@ class State:
 
     # --- the file
 
-    def _kept(self, service: bytes, desired: bytes, port: int, token: str) -> Kept:
+    def _kept(self, service: bytes, desired: bytes, port: int, token: str, *place: Any) -> Kept:
+        address, named_port, grpc_port = place
         return Kept(
             service=decode(Service, service, str(self._path)),
             desired=decode(Desired, desired, str(self._path)),
             port=port,
             token=token,
+            address=address,
+            named_port=named_port,
+            grpc_port=grpc_port,
         )
 
     def _revisions(self, name: str) -> list[Known]:
@@ -247,6 +323,9 @@ class State:
             )
         if version < VERSION:
             self._database.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        self._database.executescript(_COUNTS)
+        self._database.execute(_PLACES)
+        self._database.execute(_GRPC)
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

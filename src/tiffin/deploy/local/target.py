@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import http.client
-import itertools
-import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +12,18 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tiffin.deploy.local.explain import explained
 from tiffin.deploy.local.fronts import Local
+from tiffin.deploy.local.logs import Following, lines
 from tiffin.deploy.local.places import FOLDER, SOCKET, home_of
 from tiffin.deploy.local.replicas import HOME, SERVICE
 from tiffin.deploy.local.services import Applied
 from tiffin.deploy.local.state import Event
+from tiffin.deploy.local.watched import Watched
 from tiffin.deploy.service import Service
-from tiffin.deploy.target import Change, Phase, Revision, Status
+from tiffin.deploy.target import Change, Decision, Phase, Revision, Status
 from tiffin.engine.spec import Container, Engine, LogLine
+from tiffin.engine.spec import Status as EngineStatus
 from tiffin.errors import (
     CommandError,
     ConflictError,
@@ -37,15 +40,17 @@ GONE_SECONDS = 120.0
 """How long a service may take to go: its front finishes what it has, and then its replicas."""
 WAIT_SECONDS = 15.0
 """How long the supervisor may take to answer, when it has much to start."""
+EXPLAINED = 100
+"""So many of the last events are explained."""
 _KINDS = {kind.code: kind for kind in TiffinError.__subclasses__()}
 
 
 class LocalTarget:
     """Services of a data folder, kept by `tiffin up`; `engine` is asked for what replicas write."""
 
-    def __init__(self, data: Path, engine: Engine) -> None:
+    def __init__(self, data: Path, engine: Engine, called: Callable[[str], Engine] | None = None) -> None:
         self._socket = data / FOLDER / SOCKET
-        self._home, self._engine = home_of(data), engine
+        self._home, self._engine, self._called = home_of(data), engine, called
 
     # --- Target
 
@@ -93,6 +98,20 @@ class LocalTarget:
         """Go back to a revision (see `CanGoBack`)."""
         return self._await(name, self._change(name, "rollback", {"number": number}))
 
+    def canary(self, service: Service, percent: float) -> Status:
+        """Give a revision a part of the requests (see `CanCanary`)."""
+        body = {"service": service, "percent": percent}
+        return self._await(service.name, self._ask("POST", "/canary", Applied, body))
+
+    def promote(self, name: str) -> Status:
+        """Give the canary all requests (see `CanCanary`)."""
+        return self._await(name, self._change(name, "promote", {}))
+
+    def explain(self, name: str) -> Sequence[Decision]:
+        """What was decided lately, with its numbers (see `CanExplain`)."""
+        self.status(name)
+        return explained(self.events(name, last=EXPLAINED))
+
     def pause(self, name: str) -> None:
         """Begin nothing more of a rollout (see `CanPause`)."""
         self._change(name, "pause", {})
@@ -101,6 +120,10 @@ class LocalTarget:
         """Go on with it (see `CanPause`)."""
         self._change(name, "resume", {})
 
+    def move(self, name: str, engine: str) -> Status:
+        """Have another engine run its replicas, one after the other, as a rollout would."""
+        return self._await(name, self._change(name, "move", {"engine": engine}))
+
     def restart(self, name: str) -> Status:
         """Replace every replica by one alike (see `CanRestart`)."""
         return self._await(name, self._change(name, "restart", {}))
@@ -108,18 +131,42 @@ class LocalTarget:
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[tuple[str, LogLine]]:
         """What the replicas write (see `CanLog`); while it follows, of those that come later too."""
         self.status(name)
+        events = self.events(name)
         if not follow:
-            for container in self._replicas(name):
-                lines = list(container.logs())
-                first = 0 if tail is None else max(len(lines) - tail, 0)
-                yield from ((container.spec.name, line) for line in lines[first:])
-            return
-        yield from self._followed(name, tail)
+            return lines(self.replicas(name), events, tail)
+        after = events[-1].id if events else 0
+        heard = functools.partial(self._events_after, name)
+        return Following(lambda: self.replicas(name), heard, after).lines(tail)
+
+    def replicas(self, name: str) -> Sequence[Container]:
+        """The containers of a service, oldest first; none where no service has the name."""
+        wanted = {HOME: self._home, SERVICE: name}
+        there = [found for engine in self._engines(name) for found in engine.list()]
+        return [found for found in there if wanted.items() <= found.spec.labels.items()]
+
+    def wanted(self, name: str) -> Service:
+        """A service as it is wanted."""
+        return self._ask("GET", f"/services/{name}/wanted", Service)
+
+    def replica(self, name: str, which: str = "") -> Container:
+        """A replica that runs (see `CanReach`)."""
+        self.status(name)
+        running = [one for one in self.replicas(name) if one.state().status is EngineStatus.RUNNING]
+        names = ", ".join(one.spec.name for one in running)
+        found = next((one for one in running if which in {"", one.spec.name}), None)
+        if found is None:
+            said = f"{name} has no replica {which}" if which else f"no replica of {name} runs"
+            raise NotFoundError(said, f"those that run: {names}" if names else f"`tiffin status {name}` says why")
+        return found
 
     def events(self, name: str = "", *, after: int = 0, last: int = 1000, wait: float = 0.0) -> Sequence[Event]:
         """What was decided and seen, oldest first; waits so many seconds for the first one."""
         query = f"service={name}&after={after}&last={last}&wait={wait:g}"
         return self._ask("GET", f"/events?{query}", list[Event], wait=wait)
+
+    def watch(self, name: str = "") -> Sequence[Watched]:
+        """How services are now, for who watches them; raises NotFoundError."""
+        return self._ask("GET", f"/watch?service={name}", list[Watched])
 
     # --- asking
 
@@ -162,37 +209,15 @@ class LocalTarget:
             raise _translated(msgspec.json.decode(data))
         return decode(kind, data, "the supervisor's answer")
 
-    # --- logs
+    def _events_after(self, name: str, after: int, wait: float) -> Sequence[Event]:
+        return self.events(name, after=after, wait=wait)
 
-    def _replicas(self, name: str) -> Sequence[Container]:
-        wanted = {HOME: self._home, SERVICE: name}
-        return [found for found in self._engine.list() if wanted.items() <= found.spec.labels.items()]
-
-    def _followed(self, name: str, tail: int | None) -> Iterator[tuple[str, LogLine]]:
-        """Read each replica in a thread of its own, and look for new ones."""
-        lines: queue.Queue[tuple[str, LogLine]] = queue.Queue()
-        known: set[str] = set()
-        for turn in itertools.count():
-            for container in self._replicas(name):
-                if container.id not in known:
-                    known.add(container.id)
-                    work = _reading(container, lines.put, tail if turn == 0 else None)
-                    threading.Thread(target=work, daemon=True).start()
-            try:
-                while True:
-                    yield lines.get(timeout=1.0)
-            except queue.Empty:
-                continue
-
-
-def _reading(container: Container, put: Callable[[tuple[str, LogLine]], None], tail: int | None) -> Callable[[], None]:
-    def read() -> None:
-        count = sum(1 for _ in container.logs()) if tail is not None else 0
-        for number, line in enumerate(container.logs(follow=True)):
-            if tail is None or number >= count - tail:
-                put((container.spec.name, line))
-
-    return read
+    def _engines(self, name: str) -> Sequence[Engine]:
+        """The engines that may have replicas of a service: the usual one, and those of its revisions."""
+        others = set[str]()
+        with contextlib.suppress(NotFoundError, UnavailableError):
+            others = {revision.engine for revision in self.status(name).revisions if revision.replicas} - {""}
+        return [self._engine, *(self._called(other) for other in sorted(others) if self._called)]
 
 
 def _given_up(name: str, event: Event, events: Sequence[Event]) -> CommandError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tiffin.deploy.service import Template
@@ -15,7 +15,20 @@ class Workshop(Protocol):
 
     @property
     def engine(self) -> Engine:
-        """What runs containers."""
+        """What runs containers, where nothing else is said."""
+        ...
+
+    @property
+    def usual(self) -> str:
+        """What that one is called."""
+        ...
+
+    def engine_called(self, name: str) -> Engine:
+        """The engine of a template, the usual one where it names none; raises what keeps it from being used."""
+        ...
+
+    def engines(self) -> Sequence[Engine]:
+        """The usual engine, and every other that was called for."""
         ...
 
     def check(self, template: Template) -> None:
@@ -32,4 +45,8 @@ class Workshop(Protocol):
 
     def front(self) -> tuple[tuple[str, ...], dict[str, str]]:
         """The program of a front, which is this tiffin's and no image's, and its environment."""
+        ...
+
+    def relay(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The same for images that are not tiffin's: it relays connections."""
         ...

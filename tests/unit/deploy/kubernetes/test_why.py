@@ -74,6 +74,21 @@ def test_an_image_that_cannot_be_pulled_is_told_in_the_registrys_words(words: st
     assert hint in found.hint
 
 
+def test_an_image_that_is_being_pulled_is_told_and_the_next_try_has_the_registrys_words() -> None:
+    creating = pod(containerStatuses=container(state={"waiting": {"reason": "ContainerCreating"}}))
+    creating["spec"]["nodeName"] = "node-7"
+    pulling = event("Pulling", f'Pulling image "{IMAGE}"')
+    assert only(creating, events=[pulling]).message.endswith("is pulling its image to node-7")
+    failed = event("Failed", f'Failed to pull image "{IMAGE}": manifest unknown', at="2026-11-21T12:00:01Z")
+    found = only(creating, events=[pulling, failed])
+    assert "cannot pull" in found.message
+    assert "tiffin push" in found.hint
+    once_more = event("Pulling", f'Pulling image "{IMAGE}"', at="2026-11-21T12:00:02Z")
+    assert "again: Failed to pull image" in only(creating, events=[pulling, failed, once_more]).message
+    pulled = event("Pulled", "Successfully pulled image", at="2026-11-21T12:00:03Z")
+    assert why(deployment(), [replicaset()], [creating], [pulling, failed, once_more, pulled], now=NOW) == []
+
+
 def test_a_pull_secret_that_is_missing_is_named() -> None:
     waiting = {"reason": "ErrImagePull", "message": "unauthorized"}
     missing = event("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (regcred)")
@@ -253,7 +268,8 @@ def test_a_pod_that_was_evicted_says_why() -> None:
 def test_replicas_with_the_same_trouble_are_one_finding() -> None:
     waiting = {"reason": "ErrImagePull", "message": "not found"}
     several = [pod(f"iris-1-{letter}", containerStatuses=container(state={"waiting": waiting})) for letter in "abc"]
-    assert only(*several).message.startswith("3 of 3 replicas, such as iris-1-a, cannot pull")
+    expected = "3 of 3 replicas are not ready, for the same reason: iris-1-a cannot pull"
+    assert only(*several).message.startswith(expected)
 
 
 def test_only_the_newest_revision_is_asked_for() -> None:

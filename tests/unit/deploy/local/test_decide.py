@@ -24,9 +24,11 @@ from tiffin.deploy.local.seen import (
     Replica,
     Settle,
     Shift,
+    Sleep,
     Stage,
     Start,
     Stop,
+    Wake,
 )
 from tiffin.deploy.service import Rollout
 
@@ -44,7 +46,7 @@ def rolling(replicas: int = 1, **more: object) -> Desired:
 
 def seen(*replicas: Replica, **more: object) -> Observed:
     fronts = dict.fromkeys({one.revision for one in replicas}, True)
-    return msgspec.structs.replace(Observed(now=NOW, replicas=replicas, fronts=fronts), **more)
+    return msgspec.structs.replace(Observed(now=NOW, replicas=replicas, fronts=fronts, weights={1: 100.0}), **more)
 
 
 def what(changes: list[Change], *kinds: type) -> list[Change]:
@@ -110,7 +112,7 @@ def test_a_revision_that_fails_more_or_answers_later_is_given_up() -> None:
     old = Health(requests=1000, errors=1, p99=0.010)
     for new, word in [
         (Health(requests=200, errors=20, p99=0.01), "10.0% of the requests"),
-        (Health(requests=200, errors=0, p99=0.2), "200 ms"),
+        (Health(requests=1000, errors=0, p99=0.2), "200 ms"),
     ]:
         worse = msgspec.structs.replace(both, health={1: old, 2: new})
         (change,) = what(decide(rolling(), worse), GiveUp)
@@ -137,6 +139,76 @@ def test_a_canary_stands_beside_what_is_there_with_its_share() -> None:
     promoted = msgspec.structs.replace(canary, canary=0.0)
     assert what(decide(promoted, there), Start) == []
     assert len(what(decide(promoted, there), Stop)) == 1
+
+
+def test_a_canary_that_fails_is_taken_back_and_one_that_came_up_is_not_given_up_for_its_age() -> None:
+    canary = rolling(replicas=1, canary=10.0, began=NOW - 1000)
+    both = seen(replica("a", 1), replica("b", 2, since=NOW - 999), weights={1: 90.0, 2: 10.0})
+    assert what(decide(canary, both), GiveUp) == []
+    worse = msgspec.structs.replace(
+        both, health={1: Health(requests=999, errors=0, p99=0.1), 2: Health(requests=100, errors=10, p99=0.1)}
+    )
+    assert [(change.revision, change.to) for change in what(decide(canary, worse), GiveUp)] == [(2, 1)]
+    lost = seen(replica("a", 1), replica("b", 2, Stage.STARTING), weights={1: 90.0, 2: 10.0})
+    assert what(decide(msgspec.structs.replace(canary, proven=True), lost), GiveUp) == []
+    assert what(decide(msgspec.structs.replace(canary, proven=True), lost), Shift) == [Shift(weights={1: 100.0})]
+    assert len(what(decide(canary, lost), GiveUp)) == 1
+
+
+def test_a_canary_is_scaled_with_its_service() -> None:
+    canary = rolling(replicas=20, canary=10.0)
+    twenty = [replica(f"r{number}", 1) for number in range(20)]
+    changes = decide(canary, seen(*twenty, replica("c", 2), weights={1: 90.0, 2: 10.0}))
+    assert what(changes, Start, Stop) == [Start(revision=2)]
+    fewer = decide(msgspec.structs.replace(canary, replicas=10), seen(*twenty, replica("c", 2)))
+    assert len(what(fewer, Stop)) == 10
+
+
+def test_a_third_revision_takes_the_place_of_a_canary_and_of_what_was_there() -> None:
+    third = Desired(revision=3, stable=1, replicas=2, began=NOW - 1)
+    there = seen(replica("a", 1), replica("b", 1), replica("c", 2), weights={1: 90.0, 2: 10.0})
+    changes = decide(third, there)
+    assert what(changes, Open) == [Open(revision=3)]
+    assert what(changes, Close) == [Close(revision=2)]
+    assert what(changes, Shift) == [Shift(weights={1: 100.0})]
+
+
+def test_while_nobody_knows_who_is_ready_nothing_is_let_go_and_what_lacks_is_started() -> None:
+    unknown = seen(replica("a", 1, Stage.STARTING), replica("b", 2, Stage.STARTING), blind=True)
+    assert decide(rolling(), unknown) == []
+    assert decide(rolling(), seen(replica("a", 1, Stage.STARTING), blind=True)) == [
+        Open(revision=2),
+        Start(revision=2),
+    ]
+    late = rolling(began=NOW - 601)
+    assert len(what(decide(late, unknown), GiveUp)) == 1, "a front that never comes up holds no rollout for ever"
+
+
+def test_a_service_without_replicas_keeps_its_front_for_whoever_comes() -> None:
+    asleep = Desired(revision=1, stable=1, replicas=0, settled=True)
+    assert [change.replica for change in what(decide(asleep, seen(replica("a", 1))), Stop)] == ["a"]
+    assert decide(asleep, Observed(now=NOW, fronts={1: True}, weights={1: 100.0})) == []
+    woken = msgspec.structs.replace(asleep, replicas=1)
+    going = seen(replica("a", 1, Stage.STOPPING))
+    assert decide(woken, going) == [Start(revision=1)], "it waits for nobody who is on the way out"
+    assert decide(woken, Observed(now=NOW, fronts={1: True}, weights={1: 100.0})) == [Start(revision=1)]
+
+
+def test_the_last_one_of_a_warm_service_sleeps_and_is_woken() -> None:
+    warm = Desired(revision=1, stable=1, replicas=0, settled=True, warm=True)
+    both = seen(replica("a", 1, since=1), replica("b", 1, since=2))
+    assert [change.replica for change in what(decide(warm, both), Stop)] == ["b"]
+    assert what(decide(warm, both), Sleep) == []
+    assert decide(warm, seen(replica("a", 1))) == [Sleep(revision=1)]
+    asleep = seen(replica("a", 1, Stage.ASLEEP), asleep=frozenset({1}))
+    assert decide(warm, asleep) == []
+    assert decide(msgspec.structs.replace(warm, replicas=1), asleep) == [Wake(revision=1)]
+    assert decide(warm, seen(replica("a", 1, Stage.ENDED), asleep=frozenset({1}), fronts={1: True})) == [
+        Remove(replica="a"),
+        Start(revision=1),
+    ]
+    gone = msgspec.structs.replace(warm, gone=True)
+    assert Close(revision=1) in decide(gone, asleep)
 
 
 def test_scaling_down_stops_the_youngest_and_up_starts_at_once() -> None:
@@ -187,6 +259,9 @@ class World(RuleBasedStateMachine):
         self.broken: set[int] = set()
         self.names = itertools.count()
         self.revisions = 1
+        self.weights: dict[int, float] = {}
+        self.asleep: set[int] = set()
+        self.blind = False
         self.desired = Desired(revision=1, replicas=2, began=self.now)
 
     @property
@@ -196,6 +271,9 @@ class World(RuleBasedStateMachine):
             replicas=tuple(self.replicas.values()),
             fronts=dict(self.fronts),
             crashes=tuple(self.crashes),
+            asleep=frozenset(self.asleep),
+            weights={revision: self.weights.get(revision, 0.0) for revision, open_ in self.fronts.items() if open_},
+            blind=self.blind,
         )
 
     def serving(self) -> int:
@@ -205,6 +283,8 @@ class World(RuleBasedStateMachine):
         return sum(one.stage is not Stage.ENDED for one in self.replicas.values())
 
     def put(self, name: str, stage: Stage) -> None:
+        if stage is Stage.READY and self.replicas[name].revision in self.asleep:
+            stage = Stage.ASLEEP
         self.replicas[name] = msgspec.structs.replace(self.replicas[name], stage=stage, since=self.now)
 
     # --- the supervisor
@@ -213,6 +293,7 @@ class World(RuleBasedStateMachine):
     def decides(self, done: int | None = None) -> None:
         """Do what is decided; it may be killed after any change, and the next one knows no more than it did."""
         before, total = self.serving(), self.total()
+        before = 0 if self.blind else before
         floor = self.desired.replicas - self.desired.rollout.unavailable
         if self.desired.gone:
             floor = 0
@@ -221,15 +302,51 @@ class World(RuleBasedStateMachine):
         for change in changes[:done]:
             self.act(change)
         assert self.serving() >= min(before, floor)
+        if done is None or done >= len(changes):
+            self.shares_are_whole(changes)
         canary = max(self.desired.replicas, 1) if self.desired.canary else 0
-        assert self.total() <= max(total, self.desired.replicas + self.desired.surge + canary)
+        wanted = self.desired.replicas + self.desired.sleeps
+        assert self.total() <= max(total, wanted + self.desired.surge + canary)
 
-    def act(self, change: Change) -> None:  # noqa: C901 - one line for each kind
-        if isinstance(change, Open):
-            self.fronts[change.revision] = True
-        elif isinstance(change, Close):
-            self.fronts[change.revision] = False
-        elif isinstance(change, Start):
+    def shares_are_whole(self, changes: list[Change]) -> None:
+        """Requests are shared out among those that stay and serve, and a canary that is ready has its part."""
+        seen = self.observed
+        if self.blind or self.desired.gone or any(isinstance(change, GiveUp) for change in changes):
+            return
+        able = {one.revision for one in self.replicas.values() if serves(one, seen)}
+        given = {revision for revision, weight in seen.weights.items() if weight}
+        if seen.weights and any(isinstance(change, Shift) for change in changes):
+            assert abs(sum(seen.weights.values()) - 100) < 0.01
+        if able and not any(isinstance(change, Stop) for change in changes):
+            assert given
+            assert given <= able
+        desired = self.desired
+        if desired.canary and desired.rolls and {desired.revision, desired.stable} <= able:
+            assert abs(seen.weights[desired.revision] - desired.canary) < 0.01
+
+    def act(self, change: Change) -> None:
+        if isinstance(change, Open | Close):
+            assert change.revision not in self.asleep
+            self.fronts[change.revision] = isinstance(change, Open)
+        elif isinstance(change, Shift):
+            assert all(self.fronts[revision] for revision in change.weights)
+            assert abs(sum(change.weights.values()) - 100) < 0.01
+            self.weights = dict(change.weights)
+        elif isinstance(change, Sleep):
+            self.asleep.add(change.revision)
+            for one in [one for one in self.replicas.values() if one.stage is Stage.READY]:
+                self.put(one.name, Stage.ASLEEP)
+        elif isinstance(change, Wake):
+            self.asleep.discard(change.revision)
+            for one in [one for one in self.replicas.values() if one.stage is Stage.ASLEEP]:
+                self.put(one.name, Stage.STARTING)
+        elif isinstance(change, Settle | GiveUp):
+            self.turn(change)
+        else:
+            self.act_on_replica(change)
+
+    def act_on_replica(self, change: Change) -> None:
+        if isinstance(change, Start):
             name = f"r{next(self.names)}"
             self.replicas[name] = replica(name, change.revision, Stage.STARTING, self.now)
         elif isinstance(change, Stop):
@@ -238,10 +355,12 @@ class World(RuleBasedStateMachine):
             self.put(change.replica, Stage.STOPPING)
         elif isinstance(change, Remove):
             del self.replicas[change.replica]
-        elif isinstance(change, Settle):
+
+    def turn(self, change: Settle | GiveUp) -> None:
+        if isinstance(change, Settle):
             assert all(one.revision == change.revision for one in self.replicas.values())
             self.desired = msgspec.structs.replace(self.desired, settled=True, stable=change.revision, failed=False)
-        elif isinstance(change, GiveUp):
+        else:
             back = {"revision": change.to, "began": self.now, "canary": 0.0} if change.to else {"failed": True}
             self.desired = msgspec.structs.replace(self.desired, **back)
 
@@ -263,6 +382,8 @@ class World(RuleBasedStateMachine):
             canary=canary if self.desired.stable else 0.0,
             settled=False,
             failed=False,
+            proven=False,
+            replicas=max(self.desired.replicas, 1),
             began=self.now,
             rollout=Rollout(surge=surge, unavailable=less, progress_seconds=60),
         )
@@ -277,6 +398,14 @@ class World(RuleBasedStateMachine):
     @rule(count=st.integers(0, 4))
     def scales(self, count: int) -> None:
         self.desired = msgspec.structs.replace(self.desired, replicas=count)
+
+    @rule(warm=st.booleans())
+    def warms(self, warm: bool) -> None:  # noqa: FBT001 - drawn
+        self.desired = msgspec.structs.replace(self.desired, warm=warm)
+
+    @rule(blind=st.booleans())
+    def front_is_there(self, blind: bool) -> None:  # noqa: FBT001 - drawn
+        self.blind = blind
 
     @rule(paused=st.booleans())
     def pauses(self, paused: bool) -> None:  # noqa: FBT001 - drawn
@@ -294,8 +423,13 @@ class World(RuleBasedStateMachine):
         moving = [one for one in self.replicas.values() if one.stage in {Stage.STARTING, Stage.STOPPING}]
         if moving:
             self.move(pick.choice(sorted(moving, key=lambda one: one.name)))  # type: ignore[attr-defined]
+        self.finish()
+
+    def finish(self) -> None:
+        """Revisions that were closed have no requests left, and are taken out of the table."""
         for revision in [revision for revision, open_ in self.fronts.items() if not open_]:
             del self.fronts[revision]
+            self.asleep.discard(revision)
 
     def move(self, one: Replica) -> None:
         if one.stage is Stage.STOPPING:
@@ -336,15 +470,16 @@ class World(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When nothing fails any more but what is broken, the service comes to what is wanted."""
         self.desired = msgspec.structs.replace(self.desired, paused=False, canary=0.0, began=self.now)
+        self.blind = False
         for _ in range(400):
             self.decides(None)
             for one in list(self.replicas.values()):
                 if one.stage in {Stage.STARTING, Stage.STOPPING}:
                     self.move(one)
-            for revision in [revision for revision, open_ in self.fronts.items() if not open_]:
-                del self.fronts[revision]
+            self.finish()
             self.now += 5
-            if self.desired.settled and self.serving() == self.desired.replicas == len(self.replicas):
+            there = self.desired.replicas + self.desired.sleeps
+            if self.desired.settled and self.serving() == self.desired.replicas and there == len(self.replicas):
                 break
         else:
             assert self.desired.failed or self.desired.revision in self.broken, self.desired

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from programs.waiting import until
+from tiffin.deploy.local import booth
 from tiffin.deploy.local.fronts import Fronts
 from tiffin.deploy.local.places import FOLDER, LOCK
-from tiffin.deploy.local.supervisor import Supervisor, alone
+from tiffin.deploy.local.supervisor import alone
 from tiffin.deploy.local.target import LocalTarget
-from tiffin.deploy.service import Replicas, Rollout, Service, Template
+from tiffin.deploy.service import Rollout
 from tiffin.deploy.target import (
     Action,
     CanCanary,
+    CanExplain,
     CanGoBack,
     CanLog,
     CanPause,
@@ -30,137 +28,8 @@ from tiffin.deploy.target import (
     Phase,
     Status,
 )
-from tiffin.engine.memory import MemoryEngine, Process
-from tiffin.engine.plan import RunOptions
-from tiffin.engine.spec import ContainerSpec, Engine
-from tiffin.errors import CommandError, ConflictError, NotFoundError, TiffinError, UnavailableError, UnsupportedError
-from tiffin.oci.digest import Digest
-
-DEADLINE = 20.0
-IMAGE = Digest.of(b"iris")
-FRONT = Path(__file__).parent / "played_front.py"
-QUICK = Rollout(progress_seconds=DEADLINE)
-
-
-class Play:
-    """A workshop whose replicas are played by threads, which say by files in their front's hall who is ready."""
-
-    def __init__(self) -> None:
-        self.engine: Engine = MemoryEngine({"worker": work})
-        self.refused = ""
-
-    def check(self, template: Template) -> None:
-        if self.refused:
-            raise NotFoundError(f"{template.reference} {self.refused}", "`tiffin pull` brings it")
-
-    def spec(self, template: Template, options: RunOptions) -> ContainerSpec:
-        return ContainerSpec(
-            name=options.name,
-            image=template.image,
-            digest=template.digest,
-            layers=(),
-            argv=("worker",),
-            env=options.env,
-            mounts=options.mounts,
-            labels=options.labels,
-        )
-
-    def documents(self, template: Template) -> Mapping[str, bytes]:
-        del template
-        return {"service.json": b"{}"}
-
-    def front(self) -> tuple[tuple[str, ...], dict[str, str]]:
-        return (sys.executable, str(FRONT)), {}
-
-
-def work(process: Process) -> int:
-    """Play a worker: of no use where the template says so."""
-    broken = process.spec.env.get("BREAK", "")
-    file = Path(process.spec.mounts[0].source) / process.spec.name
-    process.out(f"hello from {process.spec.name}")
-    if broken == "ends":
-        process.err("no module x")
-        return 3
-    if broken == "fails":
-        file.with_suffix(".failed").write_text("it failed its self-test")
-    elif broken != "hangs":
-        file.touch()
-    process.stopping.wait(DEADLINE)
-    file.unlink(missing_ok=True)
-    return 0
-
-
-def until(condition: Callable[[], object]) -> None:
-    due = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < due, "gave up waiting"
-        time.sleep(0.02)
-
-
-@contextmanager
-def supervised(data: Path, play: Play) -> Iterator[None]:
-    """Have a supervisor in a thread; what it keeps goes on when it ends."""
-    ready, ended = threading.Event(), threading.Event()
-    stop: list[Callable[[], None]] = []
-
-    async def keep() -> None:
-        stopped, loop = asyncio.Event(), asyncio.get_running_loop()
-        stop.append(lambda: loop.call_soon_threadsafe(stopped.set) and None)
-        await Supervisor(data, play, lambda _: ready.set()).keep(stopped)
-
-    def run() -> None:
-        asyncio.run(keep())
-        ended.set()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert ready.wait(DEADLINE)
-    try:
-        yield
-    finally:
-        stop[0]()
-        thread.join(DEADLINE)
-        assert ended.is_set()
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def play() -> Play:
-    return Play()
-
-
-@pytest.fixture
-def target(data: Path, play: Play) -> Iterator[LocalTarget]:
-    with supervised(data, play):
-        target = LocalTarget(data, play.engine)
-        yield target
-        for status in target.list():
-            target.delete(status.name)
-
-
-def service(break_: str = "", replicas: int = 1, **more: object) -> Service:
-    env = {"BREAK": break_} if break_ else {}
-    template = Template(image="iris", digest=IMAGE, ports={"http": 0}, env=env)
-    made = Service(name="iris", template=template, replicas=Replicas(least=replicas, most=replicas), rollout=QUICK)
-    return msgspec.structs.replace(made, **more)
-
-
-def other(word: str) -> Service:
-    return service(template=msgspec.structs.replace(service().template, env={"WORD": word}))
-
-
-def served_by(status: Status) -> str:
-    port = int(status.addresses[0].rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as client:
-        return client.recv(100).decode()
-
-
-def names(play: Play) -> set[str]:
-    return {container.spec.name for container in play.engine.list()}
+from tiffin.errors import CommandError, ConflictError, NotFoundError, TiffinError, UnavailableError
+from unit.deploy.local.stage import DEADLINE, Play, names, other, served_by, service, supervised
 
 
 def test_a_service_is_planned_kept_and_deleted(target: LocalTarget, play: Play) -> None:
@@ -186,10 +55,9 @@ def test_a_service_that_is_deleted_comes_again_at_once(target: LocalTarget, play
         assert names(play) == set()
 
 
-def test_it_has_the_abilities_it_has_and_no_other(target: LocalTarget) -> None:
-    for ability in (CanScale, CanGoBack, CanPause, CanRestart, CanLog):
+def test_it_has_every_ability(target: LocalTarget) -> None:
+    for ability in (CanScale, CanGoBack, CanCanary, CanPause, CanRestart, CanLog, CanExplain):
         assert isinstance(target, ability)
-    assert not isinstance(target, CanCanary)
 
 
 def test_another_template_takes_the_place_and_can_be_left_again(target: LocalTarget) -> None:
@@ -279,7 +147,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing(target: LocalTarget, play
     with pytest.raises(NotFoundError, match="is not on this machine"):
         target.apply(other("b"))
     foreign = msgspec.structs.replace(service().template, inherits=False)
-    with pytest.raises(UnsupportedError, match="no image of tiffin's"):
+    with pytest.raises(ConflictError, match="a service of another kind"):
         target.apply(service(template=foreign))
     assert [one.number for one in target.history("iris")] == [1]
     assert target.status("iris").phase is Phase.AVAILABLE
@@ -290,8 +158,11 @@ def test_services_that_want_the_same_port_get_one_each(target: LocalTarget) -> N
         port = free.getsockname()[1]
     template = msgspec.structs.replace(service().template, ports={"http": port})
     statuses = [target.apply(service(name=name, template=template)) for name in ("one", "two")]
-    assert statuses[0].addresses == (f"http://127.0.0.1:{port}",)
-    assert statuses[1].addresses != statuses[0].addresses
+    assert statuses[0].addresses[0] == f"http://127.0.0.1:{port}"
+    assert statuses[1].addresses[0] != statuses[0].addresses[0]
+    named = [status.addresses[1].removeprefix("http://").split(":") for status in statuses]
+    assert [found for _, found in named] == [str(port)] * 2, "at its own address each has the port of its image"
+    assert named[0][0] != named[1][0]
     assert [served_by(status) for status in statuses] == ["1", "1"]
 
 
@@ -312,8 +183,25 @@ def test_the_next_supervisor_finds_replicas_and_keeps_them(data: Path, play: Pla
     with supervised(data, play):
         until(lambda: target.status("iris").ready == 2)
         assert names(play) == before
-        assert Fronts(data / FOLDER / "iris").look()[1].pid == front[1].pid
+        assert Fronts(data / FOLDER / "iris").look().pid == front.pid
         assert target.status("iris").addresses == port
+        target.delete("iris")
+
+
+def test_after_an_upgrade_the_front_finishes_and_is_followed_by_one_of_the_new_tiffin(
+    data: Path, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = LocalTarget(data, play.engine)
+    with supervised(data, play):
+        status = target.apply(service(replicas=2))
+        before, front = names(play), Fronts(data / FOLDER / "iris").look()
+    assert front is not None
+    monkeypatch.setattr(booth, "__version__", "99.0")
+    with supervised(data, play):
+        until(lambda: (found := Fronts(data / FOLDER / "iris").look()) and found.pid and found.stamp != front.stamp)
+        assert served_by(status) == "1"
+        until(lambda: target.status("iris").ready == 2)
+        assert names(play) == before
         target.delete("iris")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -18,13 +18,15 @@ from tiffin.errors import NotFoundError
 from tiffin.network import BusyError, Connections, Hints, Patience, Tls, retry_after, shown
 from tiffin.progress import note
 
-PATIENCE = Patience(attempts=7)
-"""Half a minute: what a restart of the only API server may take."""
+PATIENCE = Patience(attempts=7, silent=2, silence=40.0)
+"""Half a minute: what a restart of the only API server may take. One that hangs is given up after a minute and a half:
+an answer takes as long as an admission webhook may, which is half a minute.
+"""
 _STRANGERS = 3
 """How often one who has never answered is tried to be reached."""
 _EVER = 86400.0
 _PIECE = 1 << 16
-_UNAUTHORIZED = 401
+_SWITCHING, _UNAUTHORIZED = 101, 401
 _HINTS = Hints(
     absent="see what is there with `kubectl get all`",
     denied="let the kubeconfig name one who may do this",
@@ -56,7 +58,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str = "GET"
     path: str
-    query: Mapping[str, str] = {}
+    query: Mapping[str, str | Sequence[str]] = {}
+    headers: Mapping[str, str] = {}
     body: Any = None
     media_type: str = "application/json"
     accept: str = "application/json"
@@ -102,6 +105,10 @@ class Asking:
         finally:
             response.close()
 
+    def upgrade(self, question: Question) -> urllib3.BaseHTTPResponse:
+        """Ask for another protocol on the connection, and return the answer, whose connection is then the caller's."""
+        return self._patience(question).tried(lambda: self._answer(question, self.patience.silence))
+
     def shown(self, question: Question) -> str:
         """Say in an error what was asked."""
         return f"{question.method} {shown(self._url(question))}"
@@ -143,7 +150,7 @@ class Asking:
             response = self._send(question, self._login.identity(), silence)
         self._reached = True
         self._pass_on(response)
-        if response.status in range(200, 300):
+        if response.status == _SWITCHING or response.status in range(200, 300):
             return response
         said = read_status(self._read(response, question))
         raise refused(response.status, said, self.shown(question), retry_after(response))
@@ -156,7 +163,7 @@ class Asking:
                 note(f"the cluster warns: {words}")
 
     def _send(self, question: Question, identity: Identity, silence: float | None) -> urllib3.BaseHTTPResponse:
-        headers = {"Accept": question.accept, **self._place.headers}
+        headers = {"Accept": question.accept, **self._place.headers, **question.headers}
         body = None if question.body is None else msgspec.json.encode(question.body)
         if identity.token:
             headers["Authorization"] = f"Bearer {identity.token}"
@@ -178,5 +185,5 @@ class Asking:
             return self._made[certificate, streams]
 
     def _url(self, question: Question) -> str:
-        query = f"?{urlencode(question.query)}" if question.query else ""
+        query = f"?{urlencode(question.query, doseq=True)}" if question.query else ""
         return f"{self._place.url.rstrip('/')}{question.path}{query}"

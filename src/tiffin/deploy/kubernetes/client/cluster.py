@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from tiffin.deploy.kubernetes.client.asking import Asking, Question
 from tiffin.deploy.kubernetes.client.discovery import discover, kinds_of
@@ -15,6 +15,9 @@ from tiffin.deploy.kubernetes.client.refusals import FieldConflictError
 from tiffin.deploy.kubernetes.client.watch import Event, Watch
 from tiffin.engine.spec import LogLine
 from tiffin.errors import ConfigError, ConflictError, NotFoundError, UnavailableError
+
+if TYPE_CHECKING:
+    from tiffin.deploy.kubernetes.client.channels import Channels
 
 __all__ = ["MANAGER", "Api", "Event", "Object", "Objects"]
 
@@ -81,7 +84,9 @@ class Api:
         """
         return read_list(self._asking, Selection(kind=kind, namespace=namespace, labels=labels, fields=fields)).items
 
-    def apply(self, wanted: Object, *, force: bool = False, dry_run: bool = False, subresource: str = "") -> Object:
+    def apply(
+        self, wanted: Object, *, force: bool = False, dry_run: bool = False, subresource: str = "", manager: str = ""
+    ) -> Object:
         """Have the server make an object so (server-side apply, manager `tiffin`), and return what became of it.
 
         Fields that we applied before and that are not there any more are removed. Raises FieldConflictError, which
@@ -89,6 +94,7 @@ class Api:
         """
         query = {"force": "true"} if force else {}
         query |= {"dryRun": "All"} if dry_run else {}
+        query |= {"fieldManager": manager} if manager else {}
         try:
             return self._apply(wanted, subresource, query)
         except FieldConflictError as error:
@@ -164,6 +170,14 @@ class Api:
         """
         path = POD.path(namespace, pod, "log")
         return read_log(self._asking, Log(path=path, container=container, follow=follow, tail=tail, previous=previous))
+
+    def channels(
+        self, namespace: str, pod: str, part: str, query: Mapping[str, str | Sequence[str]], protocols: Sequence[str]
+    ) -> Channels:
+        """Open channels to what runs in a pod (`exec`, `portforward`), by the first protocol that the server speaks."""
+        from tiffin.deploy.kubernetes.client.channels import open_channels  # noqa: PLC0415 - few verbs need it
+
+        return open_channels(self._asking, POD.path(namespace, pod, part), query, protocols)
 
     def _apply(self, wanted: Object, subresource: str, query: Mapping[str, str]) -> Object:
         kind, namespace, name = self._place(wanted)

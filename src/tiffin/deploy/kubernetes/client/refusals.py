@@ -35,6 +35,8 @@ _UNSUPPORTED = {405, 406, 415, 501}
 _BUSY = {408, 425, _TOO_MANY, 502, 503, 504}
 _MOMENTARY = ("etcdserver: ", "rpc error: code = Unavailable")
 """What is in the words of errors 500 that pass: the store behind the server elects a leader."""
+_UNTYPED = re.compile(r"failed to create typed patch object \([^)]*\): (?:\.(?P<field>[^\s:]+):)?")
+"""How an apply is refused that has fields, or kinds of values, that the cluster does not know: as an error 500."""
 _MANAGER = re.compile(r'conflict with ("(?:[^"\\]|\\.)*")')
 
 _WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
@@ -112,7 +114,9 @@ def refused(code: int, said: Said, where: str, pause: float | None = None) -> Ti
     if code in _DENIED:
         return _denied(code, message, said)
     if code in _INVALID:
-        return ConfigError(message, _mend(details.causes))
+        return ConfigError(message, _mend(cause.field for cause in details.causes))
+    if untyped := _UNTYPED.search(said.message):
+        return ConfigError(message, _mend([untyped["field"] or ""]))
     if code in _BUSY or pause is not None or any(word in said.message for word in _MOMENTARY):
         return BusyError(message, "try again; the cluster is busy, or about to start or stop", pause)
     return _other(code, message)
@@ -142,9 +146,9 @@ def _denied(code: int, message: str, said: Said) -> TiffinError:
     return DeniedError(message, "a rule of the cluster does not let it in: change what it names, or ask its owner")
 
 
-def _mend(causes: tuple[Cause, ...]) -> str:
-    fields = ", ".join(dict.fromkeys(cause.field for cause in causes if cause.field))
-    return f"mend {fields}" if fields else "mend what it names"
+def _mend(fields: Iterable[str]) -> str:
+    named = ", ".join(dict.fromkeys(field for field in fields if field))
+    return f"mend {named}" if named else "mend what it names"
 
 
 def _other(code: int, message: str) -> TiffinError:

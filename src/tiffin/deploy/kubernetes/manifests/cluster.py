@@ -18,8 +18,25 @@ INTERCEPTOR_ROUTE = "http.keda.sh/InterceptorRoute"
 METRICS_OF_PODS = "custom.metrics.k8s.io/MetricValueList"
 SCALED_OBJECT = "keda.sh/ScaledObject"
 SERVICE_MONITOR = "monitoring.coreos.com/ServiceMonitor"
+ADDONS = {
+    "custom-metrics": (METRICS_OF_PODS,),
+    "gateway-api": (HTTP_ROUTE,),
+    "keda": (SCALED_OBJECT,),
+    "keda-http": (SCALED_OBJECT, INTERCEPTOR_ROUTE),
+    "prometheus-operator": (SERVICE_MONITOR,),
+}
+"""What some clusters have beyond their core, with the kinds of it that are rendered."""
 
 _IDMAPPED_TMPFS = (6, 3)
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever deploys says of a cluster that it does not say itself: see `Cluster`."""
+
+    prometheus: str = ""
+    monitoring: str = "monitoring"
+    monitor_labels: dict[str, str] = {}
+    pull_secrets: tuple[str, ...] = ()
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +44,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
 
     `kinds` are what it serves beyond its core, as "group/Kind". `makes_namespace` says that the namespace is not there
     and is ours to make. `gateway` is the Gateway that routes join, as "namespace/name"; `prometheus` is where KEDA asks
-    for numbers; `monitoring` is the namespace that may read metrics. `pull_secrets` are Secrets of the namespace with
+    for numbers; `monitoring` is the namespace that may read metrics, and `monitor_labels` are those by which its
+    Prometheus chooses what it reads. `pull_secrets` are Secrets of the namespace with
     which images are pulled, and `user_namespaces` says that every node can give a pod ids of its own.
     """
 
@@ -38,8 +56,18 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str = ""
     prometheus: str = ""
     monitoring: str = "monitoring"
+    monitor_labels: dict[str, str] = {}
     pull_secrets: tuple[str, ...] = ()
     user_namespaces: bool = False
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What was said of it."""
+        return Surroundings(**{name: getattr(self, name) for name in Surroundings.__struct_fields__})
+
+    def having(self, said: Surroundings) -> Cluster:
+        """The same cluster with what is said of it."""
+        return msgspec.structs.replace(self, **msgspec.structs.asdict(said))
 
     @property
     def routes(self) -> bool:

@@ -11,7 +11,11 @@ def monitor(service: str, template: Template, cluster: Cluster) -> list[Object]:
     """Have the metrics of every track read, where there are metrics and somebody who reads them."""
     if SERVICE_MONITOR not in cluster.kinds or "metrics" not in template.ports:
         return []
-    metadata = {"name": service, "namespace": cluster.namespace, "labels": labels(service)}
+    metadata = {
+        "name": service,
+        "namespace": cluster.namespace,
+        "labels": {**cluster.monitor_labels, **labels(service)},
+    }
     spec = {
         "selector": {"matchLabels": {NAME: service}},
         "endpoints": [{"port": "metrics", "path": "/metrics", "interval": "15s", "honorLabels": False}],

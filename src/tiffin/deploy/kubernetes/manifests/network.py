@@ -37,7 +37,10 @@ def service_port(template: Template, name: str) -> int:
 
 
 def policy(name: str, templates: list[Template], cluster: Cluster, *, sleeps: bool) -> Object:
-    """Close a service's pods both ways but for who may ask them, and who may read their metrics."""
+    """Close a service's pods both ways but for who may ask them, and who may read their metrics.
+
+    Outwards they are closed but for services that are given a network.
+    """
     open_ports = sorted({(number, kind) for template in templates for kind, number in template.ports.items()})
     asked = [{"port": number, "protocol": "TCP"} for number, kind in open_ports if kind != "metrics"]
     watched = [{"port": number, "protocol": "TCP"} for number, kind in open_ports if kind == "metrics"]
@@ -49,7 +52,7 @@ def policy(name: str, templates: list[Template], cluster: Cluster, *, sleeps: bo
         "podSelector": {"matchLabels": {NAME: name}},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": ingress,
-        "egress": [],
+        "egress": [{}] if any(template.network != "none" for template in templates) else [],
     }
     return make("networking.k8s.io/v1", "NetworkPolicy", metadata, spec=spec)
 

@@ -7,7 +7,7 @@ import math
 from tiffin.config.quantities import write_cpu, write_memory
 from tiffin.deploy.kubernetes.manifests.cluster import Cluster
 from tiffin.deploy.kubernetes.manifests.names import CONTAINER, Object, Track
-from tiffin.deploy.kubernetes.manifests.volumes import mounts, volumes
+from tiffin.deploy.kubernetes.manifests.volumes import image_of, mounts, volumes
 from tiffin.deploy.service import Resources, Template
 
 PROPAGATION = 10
@@ -91,7 +91,7 @@ def _container(template: Template, cluster: Cluster, name: str) -> Object:
     powers = {"drop": ["ALL"]} if user else {"drop": ["ALL"], "add": _AS_ROOT}
     return {
         "name": name,
-        "image": template.reference,
+        "image": image_of(template, cluster),
         "imagePullPolicy": "IfNotPresent",
         "ports": [{"name": port, "containerPort": number} for port, number in ports(template)],
         "env": _env(template),

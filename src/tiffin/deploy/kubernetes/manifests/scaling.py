@@ -16,7 +16,7 @@ IN_FLIGHT = "tiffin_in_flight_requests"
 _BUSY = 70
 """Percent of the processors asked for at which replicas are added, whatever the requests say."""
 _SCALER = "keda-add-ons-http-external-scaler.keda:9090"
-_POLLING, _COOLDOWN = 15, 300
+_POLLING = 15
 
 
 def autoscaler(track: Track, replicas: Replicas, cluster: Cluster, host: str) -> list[Object]:
@@ -103,7 +103,7 @@ def _scaled_object(track: Track, replicas: Replicas, cluster: Cluster, triggers:
     spec = {
         "scaleTargetRef": reference(track),
         "pollingInterval": _POLLING,
-        "cooldownPeriod": _COOLDOWN,
+        "cooldownPeriod": math.ceil(replicas.idle_seconds),
         "minReplicaCount": replicas.least,
         "maxReplicaCount": replicas.most,
         **(steady if replicas.least else {}),

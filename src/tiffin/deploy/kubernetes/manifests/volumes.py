@@ -65,6 +65,12 @@ def mounted_weights(weights: Weights | None, version: tuple[int, int]) -> Weight
     return weights
 
 
+def image_of(template: Template, cluster: Cluster) -> str:
+    """The image of a pod: without the weights, where they are mounted and there is such a one."""
+    weights = mounted_weights(template.weights, cluster.version)
+    return f"{template.image}@{weights.rest}" if weights and weights.rest else template.reference
+
+
 def _projection(secret: SecretFile) -> Object:
     name, _, key = secret.source.partition("/")
     return {"secret": {"name": name, "items": [{"key": key or secret.name, "path": secret.name}]}}

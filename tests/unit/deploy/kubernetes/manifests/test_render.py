@@ -221,6 +221,11 @@ def test_a_service_that_is_stopped_needs_nobody() -> None:
     assert find(stopped, "Deployment")["spec"]["replicas"] == 0
 
 
+def test_the_way_outwards_is_open_for_a_service_that_is_given_a_network() -> None:
+    open_ = replace(SERVICE, template=replace(SERVICE.template, network="user"))
+    assert find(render(open_, CLUSTER), "NetworkPolicy")["spec"]["egress"] == [{}]
+
+
 def test_nobody_may_ask_but_who_is_let_in() -> None:
     spec = find(render(SERVICE, CLUSTER), "NetworkPolicy")["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
