@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tiffin.api.warm import run as run_again
+from tiffin.api.containers.warm import run as run_again
 from tiffin.errors import TiffinError
 
 

@@ -34,6 +34,6 @@ detach_keys_option = click.option(
 @engine_option
 def command(name: str, *, detach_keys: str, no_stdin: bool, sig_proxy: bool) -> None:
     """Attach to the container NAME: show what it writes, pass input on if it was run with `-i`, exit as it does."""
-    from tiffin.api.attach import attach
+    from tiffin.api.containers.attach import attach
 
     sys.exit(attach(name, detach_keys=detach_keys, stdin=not no_stdin, proxy=sig_proxy))

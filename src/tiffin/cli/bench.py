@@ -32,7 +32,7 @@ def command(target: str, rows: str | None, **options: object) -> None:
     model says it takes. A URL with a path is asked there, with ROWS as the body. Without --rate each connection asks
     again when it was answered; with it, requests are sent when they are due, and their latency counts from then.
     """
-    from tiffin.api.bench import bench
+    from tiffin.api.reaching.bench import bench
     from tiffin.oci.documents import encode
     from tiffin.traffic.picture import svg
     from tiffin.traffic.report import lines

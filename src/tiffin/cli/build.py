@@ -21,7 +21,7 @@ import click
 @click.option("--network", default="", help="The network of the Dockerfile's RUN instructions, such as host.")
 def command(folder: Path, tag: str, *, locked: bool, offline: bool, plan: bool, **options: Any) -> None:
     """Make the image of the project in FOLDER and print its name and digest."""
-    from tiffin.api.build import build, plan_text
+    from tiffin.api.building.build import build, plan_text
 
     if options["dockerfile"]:
         if locked or offline or plan:
@@ -37,7 +37,7 @@ def command(folder: Path, tag: str, *, locked: bool, offline: bool, plan: bool, 
 
 def _delegated(folder: Path, tag: str, *, builder: str, **options: Any) -> str:
     """Have another program build the Dockerfile."""
-    from tiffin.api.dockerfile import build
+    from tiffin.api.building.dockerfile import build
     from tiffin.engine.builders import Request
 
     return build(Request(folder=folder, **options), tag=tag, builder=builder)

@@ -14,6 +14,6 @@ def command(source: str, target: str) -> None:
     Either is a reference (one without a registry is an image here) or oci:FOLDER:NAME. SOURCE may also be
     oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].
     """
-    from tiffin.api.copy import copy
+    from tiffin.api.images.copy import copy
 
     click.echo(copy(source, target))

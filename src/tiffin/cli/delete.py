@@ -14,7 +14,7 @@ from tiffin.cli.where import place, where_options
 @where_options
 def command(names: tuple[str, ...], **said: Any) -> None:
     """Let go of the services NAMES and of all that belongs to them; data, Secrets and claims stay."""
-    from tiffin.api.services import delete
+    from tiffin.api.services.verbs import delete
 
     where = place(said)
     for name in names:

@@ -14,7 +14,7 @@ from tiffin.cli.table import show
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(before: str, after: str, *, as_json: bool) -> None:
     """Say how image AFTER differs from BEFORE: packages, weights, code, settings, and what a push of it moves."""
-    from tiffin.api.explain import diff
+    from tiffin.api.images.explain import diff
     from tiffin.oci.documents import encode
 
     found = diff(before, after)

@@ -14,7 +14,7 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
     """Say what this machine can do, and how to mend what it cannot; ends with status 1 when something is missing."""
-    from tiffin.api.doctor import findings
+    from tiffin.api.machine.doctor import findings
 
     found = findings()
     if as_json:

@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def _choose(ctx: click.Context, _parameter: click.Parameter, name: str | None) -> None:
     """Let the verb speak to this engine, as long as it runs."""
     if name:
-        from tiffin.api.engines import choosing
+        from tiffin.api.machine.engines import choosing
 
         ctx.with_resource(choosing(name))
 

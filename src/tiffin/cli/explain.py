@@ -25,7 +25,7 @@ WORTH = 100_000
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: every layer, package, repetition and saving.")
 def command(image: str, *, as_json: bool) -> None:
     """Say what every byte of IMAGE is: layers, packages, the biggest files, and what it could do without."""
-    from tiffin.api.explain import explain
+    from tiffin.api.images.explain import explain
     from tiffin.oci.documents import encode
 
     found = explain(image)

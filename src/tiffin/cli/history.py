@@ -16,7 +16,7 @@ from tiffin.cli.where import place, where_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, *, as_json: bool, **said: Any) -> None:
     """List the revisions of the service NAME that are kept, newest first."""
-    from tiffin.api.services import history
+    from tiffin.api.services.verbs import history
 
     columns = ("number", "digest", "image", "weight", "ready", "created", "why")
     show(history(name, place(said)), columns, as_json=as_json)

@@ -19,7 +19,7 @@ def command(folder: Path, model: str, name: str, allow: tuple[str, ...], **flags
 
     A simple Dockerfile is replaced: what becomes of each of its instructions is told line by line.
     """
-    from tiffin.api.initialise import Asked, initialise
+    from tiffin.api.building.initialise import Asked, initialise
 
     asked = Asked(model=model, name=name, dockerfile=not flags["no_dockerfile"], allow=allow)
     target, found = initialise(folder, asked, force=flags["force"])

@@ -18,6 +18,6 @@ from tiffin.cli.engine import engine_option
 @engine_option
 def command(name: str, document: str | None) -> None:
     """Print what is known of the image or container NAME, as JSON."""
-    from tiffin.api.inspect import inspect, show
+    from tiffin.api.containers.inspect import inspect, show
 
     click.echo(show(name, document) if document else inspect(name), nl=not document)

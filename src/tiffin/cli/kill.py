@@ -13,7 +13,7 @@ from tiffin.cli.engine import engine_option
 @engine_option
 def command(names: tuple[str, ...], signal: str) -> None:
     """Send the programs of the containers NAMES a signal; without `-s` they end at once."""
-    from tiffin.api.containers import kill
+    from tiffin.api.containers.verbs import kill
 
     kill(names, signal)
     click.echo("\n".join(names))

@@ -12,7 +12,7 @@ import click
 @click.option("-i", "--input", "source", default="-", help="The file; standard input by default.")
 def command(source: str) -> None:
     """Take in the images of an archive that tiffin, docker or podman saved, and print their names and digests."""
-    from tiffin.api.archives import load
+    from tiffin.api.images.archives import load
 
     if source == "-":
         if sys.stdin.isatty():

@@ -11,6 +11,6 @@ import click
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 def command(folder: Path) -> None:
     """Pin every package of FOLDER's image, with hashes, for the image's platform and Python."""
-    from tiffin.api.lock import lock
+    from tiffin.api.building.lock import lock
 
     click.echo(lock(folder))

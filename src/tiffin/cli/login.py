@@ -13,7 +13,7 @@ import click
 @click.option("--password-stdin", is_flag=True, help="Read the password, or a token, from standard input.")
 def command(host: str, username: str, *, password_stdin: bool) -> None:
     """Try a name and a password at the registry HOST, and keep them where docker and tiffin look for them."""
-    from tiffin.api.login import login
+    from tiffin.api.images.login import login
 
     if password_stdin:
         password = sys.stdin.read().rstrip("\r\n")

@@ -9,6 +9,6 @@ import click
 @click.argument("host")
 def command(host: str) -> None:
     """Forget the name and the password that are kept for the registry HOST."""
-    from tiffin.api.login import logout
+    from tiffin.api.images.login import logout
 
     click.echo(logout(host))

@@ -9,6 +9,9 @@ import click
 from tiffin.cli.engine import engine_option
 from tiffin.cli.where import place, where_options
 
+_COLOURS = tuple(f"\x1b[{number}m" for number in (36, 33, 32, 35, 34, 96, 93, 92, 95, 94))
+"""Of one replica after the other; neither red, which means trouble, nor what nobody can read."""
+
 
 @click.command("logs")
 @click.argument("name")
@@ -23,13 +26,32 @@ def command(name: str, *, follow: bool, since: str, tail: str, **said: Any) -> N
     A service is meant where a place is said, or where a service was deployed by that name and no container has it: each
     line then begins with its replica, and `--follow` goes on over replicas that come and go.
     """
-    from tiffin.api import services
-    from tiffin.api.logs import Part, logs
+    from tiffin.api.containers.logs import Part, logs
+    from tiffin.api.services import verbs as services
 
     where, part = place(said), Part.of(since=since, tail=tail)
     if not services.is_service(name, where):
         for line in logs(name, follow=follow, part=part):
             click.echo(line.text, err=line.stream == "stderr")
         return
+    named = Named()
     for replica, line in services.logs(name, where, follow=follow, part=part):
-        click.echo(f"{replica}  {line.text}", err=line.stream == "stderr")
+        click.echo(f"{named(replica)}{line.text}", err=line.stream == "stderr")
+
+
+class Named:
+    """Names before lines: as wide as the widest so far, and on a terminal each in a colour of its own."""
+
+    def __init__(self) -> None:
+        from tiffin.cli.screen import colourful
+
+        self._colours: dict[str, str] | None = {} if colourful() else None
+        self._width = 0
+
+    def __call__(self, name: str) -> str:
+        """What is put before a line of this one."""
+        self._width = max(self._width, len(name))
+        if self._colours is None:
+            return f"{name.ljust(self._width)}  "
+        colour = self._colours.setdefault(name, _COLOURS[len(self._colours) % len(_COLOURS)])
+        return f"{colour}{name.ljust(self._width)}\x1b[0m  "

@@ -15,7 +15,7 @@ def ask(key: str) -> bytes:
 
 def ask_for_new() -> bytes:
     """Return the passphrase for a new key; empty for none, as where nobody is there to be asked."""
-    from tiffin.api.trust import PASSPHRASE
+    from tiffin.api.images.trust import PASSPHRASE
 
     if PASSPHRASE in os.environ or not sys.stdin.isatty():
         return _given()
@@ -31,13 +31,13 @@ def ask_for_new() -> bytes:
 
 
 def _given() -> bytes:
-    from tiffin.api.trust import PASSPHRASE
+    from tiffin.api.images.trust import PASSPHRASE
 
     return os.environ.get(PASSPHRASE, "").encode()
 
 
 def _asked(text: str) -> str:
-    from tiffin.api.trust import PASSPHRASE
+    from tiffin.api.images.trust import PASSPHRASE
     from tiffin.errors import DeniedError
 
     if not sys.stdin.isatty():

@@ -14,7 +14,7 @@ from tiffin.cli.where import place, where_options
 @where_options
 def command(name: str, **said: Any) -> None:
     """Hold the rollout of the service NAME where it is: what serves goes on, and nothing more is replaced."""
-    from tiffin.api.services import pause
+    from tiffin.api.services.verbs import pause
 
     pause(name, place(said))
     click.echo(name)

@@ -30,7 +30,7 @@ def command(target: str, rows: str | None, **options: object) -> None:
     npy or Parquet, by its ending. It is taken through in batches; after an interruption the same command goes on where
     it ended, and rows that the model refuses are written beside the output.
     """
-    from tiffin.api.predict import predict, predict_file
+    from tiffin.api.reaching.predict import predict, predict_file
 
     source, output = options["source"], options["output"]
     if not isinstance(source, Path) and not isinstance(output, Path):

@@ -15,9 +15,10 @@ from tiffin.cli.table import show
 def command(*, older: float, plan: bool, as_json: bool) -> None:
     """Delete what nobody needs: layers and images without a name, what was unpacked of them, and what builds kept.
 
-    What an image with a name, a container or another process at work needs stays. Downloads stay too.
+    So do results of pipelines' steps go that no run asked for in 30 days. What an image with a name, a container or
+    another process at work needs stays. Downloads stay too.
     """
-    from tiffin.api.prune import plan_prune, prune
+    from tiffin.api.images.prune import plan_prune, prune
     from tiffin.oci.documents import encode
 
     found = plan_prune(older) if plan else prune(older)

@@ -14,6 +14,6 @@ from tiffin.cli.table import show
 @engine_option
 def command(*, ended: bool, as_json: bool) -> None:
     """List the containers that run."""
-    from tiffin.api.containers import containers
+    from tiffin.api.containers.verbs import containers
 
     show(containers(ended=ended), ("name", "image", "status", "ports"), as_json=as_json)

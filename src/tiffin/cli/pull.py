@@ -9,6 +9,6 @@ import click
 @click.argument("reference")
 def command(reference: str) -> None:
     """Bring the image REFERENCE of a registry here, for this machine's platform, and print its name and digest."""
-    from tiffin.api.pull import pull
+    from tiffin.api.images.pull import pull
 
     click.echo(pull(reference))

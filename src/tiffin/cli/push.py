@@ -18,7 +18,7 @@ def command(image: str, reference: str, *, plan: bool, as_json: bool) -> None:
 
     What the repository has is not sent, and what another repository of the registry has is mounted.
     """
-    from tiffin.api.push import plan_push, push
+    from tiffin.api.images.push import plan_push, push
     from tiffin.oci.documents import encode
 
     if as_json and not plan:

@@ -7,12 +7,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
 from tiffin.cli.amounts import BYTES, amount, human_size
 from tiffin.progress import Advanced, Event, Finished, Noted, Sink, Started, listening
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 WORTH = 1_000_000
 """Bytes from which it means something how fast they moved."""
@@ -70,11 +73,11 @@ class _Lines:
         if isinstance(event, Advanced) and event.id in self._moved:
             self._moved[event.id] += event.by
         if isinstance(event, Noted):
-            return f"note: {event.message}"
+            return event.message if event.plain else f"note: {event.message}"
         if not isinstance(event, Finished):
             return ""
         moved = self._moved.pop(event.id, 0)
-        if event.seconds < QUIET_SECONDS and not event.failed:
+        if event.seconds < QUIET_SECONDS and not (event.failed or event.always):
             return ""
         how = "cached" if event.cached else f"{'failed after ' if event.failed else ''}{event.seconds:.2f} s"
         if moved > 0:
@@ -87,7 +90,7 @@ class _Lines:
 def _live() -> Iterator[Sink]:
     """Show running steps with rich, and finished ones as lines above them."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
     from rich.text import Text
 
     class Amount(ProgressColumn):
@@ -105,18 +108,37 @@ def _live() -> Iterator[Sink]:
         console=console,
         transient=True,
     )
-    tasks: dict[int, TaskID] = {}
-    line = _Lines()
+    shown = _Shown(bar)
+    try:
+        yield shown
+    finally:
+        bar.stop()
 
-    def sink(event: Event) -> None:
+
+class _Shown:
+    """Draws steps while any runs; in between the terminal is whoever's program runs then."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._tasks: dict[int, TaskID] = {}
+        self._line = _Lines()
+        self._turn = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        with self._turn:
+            self._tell(event)
+            if self._tasks:
+                self._bar.start()
+            else:
+                self._bar.stop()
+
+    def _tell(self, event: Event) -> None:
+        bar, tasks = self._bar, self._tasks
         if isinstance(event, Started):
             tasks[event.id] = bar.add_task(f"{event.name:<9} {event.detail}", total=event.total, unit=event.unit)
         elif isinstance(event, Advanced) and event.id in tasks:
             bar.advance(tasks[event.id], event.by)
         elif isinstance(event, Finished) and event.id in tasks:
             bar.remove_task(tasks.pop(event.id))
-        if text := line(event):
-            console.print(text, markup=False, soft_wrap=True)
-
-    with bar:
-        yield sink
+        if text := self._line(event):
+            bar.console.print(text, markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ def command(image: str, *, as_json: bool) -> None:
 
     Every package is fetched anew. What no index has any more is taken from the image itself, and said.
     """
-    from tiffin.api.reproduce import reproduce
+    from tiffin.api.building.reproduce import reproduce
     from tiffin.errors import IntegrityError
     from tiffin.oci.documents import encode
 

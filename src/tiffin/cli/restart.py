@@ -21,9 +21,9 @@ def command(names: tuple[str, ...], seconds: float | None, **said: Any) -> None:
     A service is meant where a place is said, or where a service was deployed by that name and no container has it: its
     replicas are replaced one after the other by others alike, without a failed request.
     """
-    from tiffin.api.run import restart
-    from tiffin.api.services import is_service
-    from tiffin.api.services import restart as restart_service
+    from tiffin.api.containers.run import restart
+    from tiffin.api.services.verbs import is_service
+    from tiffin.api.services.verbs import restart as restart_service
 
     where = place(said)
     of_services = [name for name in names if is_service(name, where)]

@@ -14,7 +14,7 @@ from tiffin.cli.where import place, where_options
 @where_options
 def command(name: str, **said: Any) -> None:
     """Go on with the rollout of the service NAME that `tiffin pause` holds."""
-    from tiffin.api.services import resume
+    from tiffin.api.services.verbs import resume
 
     resume(name, place(said))
     click.echo(name)

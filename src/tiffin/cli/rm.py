@@ -13,7 +13,7 @@ from tiffin.cli.engine import engine_option
 @engine_option
 def command(names: tuple[str, ...], *, force: bool) -> None:
     """Remove the containers NAMES and what they wrote."""
-    from tiffin.api.containers import remove
+    from tiffin.api.containers.verbs import remove
 
     remove(names, force=force)
     click.echo("\n".join(names))

@@ -19,7 +19,7 @@ def command(name: str, revision: int | None, *, as_json: bool, **said: Any) -> N
 
     A canary that is there is given up instead. The number of replicas stays as it is.
     """
-    from tiffin.api.services import rollback
+    from tiffin.api.services.verbs import rollback
     from tiffin.cli.service import print_status
 
     print_status(rollback(name, revision, place(said)), as_json=as_json)

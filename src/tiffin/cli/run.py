@@ -54,8 +54,8 @@ def command(what: str, program: tuple[str, ...], *, detach: bool, plan: bool, de
 
     Options may follow WHAT; all from PROGRAM on is the program's.
     """
-    from tiffin.api.options import options
-    from tiffin.api.run import plan_run, run_attached, run_detached
+    from tiffin.api.containers.options import options
+    from tiffin.api.containers.run import plan_run, run_attached, run_detached
 
     wanted = options(what, args=program, **typed)
     if plan:

@@ -13,7 +13,7 @@ import click
 @click.option("-o", "--output", default="-", help="The file; standard output, which must be no terminal, by default.")
 def command(images: tuple[str, ...], output: str) -> None:
     """Write IMAGES as one tar, which docker, podman, containerd, skopeo and tiffin load."""
-    from tiffin.api.archives import save, save_file
+    from tiffin.api.images.archives import save, save_file
 
     if output != "-":
         save_file(images, Path(output))

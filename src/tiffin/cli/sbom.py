@@ -16,6 +16,6 @@ import click
 )
 def command(image: str, form: str) -> None:
     """Print the bill of materials that IMAGE carries: packages, interpreter and model files, with their hashes."""
-    from tiffin.api.sbom import sbom
+    from tiffin.api.images.sbom import sbom
 
     click.echo(sbom(image, form), nl=False)

@@ -18,7 +18,7 @@ def command(name: str, replicas: str, **said: Any) -> None:
 
     A deploy says it anew: what is to stay goes into `[deploy] replicas` of tiffin.toml.
     """
-    from tiffin.api.services import scale
+    from tiffin.api.services.verbs import scale
 
     scale(name, replicas, place(said))
     click.echo(name)

@@ -19,7 +19,7 @@ def command(folder: Path, *, port: int, python: str, reload: bool) -> None:
     """
     import signal
 
-    from tiffin.api.serve import serve
+    from tiffin.api.containers.serve import serve
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

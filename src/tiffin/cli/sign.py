@@ -21,7 +21,7 @@ def command(image: str, *, key: Path | None, generate_key: str, as_json: bool) -
     IMAGE is in its registry where its name has one, and here otherwise; `tiffin push` takes signatures along. A key
     with a passphrase asks for it, or takes it from TIFFIN_KEY_PASSPHRASE.
     """
-    from tiffin.api import trust
+    from tiffin.api.images import trust
     from tiffin.oci.documents import encode
 
     if bool(generate_key) == bool(image) or bool(key) != bool(image):

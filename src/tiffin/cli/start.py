@@ -12,7 +12,7 @@ from tiffin.cli.engine import engine_option
 @engine_option
 def command(names: tuple[str, ...]) -> None:
     """Start the containers NAMES as they were run before, and return when they are ready."""
-    from tiffin.api.run import start
+    from tiffin.api.containers.run import start
 
     start(names)
     click.echo("\n".join(names))

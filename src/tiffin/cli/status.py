@@ -17,7 +17,7 @@ from tiffin.cli.where import place, where_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str, *, explain: bool, as_json: bool, **said: Any) -> None:
     """Show how the service NAME is, and what is in its way; without a name, all services that are known."""
-    from tiffin.api import services
+    from tiffin.api.services import verbs as services
     from tiffin.cli.service import print_status
 
     where = place(said)

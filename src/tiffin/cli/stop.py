@@ -13,7 +13,7 @@ from tiffin.cli.engine import engine_option
 @engine_option
 def command(names: tuple[str, ...], seconds: float | None) -> None:
     """Stop the containers NAMES: they finish what they have begun, then they are killed."""
-    from tiffin.api.containers import stop
+    from tiffin.api.containers.verbs import stop
 
     stop(names, seconds)
     click.echo("\n".join(names))

@@ -10,6 +10,6 @@ import click
 @click.argument("target")
 def command(source: str, target: str) -> None:
     """Give the image SOURCE, which is here, the name TARGET too, and print it with the image's digest."""
-    from tiffin.api.tags import tag
+    from tiffin.api.images.tags import tag
 
     click.echo(tag(source, target))

@@ -10,7 +10,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(repository: str, *, as_json: bool) -> None:
     """List the tags of REPOSITORY, such as registry.example/team/iris, one a line."""
-    from tiffin.api.tags import tags
+    from tiffin.api.images.tags import tags
     from tiffin.oci.documents import encode
 
     found = tags(repository)

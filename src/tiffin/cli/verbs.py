@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import click
 
 from tiffin import __version__
+from tiffin.cli.lazy import LazyGroup
 from tiffin.cli.render import progress
 from tiffin.errors import DeniedError, NotFoundError, TiffinError
 
@@ -17,14 +17,15 @@ COMMANDS = {
     "attach": "be a container's terminal, or read what it writes",
     "bench": "put a load on a service and see how it answers",
     "build": "make the image of a project",
+    "ci": "write a CI system's file that releases the project",
     "copy": "bring an image from any place to any other",
-    "cp": "copy files into a container or out of it",
+    "cp": "copy files into a container or a service's replica, or out of it",
     "delete": "let go of services",
     "deploy": "keep a project or an image running as a service",
     "diff": "say what changed between two images",
     "doctor": "say what this machine can do, and how to mend what it cannot",
     "events": "say what was decided for the services of this machine",
-    "exec": "run a program in a container that runs",
+    "exec": "run a program in a container that runs, or in a service's replica",
     "explain": "say what every byte of an image is",
     "history": "list the revisions of a service",
     "images": "list the images here",
@@ -36,14 +37,17 @@ COMMANDS = {
     "login": "say who you are to a registry",
     "logout": "forget who you are to a registry",
     "logs": "show what a container, or a service's replicas, wrote",
-    "migrate": "move a container that runs to another engine",
+    "migrate": "move a container that runs to another engine, or a service to a cluster",
     "pause": "hold the rollout of a service",
+    "pipeline": "retrain: do steps that feed each other, each once for what it takes",
+    "port-forward": "lead a port of this machine to a service in a cluster",
     "predict": "ask a running container for predictions",
     "promote": "give a canary all requests",
     "prune": "delete what nobody needs any more",
     "ps": "list containers",
     "pull": "bring an image from a registry",
     "push": "bring an image to a registry",
+    "release": "check, build, test, scan, sign, push and deploy a project",
     "reproduce": "make an image again from what it carries, and compare",
     "restart": "stop containers and start them again, or replace a service's replicas",
     "resume": "go on with the rollout of a service",
@@ -54,6 +58,7 @@ COMMANDS = {
     "save": "write images to one file, for docker, podman or another tiffin",
     "sbom": "print what an image is made of",
     "scale": "keep a service at so many replicas",
+    "scan": "look at an image for what should not be in one",
     "serve": "serve a project without a container, for development",
     "sign": "sign an image with a key",
     "start": "start containers that were stopped",
@@ -62,6 +67,7 @@ COMMANDS = {
     "stop": "stop containers: drain, then kill",
     "tag": "give an image here one more name",
     "tags": "list the tags of a repository",
+    "top": "watch the services of this machine",
     "up": "keep services on this machine",
     "verify": "verify the signatures of an image",
     "volume": "list and remove volumes",
@@ -72,27 +78,9 @@ _INTERRUPTED, _UNREAD = 130, 141
 """Exit statuses of what was interrupted, and of what nobody reads any more: 128 and the signal, as shells say it."""
 
 
-class Verbs(click.Group):
-    """Commands that are imported when they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Name every command."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"tiffin.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
-
-
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="tiffin")
 @click.option(
     "--progress",

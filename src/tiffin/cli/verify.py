@@ -24,7 +24,7 @@ def command(image: str, *, keys: tuple[Path, ...], as_json: bool) -> None:
 
     IMAGE is in its registry where its name has one, and here otherwise; here its layers are read and checked too.
     """
-    from tiffin.api.trust import verify
+    from tiffin.api.images.trust import verify
     from tiffin.oci.documents import encode
 
     found = verify(image, keys)

@@ -18,7 +18,7 @@ def command() -> None:
 @engine_option
 def _list(*, as_json: bool) -> None:
     """List the volumes that were made for containers, and which containers have them."""
-    from tiffin.api.volumes import volumes
+    from tiffin.api.containers.volumes import volumes
 
     show(volumes(), ("name", "containers"), as_json=as_json)
 
@@ -28,7 +28,7 @@ def _list(*, as_json: bool) -> None:
 @engine_option
 def _remove(names: tuple[str, ...]) -> None:
     """Delete the volumes NAMES and what is in them; one that a container has is refused."""
-    from tiffin.api.volumes import remove
+    from tiffin.api.containers.volumes import remove
 
     remove(names)
     click.echo("\n".join(names))

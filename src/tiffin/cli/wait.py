@@ -12,7 +12,7 @@ from tiffin.cli.engine import engine_option
 @engine_option
 def command(names: tuple[str, ...]) -> None:
     """Wait until the containers NAMES have ended, and print the exit code of each."""
-    from tiffin.api.containers import wait
+    from tiffin.api.containers.verbs import wait
 
     for code in wait(names):
         click.echo(code)

@@ -25,6 +25,6 @@ def where_options(command: Command) -> Command:
 
 def place(said: dict[str, Any]) -> Any:
     """Take the options out of what was typed, as the `Where` that they mean."""
-    from tiffin.api.targets import Where
+    from tiffin.api.services.targets import Where
 
     return Where(**{key: said.pop(key) or "" for key in ("to", "environment", "namespace", "context")})

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from tiffin.config.deploy import DeploySection, EnvironmentSection
+from tiffin.config.pipeline import PipelineSection
+from tiffin.config.release import ReleaseSection
 from tiffin.config.section import Section
 
 MOST_LAYERS = 100
@@ -43,7 +45,7 @@ class PythonSection(Section, frozen=True, kw_only=True):
 
 
 class ImageSection(Section, frozen=True, kw_only=True):
-    """What the image is made of."""
+    """What the image is made of; `weights` says whether registries get them as an image of their own as well."""
 
     base: str = "debian:bookworm"
     packages: tuple[str, ...] = ()
@@ -54,6 +56,7 @@ class ImageSection(Section, frozen=True, kw_only=True):
     mirror: str = ""
     platform: str = ""
     allow_missing: tuple[str, ...] = ()
+    weights: Literal["inside", "separate"] = "inside"
 
 
 class ServeSection(Section, frozen=True, kw_only=True):
@@ -109,3 +112,5 @@ class Project(Section, frozen=True, kw_only=True):
     trust: TrustSection = TrustSection()
     deploy: DeploySection = DeploySection()
     environment: dict[str, EnvironmentSection] = msgspec.field(default_factory=dict)
+    pipeline: PipelineSection = PipelineSection()
+    release: ReleaseSection = ReleaseSection()

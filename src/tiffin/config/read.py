@@ -15,7 +15,9 @@ from tiffin.config.checks import check_mistakes
 from tiffin.config.data import data_mistakes
 from tiffin.config.deploy import EnvironmentSection, ReplicasSection, RolloutSection
 from tiffin.config.origins import origin_mistakes
+from tiffin.config.pipeline import pipeline_mistakes
 from tiffin.config.project import TOLERANCE, CheckSection, DataSection, Project
+from tiffin.config.release import AllowSection, SignSection, release_mistakes
 from tiffin.config.section import Section
 from tiffin.config.services import service_mistakes
 from tiffin.errors import ConfigError, NotFoundError
@@ -31,35 +33,38 @@ _SECTIONS: dict[str, type[Section]] = {
     "environment": EnvironmentSection,
     "replicas": ReplicasSection,
     "rollout": RolloutSection,
+    "sign": SignSection,
+    "allow": AllowSection,
 }
 """What tables are made of that are not a key of the file by their own name; the last part of a place says which."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PYTHON = re.compile(r"3\.\d{1,2}")
 
 
-def read_project(folder: Path) -> tuple[Path, Project]:
+def read_project(folder: Path, *, needs_model: bool = True) -> tuple[Path, Project]:
     """Return the file that configures the folder's project, and what it says.
 
-    Raises NotFoundError where there is none, ConfigError with file and place for a mistake.
+    One that only says how a service of another image is kept has no model. Raises NotFoundError where there is none,
+    ConfigError with file and place for a mistake.
     """
     file = folder / FILE
     if file.is_file():
-        return file, parse_project(_table(file), str(file))
+        return file, parse_project(_table(file), str(file), needs_model=needs_model)
     pyproject = folder / "pyproject.toml"
     if pyproject.is_file() and "tiffin" in (tool := _table(pyproject).get("tool", {})):
-        return pyproject, parse_project(tool["tiffin"], f"{pyproject} [tool.tiffin]")
+        return pyproject, parse_project(tool["tiffin"], f"{pyproject} [tool.tiffin]", needs_model=needs_model)
     if not folder.is_dir():
         raise NotFoundError(f"no folder {folder}", "name the folder that holds the model and its tiffin.toml")
     raise NotFoundError(f"{folder} has no {FILE}", f"`tiffin init {folder}` looks at the model and writes one")
 
 
-def parse_project(table: dict[str, Any], where: str) -> Project:
+def parse_project(table: dict[str, Any], where: str, *, needs_model: bool = True) -> Project:
     """Check a parsed table; raises ConfigError with the place of the mistake."""
     try:
         project = msgspec.convert(table, Project)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {_placed(str(error), table)}", _hint(str(error))) from error
-    for mistake in _mistakes(project):
+    for mistake in _mistakes(project, needs_model=needs_model):
         raise ConfigError(f"{where}: {mistake}", "docs/reference/config.md lists every key")
     return project
 
@@ -91,13 +96,13 @@ def _placed(error: str, table: dict[str, Any]) -> str:
     return error
 
 
-def _mistakes(project: Project) -> list[str]:
+def _mistakes(project: Project, *, needs_model: bool) -> list[str]:
     """What the types cannot say."""
     python, serve, base = project.python, project.serve, parse_base(project.image.base)
     model = project.model
     found = {
         "`name` takes lower-case letters, digits and . _ - - at `$.name`": not _NAME.fullmatch(project.name),
-        "give `path` or `predictor` - at `$.model`": not (project.model.path or project.model.predictor),
+        "give `path` or `predictor` - at `$.model`": needs_model and not (model.path or model.predictor),
         "a class of your own is no file to convert - at `$.model.convert`": bool(model.convert and model.predictor),
         "`tolerance` and `samples` go with `convert` - at `$.model`": not model.convert
         and (bool(model.samples) or model.tolerance != TOLERANCE),
@@ -127,7 +132,9 @@ def _mistakes(project: Project) -> list[str]:
         *data_mistakes(project.data),
         *check_mistakes(project.check),
         *service_mistakes(project),
+        *release_mistakes(project.release, project.environment),
         *origin_mistakes(serve.cors),
+        *pipeline_mistakes(project.pipeline),
     ]
 
 

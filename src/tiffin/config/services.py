@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from tiffin.config.deploy import DeploySection, EnvironmentSection, ReplicasSection, RolloutSection
+from tiffin.config.deploy import DeploySection, EnvironmentSection, PrometheusSection, ReplicasSection, RolloutSection
 from tiffin.config.project import Project
 from tiffin.config.quantities import parse_cpu, parse_memory
 from tiffin.errors import ConfigError
@@ -18,7 +18,9 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _HOST = re.compile(rf"(?:\*\.)?{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _SECRET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PATH = re.compile(r"/[!-~]*")
 _MOST_HOST = 253
+_IN_A_REGISTRY = re.compile(r"(?:localhost|[^/\s@]*[.:][^/\s@]*)/[a-z0-9][a-z0-9._/-]*(?::[\w.-]{1,128})?", re.ASCII)
 
 Section = DeploySection | EnvironmentSection
 _UNSAID = DeploySection()
@@ -37,11 +39,34 @@ def service_mistakes(project: Project) -> Iterator[str]:
 
 
 def _place_mistakes(section: EnvironmentSection, place: str) -> Iterator[str]:
-    for key, value in (("kube-context", section.kube_context), ("namespace", section.namespace)):
+    for key, value in _of_a_cluster(section):
         if value and section.target != "kubernetes":
             yield f'`{key}` goes with target = "kubernetes" - at `{place}.{key}`'
-    if section.namespace and not _LABEL.fullmatch(section.namespace):
-        yield f"{section.namespace!r} is no namespace: lower-case letters, digits and - - at `{place}.namespace`"
+    for key, what in (("name", "name of a service"), ("namespace", "namespace")):
+        if (said := getattr(section, key)) and not _LABEL.fullmatch(said):
+            yield f"{said!r} is no {what}: lower-case letters, digits and - - at `{place}.{key}`"
+    if section.gateway and not re.fullmatch(rf"({_LABEL.pattern}/)?{_LABEL.pattern}", section.gateway):
+        yield f"{section.gateway!r} is no Gateway: [NAMESPACE/]NAME - at `{place}.gateway`"
+    yield from (
+        f"{secret!r} is no name of a Secret - at `{place}.pull-secrets`"
+        for secret in section.pull_secrets
+        if not _HOST.fullmatch(secret)
+    )
+    address = section.prometheus.address
+    if address and not re.fullmatch(r"https?://[!-~]+", address):
+        yield f"{address!r} is no address: http://HOST:PORT - at `{place}.prometheus.address`"
+
+
+def _of_a_cluster(section: EnvironmentSection) -> tuple[tuple[str, object], ...]:
+    """The keys that only a cluster has, with what they say."""
+    return (
+        ("kube-context", section.kube_context),
+        ("namespace", section.namespace),
+        ("gateway", section.gateway),
+        ("pull-secrets", section.pull_secrets),
+        ("prometheus", section.prometheus != PrometheusSection()),
+        ("kserve", section.kserve),
+    )
 
 
 def _section_mistakes(section: Section, place: str, data: set[str]) -> Iterator[str]:
@@ -50,8 +75,14 @@ def _section_mistakes(section: Section, place: str, data: set[str]) -> Iterator[
     }
     whole = msgspec.structs.replace(_UNSAID, **said)
     yield from _amount_mistakes(whole, place)
+    if whole.push and not _IN_A_REGISTRY.fullmatch(whole.push):
+        yield f"{whole.push!r} is no name in a registry: REGISTRY/NAME - at `{place}.push`"
     yield from _name_mistakes(whole, place, data)
     yield from _rollout_mistakes(whole.rollout, f"{place}.rollout")
+    for key in ("ready", "live"):
+        path = getattr(whole.probe, key)
+        if path and not _PATH.fullmatch(path):
+            yield f"{path!r} is no path of a URL: it begins with / - at `{place}.probe.{key}`"
     if isinstance(whole.replicas, ReplicasSection) and whole.replicas.min > whole.replicas.max:
         yield f"`min` {whole.replicas.min} is more than `max` {whole.replicas.max} - at `{place}.replicas`"
 

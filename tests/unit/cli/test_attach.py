@@ -17,7 +17,8 @@ from types import MappingProxyType
 
 import pytest
 
-from contract.engine_fixtures import DEADLINE, busybox_image, until
+from contract.engine_fixtures import DEADLINE, busybox_image
+from programs.waiting import until
 from tiffin.oci.copy import copy
 from tiffin.store.layout import LayoutStore
 

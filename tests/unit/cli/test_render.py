@@ -43,3 +43,10 @@ def test_a_step_that_moved_bytes_says_how_many_and_how_fast(moved: list[int], li
     for event in events:
         sink(event)
     assert out.getvalue() == line
+
+
+@pytest.mark.parametrize(("always", "line"), [(True, "scan      nothing found  (cached)\n"), (False, "")])
+def test_a_step_that_took_no_time_has_a_line_where_it_is_always_worth_one(*, always: bool, line: str) -> None:
+    out = io.StringIO()
+    plain(out)(Finished(id=1, name="scan", detail="nothing found", seconds=0.0, cached=True, always=always))
+    assert out.getvalue() == line

@@ -99,6 +99,23 @@ def test_the_smallest_file_is_a_name_and_a_model(tmp_path: Path) -> None:
             GOOD + '[environment.b]\ntarget = "kubernetes"\nnamespace = "My_Models"',
             "is no namespace: lower-case letters, digits and - - at `$.environment.b.namespace`",
         ),
+        (GOOD + '[deploy]\npush = "iris"', "'iris' is no name in a registry: REGISTRY/NAME - at `$.deploy.push`"),
+        (
+            GOOD + '[environment.b]\npull-secrets = ["registry"]',
+            'goes with target = "kubernetes" - at `$.environment.b.pull-secrets`',
+        ),
+        (
+            GOOD + '[environment.b]\ntarget = "kubernetes"\npull-secrets = ["a/b"]',
+            "'a/b' is no name of a Secret - at `$.environment.b.pull-secrets`",
+        ),
+        (
+            GOOD + '[environment.b]\ntarget = "kubernetes"\nprometheus = { address = "prometheus:9090" }',
+            "is no address: http://HOST:PORT - at `$.environment.b.prometheus.address`",
+        ),
+        (
+            GOOD + '[environment.b]\ntarget = "kubernetes"\ngateway = "a/b/c"',
+            "is no Gateway: [NAMESPACE/]NAME - at `$.environment.b.gateway`",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_file_and_place(tmp_path: Path, text: str, said: str) -> None:
@@ -189,3 +206,13 @@ def test_the_reference_page_is_valid_and_names_every_key() -> None:
             assert re.search(said, block[1], re.MULTILINE), f"{section}.{key} is not documented"
     for key in RolloutSection.__struct_encode_fields__:
         assert re.search(rf"^{key} = ", block[1], re.MULTILINE), f"rollout.{key} is not documented"
+
+
+def test_a_file_that_only_says_how_a_service_is_kept_has_no_model(tmp_path: Path) -> None:
+    (tmp_path / "tiffin.toml").write_text('name = "web"\n[deploy]\nport = 8080\nprobe = { ready = "/up" }\n')
+    assert read_project(tmp_path, needs_model=False)[1].deploy.port == 8080
+    with pytest.raises(ConfigError, match="give `path` or `predictor`"):
+        read_project(tmp_path)
+    (tmp_path / "tiffin.toml").write_text('name = "web"\n[deploy]\nprobe = { live = "up" }\n')
+    with pytest.raises(ConfigError, match=r"no path of a URL: it begins with / - at `\$\.deploy\.probe\.live`"):
+        read_project(tmp_path, needs_model=False)

@@ -1,0 +1,1 @@
+"""From a folder to an image: the project, its lock, the wiring of the builder, and its proof."""

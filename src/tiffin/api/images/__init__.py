@@ -1,0 +1,1 @@
+"""Images: found, named, moved between stores, registries and files, and trusted."""

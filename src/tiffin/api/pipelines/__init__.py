@@ -1,0 +1,1 @@
+"""Pipelines: what their steps are done in and with, their runs, when they are due, and Kubeflow."""

@@ -1,0 +1,1 @@
+"""Whatever runs, by its name: a container, or a service with its replicas."""

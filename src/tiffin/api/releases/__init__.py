@@ -1,0 +1,1 @@
+"""From a commit to services that run: the steps of a release, a scan, and the files of CI systems."""

@@ -1,0 +1,1 @@
+"""Services that are kept, on this machine or in a cluster."""
