@@ -15,14 +15,16 @@ LOCK = "opt/tiffin/pylock.tiffin.toml"
 
 
 def project_text(project: Project) -> str:
-    """Write a project as JSON, without what says where and not what: a mirror, a folder, keys, how it is deployed."""
+    """Write a project as JSON, without what says where and not what: a mirror, a folder, keys, and deploying."""
     image = msgspec.structs.replace(project.image, mirror="")
     python = msgspec.structs.replace(project.python, build=project.python.build.rpartition("/")[2])
     data = project.model.training_data.rpartition("/")[2]
     model = msgspec.structs.replace(project.model, training_data=data)
     bare = msgspec.structs.replace(project, model=model, image=image, python=python, trust=TrustSection())
     said = msgspec.to_builtins(bare)
-    for table in ("deploy", "environment"):
+    if project.image.weights == "inside":  # as images say that were built before there was a choice
+        del said["image"]["weights"]
+    for table in ("deploy", "environment", "pipeline", "release"):
         del said[table]
     return msgspec.json.format(encode(said)).decode() + "\n"
 

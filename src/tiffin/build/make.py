@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tiffin.build.plan import CREATED, BuildPlan
-from tiffin.build.recipes import ROOTS, AnyRecipe
+from tiffin.build.recipes import ROOTS, AnyRecipe, Metadata
 from tiffin.build.workshop import Workshop
 from tiffin.layers.layer import Layer
 from tiffin.oci.documents import Descriptor, History, ImageConfig, RootFS
@@ -70,7 +70,7 @@ def _attach(plan: BuildPlan, image: Image, workshop: Workshop) -> None:
 
 
 def assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
-    """Put the layers of a plan together, bottom first; the topmost has what the image says of itself."""
+    """Put the layers of a plan together, bottom first; the topmost of most has what the image says of itself."""
     config = ImageConfig(
         created=CREATED,
         architecture=plan.platform.architecture,
@@ -80,5 +80,6 @@ def assemble(plan: BuildPlan, layers: Sequence[Layer]) -> Image:
         rootfs=RootFS(diff_ids=[layer.diff_id for layer in layers]),
         history=[History(created=CREATED, created_by="tiffin", comment=recipe.title) for recipe in plan.recipes],
     )
-    annotations = plan.annotations | {METADATA: layers[-1].descriptor.digest}
+    topmost = {METADATA: layers[-1].descriptor.digest} if isinstance(plan.recipes[-1], Metadata) else {}
+    annotations = plan.annotations | topmost
     return Image.make(config, [layer.descriptor for layer in layers], annotations)

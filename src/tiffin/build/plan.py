@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from tiffin.config.checks import CheckTexts
 from tiffin.config.project import Project
 from tiffin.engine.declared import Data
 from tiffin.engine.declared import labels as declared_labels
+from tiffin.engine.plan import ENVIRONMENT
 from tiffin.layers.overlap import Overlap
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import RunConfig, encode
@@ -57,6 +59,14 @@ class ServerParts(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[SourceFile, ...]
     wheels: tuple[WheelPin, ...]
     grpc: tuple[WheelPin, ...] = ()
+
+
+PYTHON = "dev.tiffin.python"
+"""The label that says which Python an image has."""
+_SERVED = 4
+"""Layers that a served image has above its packages where the model is small: server, weights, code, metadata."""
+WEIGHTS = "dev.tiffin.weights"
+"""The label of an image whose weights go to registries as an image of their own as well."""
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,19 +104,14 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
     """Plan the image of a project."""
     foundation = environment.foundation
     built = foundation.interpreter if project.image.bytecode else None
-    below = [*foundation.roots, *foundation.above]
-    library = [foundation.library] if built else []
     above: list[AnyRecipe] = [
-        *(_bytecode(environment, built) if built else []),
         Server(python=foundation.python, files=server.files, wheels=server.wheels, interpreter=built),
         *([Grpc(python=foundation.python, files=(), wheels=server.grpc, interpreter=built)] if server.grpc else []),
         *group_weights(payload.weights),
         *([Code(files=payload.code)] if payload.code else []),
         Metadata(texts=_texts(project, environment, server, payload)),
     ]
-    room = project.image.layers - len(below) - len(library) - len(above)
-    own = [*library, *_wheels(environment, room, slim=project.image.slim), *above]
-    recipes = [*below, *(msgspec.structs.replace(recipe, links=foundation.links) for recipe in own)]
+    recipes = _on_packages(project, environment, len(above)) + _linked(above, foundation)
     refuse_beyond(project.image.layers, recipes)
     return BuildPlan(
         name=project.name,
@@ -116,6 +121,44 @@ def plan_image(project: Project, environment: Environment, server: ServerParts, 
         annotations=_annotations(project, environment),
         conversion=payload.conversion,
     )
+
+
+def plan_environment(project: Project, environment: Environment) -> BuildPlan:
+    """Plan the image that a project's steps are done in: what its own image stands on, layer for layer, and no more.
+
+    Neither the project's name nor the version of its model or of tiffin is in it: results are known by its digest.
+    """
+    foundation = environment.foundation
+    recipes = _on_packages(project, environment, _SERVED + project.serve.grpc)
+    refuse_beyond(project.image.layers, recipes)
+    return BuildPlan(
+        name=f"the environment of {project.name}",
+        platform=environment.platform,
+        recipes=tuple(recipes),
+        run=RunConfig(
+            user=f"{USER}:{USER}",
+            env=_env(foundation),
+            labels={PYTHON: foundation.python, ENVIRONMENT: "1", **cuda_labels(environment.wheels)},
+            stop_signal="SIGTERM",
+        ),
+        annotations=_base_annotations(foundation),
+    )
+
+
+def _on_packages(project: Project, environment: Environment, above: int) -> list[AnyRecipe]:
+    """What is alike in the image of a project and in its environment, `above` which that many layers come."""
+    foundation = environment.foundation
+    below = [*foundation.roots, *foundation.above]
+    built = foundation.interpreter if project.image.bytecode else None
+    library = [foundation.library] if built else []
+    bytecode = _bytecode(environment, built) if built else []
+    room = project.image.layers - len(below) - len(library) - len(bytecode) - above
+    wheels = _wheels(environment, room, slim=project.image.slim)
+    return [*below, *_linked([*library, *wheels, *bytecode], foundation)]
+
+
+def _linked(recipes: Iterable[AnyRecipe], foundation: Foundation) -> list[AnyRecipe]:
+    return [msgspec.structs.replace(recipe, links=foundation.links) for recipe in recipes]
 
 
 def _wheels(environment: Environment, room: int, *, slim: bool) -> list[Wheels]:
@@ -222,9 +265,10 @@ def _run(project: Project, environment: Environment, payload: Payload) -> RunCon
         working_dir="/app",
         labels={
             "dev.tiffin.format": payload.format,
-            "dev.tiffin.python": environment.foundation.python,
+            PYTHON: environment.foundation.python,
             "dev.tiffin.sockets": ",".join(f"{name}={port}" for name, port in PORTS.items()),
             "dev.tiffin.version": __version__,
+            **({WEIGHTS: project.image.weights} if project.image.weights != "inside" else {}),
             **cuda_labels(environment.wheels),
             **declared_labels(_data(project), project.model.gpu),
             **_annotations(project, environment),

@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from tiffin.build.plan import BuildPlan
+from tiffin.build.plan import PYTHON, BuildPlan
 from tiffin.build.recipes import (
     AnyRecipe,
     Code,
@@ -32,8 +32,6 @@ from tiffin.store.records import Records
 
 PROOF = 1
 """Raised whenever the same layers would be read or judged otherwise."""
-PYTHON = "dev.tiffin.python"
-"""The label that says which Python an image has."""
 _WITHOUT_ELF = (Venv, StandardBytecode, LibraryBytecode, WheelBytecode, Weights, Metadata)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from tiffin.build.plan import BuildPlan
+from tiffin.build.plan import PYTHON, BuildPlan
 from tiffin.build.proof import Subject, judge
-from tiffin.build.prove import PYTHON, Archive, Part, libraries_key
+from tiffin.build.prove import Archive, Part, libraries_key
 from tiffin.build.recipes import Base, Code, Server, Wheels
 from tiffin.build.refusal import notes, refusal
 from tiffin.layers.libraries import Libraries, read_libraries

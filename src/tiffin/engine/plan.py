@@ -18,7 +18,9 @@ from tiffin.oci.image import Image
 SOCKETS = "dev.tiffin.sockets"
 """The label that names the listening sockets an image can inherit: `http=8080,grpc=8081`."""
 VERSION = "dev.tiffin.version"
-"""The label that every image has that tiffin made."""
+"""The label that every image has that tiffin made to be served."""
+ENVIRONMENT = "dev.tiffin.environment"
+"""The label of an image that tiffin made for steps to be done in."""
 CAPABILITIES = (
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -141,7 +143,7 @@ def _restart(options: RunOptions) -> Restart:
 
 def is_own(labels: Mapping[str, str]) -> bool:
     """Say whether an image is tiffin's: it then needs nothing but one user, a read-only root and inherited sockets."""
-    return SOCKETS in labels or VERSION in labels
+    return not {SOCKETS, VERSION, ENVIRONMENT}.isdisjoint(labels)
 
 
 def environment(lines: list[str]) -> dict[str, str]:

@@ -98,6 +98,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, r
     labels: dict[str, str] = {}
     stop_signal: str = ""
     volumes: dict[str, dict[str, str]] = {}
+    healthcheck: dict[str, Any] | None = None
 
 
 class RootFS(msgspec.Struct, frozen=True, kw_only=True):

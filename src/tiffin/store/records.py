@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,6 +44,33 @@ class Records:
     def forget(self, key: Digest) -> None:
         """Record nothing under the key any more."""
         (self._root / key.hex).unlink(missing_ok=True)
+
+    def use(self, key: Digest) -> None:
+        """Note that somebody relies on what is recorded under the key, now."""
+        with suppress(OSError):  # it is gone, or somebody else's, who alone may forget it
+            os.utime(self._root / key.hex)
+
+    def used(self) -> dict[Digest, float]:
+        """Every key, and when somebody last relied on it, in seconds since 1970."""
+        found = {}
+        for path in self._root.glob("?" * 64):
+            with suppress(FileNotFoundError):
+                found[Digest("sha256", path.name)] = path.stat().st_mtime
+        return found
+
+    def drop(self, key: Digest, used: float) -> bool:
+        """Forget a key unless somebody has come to rely on it since that time; says whether it is forgotten."""
+        path, gone = self._root / key.hex, self._temporary / f"gone-{os.urandom(8).hex()}"
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # somebody else forgot it
+            path.rename(gone)
+            if gone.stat().st_mtime > used:
+                with suppress(FileExistsError):  # somebody recorded something newer meanwhile
+                    path.hardlink_to(gone)
+                gone.unlink()
+                return False
+            gone.unlink()
+        return True
 
     def sweep(self) -> int:
         """Delete what processes that died left half-written; returns how many files."""

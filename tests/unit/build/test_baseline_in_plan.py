@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tiffin.api.baselines import project_baseline
-from tiffin.api.home import Home
-from tiffin.api.projects import Checkout
+from tiffin.api.building.baselines import project_baseline
+from tiffin.api.building.projects import Checkout
+from tiffin.api.machine.home import Home
 from tiffin.build.carried import project_text
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.plan import BASELINE, SERVICE, plan_image

@@ -8,6 +8,7 @@ import pytest
 from tiffin.build.carried import LOCK, PROJECT, lock_text, project_text, read_lock_text, read_project_text
 from tiffin.build.plan import plan_image
 from tiffin.build.recipes import Metadata
+from tiffin.config.pipeline import PipelineSection
 from tiffin.config.project import ImageSection, PythonSection
 from tiffin.errors import ConfigError, IntegrityError
 from tiffin.oci.platform import Platform
@@ -46,6 +47,11 @@ def test_a_mirror_changes_no_image() -> None:
     mirrored = msgspec.structs.replace(IRIS, image=ImageSection(mirror="http://mirror.example/debian"))
     plans = [plan_image(project, ENVIRONMENT, SERVER, PAYLOAD) for project in (IRIS, mirrored)]
     assert plans[0].digest == plans[1].digest
+
+
+def test_how_it_is_retrained_changes_no_image() -> None:
+    retrained = msgspec.structs.replace(IRIS, pipeline=PipelineSection(file="train.py", jobs=4, arguments={"depth": 3}))
+    assert project_text(retrained) == project_text(IRIS)
 
 
 def test_a_key_of_another_tiffin_is_refused_with_its_place() -> None:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from tiffin.build.foundation import foundation_of
 from tiffin.build.group import BIG_WHEEL, buckets, group_weights, group_wheels
-from tiffin.build.plan import Environment, Payload, ServerParts, plan_image, service_text
-from tiffin.build.recipes import AnyRecipe, Code, Grpc, Metadata, SourceFile, Weights, WheelBytecode, Wheels
+from tiffin.build.plan import Environment, Payload, ServerParts, plan_environment, plan_image, service_text
+from tiffin.build.recipes import AnyRecipe, Code, Grpc, Metadata, Server, SourceFile, Weights, WheelBytecode, Wheels
 from tiffin.config.checks import CheckTexts
 from tiffin.config.project import ImageSection, ModelSection, Project, ServeSection
+from tiffin.engine.plan import is_own
 from tiffin.oci.digest import Digest
 from tiffin.oci.platform import Platform
 from tiffin.packages.lock import Lock
@@ -87,6 +88,33 @@ def test_the_layers_come_bottom_up_as_the_architecture_says() -> None:
         "Code",
         "Metadata",
     ]
+
+
+@pytest.mark.parametrize("image", [ImageSection(), ImageSection(bytecode=False), ImageSection(slim=True, layers=20)])
+@pytest.mark.parametrize("serve", [ServeSection(), ServeSection(grpc=True)])
+def test_the_environment_has_the_layers_of_the_served_image_below_the_server(
+    image: ImageSection, serve: ServeSection
+) -> None:
+    wheels = tuple(wheel(f"big{number}", BIG_WHEEL + number) for number in range(15)) + LOCK.wheels
+    project = msgspec.structs.replace(PROJECT, image=image, serve=serve)
+    server = msgspec.structs.replace(SERVER, grpc=(wheel("grpcio"),) if serve.grpc else ())
+    whole = [key for _, key in keys(project=project, environment=environment(wheels=wheels), server=server)]
+    alone = plan_environment(project, environment(wheels=wheels))
+    assert [recipe.key for recipe in alone.recipes] == whole[: len(alone.recipes)]
+    assert len(whole) - len(alone.recipes) == 4 + serve.grpc
+    assert not {Server, Grpc, Weights, Code, Metadata} & {type(recipe) for recipe in alone.recipes}
+
+
+def test_the_environment_is_the_same_whatever_is_served_and_whoever_serves_it() -> None:
+    project = Project(name="other", model=ModelSection(path="other.onnx", version="7", gpu="required"))
+    first, second = (plan_environment(each, ENVIRONMENT) for each in (PROJECT, project))
+    assert (first.recipes, first.run, first.annotations) == (second.recipes, second.run, second.annotations)
+
+
+def test_the_environment_runs_nothing_by_itself_and_nobody_as_root() -> None:
+    run = plan_environment(PROJECT, ENVIRONMENT).run
+    assert (run.entrypoint, run.cmd, run.exposed_ports, run.user) == ([], [], {}, "65532:65532")
+    assert is_own(run.labels)
 
 
 def test_grpc_is_one_layer_more_and_moves_none_of_the_others() -> None:

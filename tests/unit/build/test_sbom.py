@@ -11,8 +11,8 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 
-from tiffin.api.home import Home
-from tiffin.api.sbom import sbom
+from tiffin.api.images.sbom import sbom
+from tiffin.api.machine.home import Home
 from tiffin.build.plan import plan_image
 from tiffin.build.recipes import Metadata
 from tiffin.build.sbom import CYCLONEDX, SPDX, Contents, components, cyclonedx, spdx

@@ -8,14 +8,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from programs.waiting import until
 from tiffin.engine.development import changed, listen, snapshot
 from tiffin.errors import ConflictError
 
@@ -26,13 +26,6 @@ class Predictor:
         return [sum(row) * FACTOR for row in inputs["x"]]
 """
 DEADLINE = 30
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
 
 
 def test_files_that_are_new_gone_or_different_have_changed(tmp_path: Path) -> None:
@@ -95,8 +88,8 @@ def test_a_model_that_an_image_would_have_converted_is_said_to_be_served_as_it_i
 
 def test_edits_are_served_and_mistakes_wait_for_the_next_edit(log: Path) -> None:
     code = log.with_name("own.py")
-    until(lambda: answer(log) == b'{"predictions":[3.0]}', "the first answer")
+    until(lambda: answer(log) == b'{"predictions":[3.0]}', lambda: "the first answer")
     code.write_text(SOURCE.replace("FACTOR", "nonsense("))
-    until(lambda: "the server has ended" in log.read_text(), "the mistake is said")
+    until(lambda: "the server has ended" in log.read_text(), lambda: "the mistake is said")
     code.write_text(SOURCE.replace("FACTOR", "100"))
-    until(lambda: answer(log) == b'{"predictions":[300.0]}', "the mended answer")
+    until(lambda: answer(log) == b'{"predictions":[300.0]}', lambda: "the mended answer")

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import EmbeddedBench, until
+from contract.engine_fixtures import EmbeddedBench
 from faults.family import Family, family
 from programs.held_bubblewrap import HELD, held_bubblewrap
+from programs.waiting import until
 
 TOOL = """
 import subprocess, sys

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import EmbeddedBench, python_argv, python_mounts, ready, until
+from contract.engine_fixtures import EmbeddedBench, python_argv, python_mounts, ready
+from programs.waiting import until
 from tiffin.engine.spec import KILLED, Container, Port, Status
 from tiffin.errors import ConflictError
 

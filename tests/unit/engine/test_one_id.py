@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from contract.engine_fixtures import EmbeddedBench, until
+from contract.engine_fixtures import EmbeddedBench
+from programs.waiting import until
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.listening import listens
 from tiffin.engine.spec import Port

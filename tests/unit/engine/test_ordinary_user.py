@@ -13,8 +13,9 @@ import pytest
 USER = 23456
 TESTS = Path(__file__).parents[2]
 AGAIN = [
-    "unit/api/test_warm.py",
+    "unit/api/containers/test_warm.py",
     *(f"contract/test_engine{name}.py" for name in ("", "_interactive", "_limits", "_programs", "_volumes")),
+    *(f"contract/test_workbench{name}.py" for name in ("", "_hermetic")),
     *(
         f"unit/engine/test_{name}.py"
         for name in ("isolation", "lifecycle", "exec", "copy", "hostile_programs", "killed_starts", "one_id")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from faulty_registry import Fault, FaultyRegistry
-from programs.process import wait_until
+from programs.waiting import until
 from tiffin.errors import IntegrityError, UnavailableError
 from tiffin.network import Patience
 from tiffin.oci.documents import LAYER_GZIP, Descriptor
@@ -159,11 +159,11 @@ def test_a_push_that_is_killed_sends_nothing_again_that_arrived(registry: Faulty
     pushing = subprocess.Popen(
         argv, env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PATH": "/usr/bin:/bin"}
     )
-    wait_until(lambda: registry.received > 1 << 20, lambda: f"{registry.received} bytes received")
+    until(lambda: registry.received > 1 << 20, lambda: f"{registry.received} bytes received")
     pushing.send_signal(signal.SIGKILL)
     pushing.wait()
     registry.pace = 0
-    wait_until(lambda: any(registry.uploads.values()), lambda: "what was cut off is kept")
+    until(lambda: any(registry.uploads.values()), lambda: "what was cut off is kept")
     arrived = registry.received
     store(registry, marks).put(blob, io.BytesIO(data))
     assert registry.blobs[blob.digest] == data

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from faulty_registry import FaultyRegistry
-from tiffin.api.login import login, logout
+from tiffin.api.images.login import login, logout
 from tiffin.errors import CommandError, ConfigError, DeniedError, NotFoundError
 from tiffin.network import Patience
 from tiffin.store.remote.address import Address

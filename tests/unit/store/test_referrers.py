@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from faulty_registry import Fault, FaultyRegistry
-from programs.process import wait_until
+from programs.waiting import until
 from tiffin.errors import ConflictError, IntegrityError
 from tiffin.network import Patience
 from tiffin.oci.artifact import attach, attached
@@ -166,7 +166,7 @@ def test_two_processes_of_one_machine_write_the_tag_one_after_the_other(
         """Keep the first who writes until the other is about to, and would have read the tag if it could."""
         if name == tag and not held:
             held.append(name)
-            wait_until(lambda: read("/referrers/") == 2, lambda: "the other asks for the list")
+            until(lambda: read("/referrers/") == 2, lambda: "the other asks for the list")
             due = time.monotonic() + GIVEN_UP
             while read(tag) < 2 and time.monotonic() < due:
                 time.sleep(0.01)

@@ -88,6 +88,13 @@ def test_existence_is_told_without_fetching(registry: FaultyRegistry, held: Held
     assert {asked.method for asked in registry.asked if asked.path != "/v2/"} == {"HEAD"}
 
 
+def test_what_a_tag_means_is_told_without_fetching(registry: FaultyRegistry, held: Held) -> None:
+    assert remote(registry).digest_of("1") == held[0].descriptor.digest
+    assert {asked.method for asked in registry.asked if asked.path != "/v2/"} == {"HEAD"}
+    with pytest.raises(NotFoundError, match="team/iris"):
+        remote(registry).digest_of("2")
+
+
 @pytest.mark.parametrize("cuts", [[0], [1], [1 << 20], [1_500_000, 700_000, 0], [3_000_000]])
 def test_a_blob_that_is_cut_off_goes_on_where_it_was(
     registry: FaultyRegistry, layer: Descriptor, tmp_path: Path, cuts: list[int]

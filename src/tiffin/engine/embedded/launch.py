@@ -19,7 +19,7 @@ from tiffin.engine.embedded.ids import Identity, Ids, identity, one_user
 from tiffin.engine.embedded.machine import CONTAINER_USER, Bubblewrap, Machine
 from tiffin.engine.embedded.made import UPPER
 from tiffin.engine.embedded.outside import outside, resolv_conf
-from tiffin.engine.embedded.rootfs import Layers, Top, inside, top
+from tiffin.engine.embedded.rootfs import Layers, Top, inside, top, unwritten
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.embedded.secrets import FOLDER
 from tiffin.engine.embedded.stage import STAGE
@@ -69,7 +69,8 @@ def paper(plan: Mapping[str, object]) -> Iterator[int]:
 def launch(spec: ContainerSpec, stack: Stack, machine: Machine, devices: Devices = _NO_DEVICES) -> stage.Launch:
     """Decide how a container of these unpacked layers is built; raises ConfigError, NotFoundError, UnsupportedError."""
     refuse_what_cannot_be(spec)
-    layers = Layers(stack.folders, stack.root / UPPER if stack.root else None)
+    upper = stack.root / UPPER if stack.root and not spec.read_only else None
+    layers = Layers(stack.folders, upper) if upper else unwritten(tuple(stack.folders))
     resolved = _resolved(with_devices(spec, devices), layers)
     # A program may also come from a mount; then only running it can tell.
     if not spec.mounts and not layers.program(spec.argv[0], spec.env.get("PATH", ""), resolved.cwd):

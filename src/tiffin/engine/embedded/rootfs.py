@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 from collections.abc import Iterable, Sequence
@@ -82,6 +83,9 @@ class Layers:
         return self._known[path]
 
     def _look(self, path: str) -> Path | None:
+        above = path.rpartition("/")[0]
+        if above and self._topmost(above) is None:
+            return None
         for folder in self._folders:
             if _leads_away(folder, path):
                 return None
@@ -91,6 +95,12 @@ class Layers:
             if _hides(folder, path):
                 return None
         return None
+
+
+@functools.lru_cache(maxsize=16)
+def unwritten(folders: tuple[Path, ...]) -> Layers:
+    """Unpacked layers with nothing written above them: they never change, so what was seen of them is remembered."""
+    return Layers(folders)
 
 
 def _leads_away(folder: Path, path: str) -> bool:

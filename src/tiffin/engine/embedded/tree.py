@@ -2,7 +2,8 @@
 
 Both ends walk by descriptors and follow no link, so neither what is read nor what is written can lie elsewhere than
 below the place that was opened. What is sent is called `.`, what is in it `./name`; where it goes, and what it is
-called there, the receiving end decides as `docker cp` does. Standard library only.
+called there, the receiving end decides as `docker cp` does. Standard library only: it is sent into pods as well, whose
+Python may be 3.9.
 """
 
 from __future__ import annotations
@@ -210,7 +211,7 @@ def _clear(folder: int, name: str) -> None:
 
 
 def _refused(path: str, error: BaseException) -> Refused:
-    if isinstance(error, BrokenPipeError | tarfile.ReadError):
+    if isinstance(error, (BrokenPipeError, tarfile.ReadError)):
         return Refused(GONE, f"{path}: the other end gave up")
     number = error.errno if isinstance(error, OSError) else None
     words = os.strerror(number) if number else str(error)

@@ -116,6 +116,14 @@ class RemoteStore:
         self._documents[descriptor.digest] = data
         return descriptor
 
+    def digest_of(self, tag: str) -> Digest:
+        """Ask what a tag means, but no mirror, which may be behind; raises NotFoundError."""
+        path = f"/v2/{self.address.repository}/manifests/{tag}"
+        request = Request(method="HEAD", path=path, scopes=self._scopes, headers=_ACCEPT)
+        with closing(self._registry.patience.tried(lambda: self._registry.ask(request))) as response:
+            said = response.headers.get("Docker-Content-Digest", "")
+        return Digest.parse(said) if said.startswith("sha256:") else self.resolve(tag).digest
+
     def exists(self, descriptor: Descriptor) -> bool:
         """Ask whether the whole content is there."""
         request = self._request("HEAD", descriptor)
