@@ -62,6 +62,9 @@ test-faults: setup  ## kill every kind of process at three hundred moments; take
 test-fuzz: setup  ## a million bad requests to fronts and a hundred thousand wrong frames from workers, and what schemathesis makes of the server's document; takes fifteen minutes
 	$(BIN)/$(PYTEST) -s -m fuzz tests/fuzz
 
+test-chaos: setup  ## a hundred thousand requests while replicas, fronts, holders and supervisors die and revisions change; takes fifteen minutes
+	$(BIN)/$(PYTEST) -s -m chaos tests/chaos
+
 docs: setup  ## write the pages that are made from the code
 	$(BIN)/python docs/generate.py
 
@@ -70,6 +73,12 @@ bench: setup  ## tiffin beside its peers, in one run; prints tables
 
 bench-serve: setup  ## tiffin's server beside other model servers, in one run; prints tables
 	$(BIN)/python -m benchmarks.serving --containers
+
+bench-scale: setup  ## services of this machine: two replicas beside one, replacing, waking, resting; prints tables
+	$(BIN)/python -m benchmarks.scaling.live
+
+bench-pipelines: setup  ## pipelines beside DVC, Kubeflow's local runner, Metaflow and Snakemake; prints tables
+	$(BIN)/python -m benchmarks.pipelines
 
 ci: check test test-models test-clients demo  ## what .ci/run calls
 
@@ -84,4 +93,4 @@ lock:  ## resolve requirements/*.txt anew; they hold hashes and no index address
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/'
 
-.PHONY: demo setup fmt check test test-models test-clients test-gpu test-cluster test-faults test-fuzz docs bench bench-serve ci lock help
+.PHONY: demo setup fmt check test test-models test-clients test-gpu test-cluster test-faults test-fuzz test-chaos docs bench bench-serve bench-scale bench-pipelines ci lock help

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import shlex
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from .measures import MEASURES, outcomes
+from . import machine
+from .measures import MEASURES, Measure, outcomes
 from .names import BUILDERS, CHANGED, COLD, LIVE, PEERS, TIFFIN, UV
 from .results import Results
-from .table import build_table, measure_table, run_table, size_table
+from .table import build_table, markdown, measure_table, run_table, size_table
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,24 @@ class Circumstances:
     def text(self) -> str:
         """Say it in a sentence."""
         return f"`{self.command}`, {self.date}, on {self.machine}; {self.versions}; {self.load}."
+
+
+def figures_page(results: Results, module: str, measures: Sequence[Measure], said: str) -> str:
+    """Write what was promised of the figures of a module, and every figure; `said` is of what else counts."""
+    command = shlex.join(["python", "-m", module, *sys.argv[1:]])
+    date = datetime.now(UTC).date().isoformat()
+    rows = [
+        [what, who, f"{results.median(what, who):.3g}", f"{min(values):.3g}-{max(values):.3g}", str(len(values))]
+        for (what, who), values in results.samples.items()
+    ]
+    return "\n\n".join(
+        [
+            f"`{command}`, {date}, on {machine.described()}; {said}.",
+            measure_table(list(outcomes(measures, results))),
+            *_failures(results),
+            markdown(["what", "whose", "median", "from-to", "samples"], rows),
+        ]
+    )
 
 
 def page(results: Results, circumstances: Circumstances, measured: Collection[str]) -> str:

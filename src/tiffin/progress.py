@@ -38,10 +38,11 @@ class Advanced(msgspec.Struct, frozen=True, kw_only=True, tag="advanced"):
     by: int
 
 
-class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="noted"):
-    """A sentence the user should see, such as a feature that is off here and why."""
+class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="noted", omit_defaults=True):
+    """A sentence the user should see, such as a feature that is off here and why; `plain` ones are no mere notes."""
 
     message: str
+    plain: bool = False
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
@@ -53,6 +54,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     seconds: float
     cached: bool = False
     failed: bool = False
+    always: bool = False
+    """Whether it is worth a line however soon it ended."""
 
 
 Event = Started | Advanced | Noted | Finished
@@ -74,6 +77,7 @@ class Step:
         self._id = id_
         self.detail = detail
         self.cached = False
+        self.always = False
 
     def advance(self, by: int) -> None:
         """Say that the step got `by` units further."""
@@ -109,6 +113,7 @@ def step(name: str, detail: str = "", *, total: int | None = None, unit: str = "
                 seconds=seconds,
                 cached=running.cached,
                 failed=failed,
+                always=running.always,
             )
         )
 
@@ -116,6 +121,24 @@ def step(name: str, detail: str = "", *, total: int | None = None, unit: str = "
 def note(message: str) -> None:
     """Tell the listener a sentence the user should see."""
     _sink.get()(Noted(message=message))
+
+
+def say(line: str) -> None:
+    """Tell the listener a line that the user should see as it is."""
+    _sink.get()(Noted(message=line, plain=True))
+
+
+@contextlib.contextmanager
+def rewording(reworded: Callable[[Event], Event | None]) -> Iterator[None]:
+    """Have the listener of this context hear each event as it is reworded, and nothing of those that become None."""
+    sink = _sink.get()
+
+    def told(event: Event) -> None:
+        if (new := reworded(event)) is not None:
+            sink(new)
+
+    with listening(told):
+        yield
 
 
 def parallel(work: Callable[[T], R], items: Iterable[T], *, workers: int | None = None) -> list[R]:

@@ -10,7 +10,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from programs.process import run
+from programs.waiting import until
 from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.memory import MemoryEngine, Process
@@ -43,14 +44,6 @@ REAL = [
     pytest.param("podman", marks=pytest.mark.program("podman", "runc", "busybox")),
 ]
 """The engines that run real programs."""
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition with a deadline."""
-    due = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < due, "gave up waiting"
-        time.sleep(0.005)
 
 
 def static_busybox() -> Path:

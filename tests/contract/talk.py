@@ -14,7 +14,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from contract.engine_fixtures import DEADLINE, until
+from contract.engine_fixtures import DEADLINE
+from programs.waiting import until
 from tiffin.engine.keys import DETACH
 from tiffin.engine.spec import CanAttach, Container, Streams
 

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from contract.engine_fixtures import EmbeddedBench, RealBench, executed, python_argv, python_mounts, ready, until
+from contract.engine_fixtures import EmbeddedBench, RealBench, executed, python_argv, python_mounts, ready
 from programs.process import run
+from programs.waiting import until
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpacked
 from tiffin.engine.listening import listens

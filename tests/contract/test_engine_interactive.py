@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.engine_fixtures import DEADLINE, ClientBench, EmbeddedBench, RealBench, executed, ready, until
+from contract.engine_fixtures import DEADLINE, ClientBench, EmbeddedBench, RealBench, executed, ready
 from contract.talk import hang_up, pipes, terminal
+from programs.waiting import until
 from tiffin.engine.spec import CanAttach, Status, Streams
 from tiffin.errors import ConfigError, ConflictError, NotFoundError
 from unit.cli.test_attach import stock

@@ -26,7 +26,7 @@ from contract.engine_fixtures import (
     ready,
     until,
 )
-from tiffin.api.options import options
+from tiffin.api.containers.options import options
 from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.embedded import launch
 from tiffin.engine.plan import Accounts, RunOptions, container_spec

@@ -26,7 +26,7 @@ from contract.engine_fixtures import (
     until,
     waiting,
 )
-from tiffin.api.logs import Part, lines
+from tiffin.api.containers.logs import Part, lines
 from tiffin.engine.clients.local import process_of
 from tiffin.engine.spec import CanCopy, CanExec, CanMeasure, Command, Container, Streams
 from tiffin.errors import ConfigError, ConflictError, DeniedError, IntegrityError, NotFoundError, UnsupportedError

@@ -32,12 +32,12 @@ class Builder(msgspec.Struct, frozen=True, kw_only=True):
 def somebody(user: int) -> Builder:
     """Find an interpreter that another user can run, and that finds all packages; skips where there is none."""
     path = [entry for entry in sys.path if entry]
-    needed = "import tiffin.api.build, tiffin.engine.embedded.engine, isal, deflate, pysequoia, urllib3, click, rich"
+    needed = "tiffin.api.building.build, tiffin.engine.embedded.engine, isal, deflate, pysequoia, urllib3, click, rich"
     packages = [entry for entry in path if not entry.startswith(sys.base_prefix)]
     for python, found in ((sys.executable, path), ("/usr/bin/python3", packages)):
         try:
             tried = subprocess.run(
-                [python, "-c", needed],
+                [python, "-c", f"import {needed}"],
                 env={"PYTHONPATH": os.pathsep.join(found)},
                 cwd="/",
                 user=user,

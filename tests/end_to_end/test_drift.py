@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from end_to_end.small import Downloads, blob, layers_of, run_tiffin, tiffin
-from programs.process import DEADLINE_SECONDS, wait_until
 from programs.service import predict
+from programs.waiting import DEADLINE_SECONDS, until
 from unit.tiffin_serve.test_prometheus import free_port
 
 PREDICTOR = """\
@@ -107,10 +107,10 @@ def test_the_image_has_shares_of_the_training_data_and_not_the_data(ages: Ages) 
 
 def test_what_resembles_the_training_data_is_no_drift_and_what_does_not_is(ages: Ages) -> None:
     usual: dict[str, float] = {}
-    wait_until(lambda: usual.update(ages.indexes_after(USUAL)) or len(usual) == 3, lambda: f"told: {usual}")
+    until(lambda: usual.update(ages.indexes_after(USUAL)) or len(usual) == 3, lambda: f"told: {usual}")
     assert set(usual) == {"age", "town", "label"}
     assert max(usual.values()) < 0.1, usual
-    wait_until(lambda: min(ages.indexes_after(SHIFTED).values()) > 0.25, lambda: f"drift: {ages.drift()}")
+    until(lambda: min(ages.indexes_after(SHIFTED).values()) > 0.25, lambda: f"drift: {ages.drift()}")
     document = ages.document()
     assert document["baseline"] == {"rows": 400}
     assert [one["name"] for one in document["inputs"]] == ["age", "town"]

@@ -13,7 +13,7 @@ import pytest
 
 from end_to_end.small import tiffin
 from programs.debian_image import debian_image
-from programs.process import wait_until
+from programs.waiting import until
 from tiffin.engine.embedded.machine import Machine
 from tiffin.oci.documents import RunConfig
 
@@ -98,7 +98,7 @@ def test_nginx_serves_a_page_as_another_user_on_its_own_port(own: Path) -> None:
         own, "exec", "web", "sh", "-c", "cat /proc/[0-9]*/status | grep -E 'Name:.nginx|^Uid' | grep -A1 nginx"
     )
     assert sorted(line.split()[1] for line in users.splitlines() if line.startswith("Uid")) == ["0", "33", "33"]
-    wait_until(lambda: "GET / HTTP/1.1" in tiffin(own, "logs", "web"), lambda: "nginx logs what it serves")
+    until(lambda: "GET / HTTP/1.1" in tiffin(own, "logs", "web"), lambda: "nginx logs what it serves")
     tiffin(own, "stop", "web")
     assert "exited 0" in tiffin(own, "ps", "-a")
 

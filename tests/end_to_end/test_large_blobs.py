@@ -13,7 +13,7 @@ import pytest
 
 from end_to_end.small import check_store, environment, left_over, tiffin
 from faulty_registry import Fault, FaultyRegistry, faulty_registry
-from programs.process import wait_until
+from programs.waiting import until
 from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS
 from tiffin.oci.image import Image
 from tiffin.oci.platform import Platform
@@ -57,7 +57,7 @@ def test_a_pull_that_is_killed_is_gone_on_with(
     registry.faults[f"{layer} bytes=0-"] = [Fault(cut=RANGE)]  # what is asked for after the next range is a range
     registry.faults[f"{layer} bytes={ranges * RANGE}-"] = [Fault(drip=0.01)]  # no further than that
     pulling = subprocess.Popen([sys.executable, "-m", "tiffin", "pull", name], env=environment(tmp_path))
-    wait_until(
+    until(
         lambda: registry.faults[f"{layer} bytes={ranges * RANGE}-"] == [] and begun(tmp_path) >= ranges * RANGE,
         lambda: f"{begun(tmp_path)} bytes came",
     )

@@ -14,7 +14,7 @@ import pytest
 from end_to_end.disk import assert_full, small_disk
 from end_to_end.small import check_store, environment, left_over, tiffin
 from faulty_registry import Fault, FaultyRegistry, faulty_registry
-from programs.process import wait_until
+from programs.waiting import until
 from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS
 from tiffin.oci.image import Image
 from tiffin.oci.platform import Platform
@@ -70,7 +70,7 @@ def test_what_a_pull_that_was_killed_left_is_gone_after_the_next(
     name = f"{registry.host}/team/iris:1"
     registry.faults[image.manifest.layers[0].digest] = [Fault(drip=0.01)]
     pulling = subprocess.Popen([sys.executable, "-m", "tiffin", "pull", name], env=environment(tmp_path))
-    wait_until(lambda: list((tmp_path / "data" / "tmp").glob("blob-*")) != [], lambda: "a blob comes")
+    until(lambda: list((tmp_path / "data" / "tmp").glob("blob-*")) != [], lambda: "a blob comes")
     pulling.kill()
     pulling.wait()
     assert left_over(tmp_path) != []

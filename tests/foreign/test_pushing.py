@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from programs.iris import Iris
-from programs.process import run, wait_until
+from programs.process import run
 from programs.registry import LOGIN, make_authority, registry
+from programs.waiting import until
 from tiffin.oci.documents import LAYER, Descriptor
 from tiffin.oci.reference import Reference
 from tiffin.store.layout import LayoutStore
@@ -113,7 +114,7 @@ def test_a_push_that_is_killed_sends_at_most_what_was_on_its_way_again(
             stdout=subprocess.DEVNULL,
             stderr=output,
         )
-        wait_until(lambda: pushing.poll() is not None or b'"finished"' in log.read_bytes(), log.read_text)
+        until(lambda: pushing.poll() is not None or b'"finished"' in log.read_bytes(), log.read_text)
         pushing.send_signal(signal.SIGKILL)
         pushing.wait()
     done = {event["detail"] for event in map(json.loads, whole_lines(log)) if event["type"] == "finished"}

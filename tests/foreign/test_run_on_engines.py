@@ -15,8 +15,8 @@ from sklearn.datasets import load_iris
 from programs.docker import dockerd
 from programs.iris import Iris
 from programs.network import own_network
-from programs.process import wait_until
 from programs.storage import storage
+from programs.waiting import until
 
 NAME = "foreign"
 """What a container of the image is called unless one says otherwise."""
@@ -110,7 +110,7 @@ def test_a_foreground_container_stops_when_tiffin_is_killed(place: Place, iris: 
         assert tiffin.stdout
         assert tiffin.stdout.readline().startswith(b"http://")
         tiffin.kill()
-    wait_until(lambda: [row["status"] for row in place.rows()] == ["exited 0"], lambda: str(place.rows()))
+    until(lambda: [row["status"] for row in place.rows()] == ["exited 0"], lambda: str(place.rows()))
 
 
 def test_a_foreground_container_is_stopped_by_sigterm_and_removed_when_asked(place: Place, iris: Iris) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-DEADLINE_SECONDS = 60
-STEP_SECONDS = 0.02
+from .waiting import DEADLINE_SECONDS, until
+
 PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -20,14 +19,6 @@ def run(*argv: str, env: Mapping[str, str] | None = None, seconds: float = 600) 
     )
     assert done.returncode == 0, f"`{' '.join(argv)}` exited with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout.strip()
-
-
-def wait_until(holds: Callable[[], bool], what: Callable[[], str], seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition; raises AssertionError that says `what` was the matter when the deadline has passed."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"still not so after {seconds:g} s: {what()}"
-        time.sleep(STEP_SECONDS)
 
 
 @contextmanager
@@ -42,7 +33,7 @@ def started(argv: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[N
             start_new_session=True,
         )
     try:
-        wait_until(lambda: process.poll() is not None or ready(), lambda: f"{argv[0]} is ready\n{log.read_text()}")
+        until(lambda: process.poll() is not None or ready(), lambda: f"{argv[0]} is ready\n{log.read_text()}")
         assert process.poll() is None, f"{argv[0]} exited with {process.returncode}:\n{log.read_text()}"
         yield
     finally:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from .client import Client
-from .process import DEADLINE_SECONDS, wait_until
+from .waiting import DEADLINE_SECONDS, until
 
-ADDRESS = "127.0.0.1:8080"
-"""Where a container on the host's network listens."""
+HOST = "127.0.0.1"
+ADDRESS = f"{HOST}:8080"
+"""Where a container on the host's network listens by itself; tests give it a port that is free (`running`)."""
+SOCKETS = ("TIFFIN_HTTP_PORT", "TIFFIN_METRICS_PORT")
 
 
 def answers(address: str, path: str) -> bool:
@@ -29,7 +32,7 @@ def answers(address: str, path: str) -> bool:
 
 def wait_until_ready(address: str, logs: Callable[[], str]) -> None:
     """Wait until the model is loaded; raises AssertionError with the logs."""
-    wait_until(lambda: answers(address, "/v2/health/ready"), lambda: f"{address} is ready\n{logs()}")
+    until(lambda: answers(address, "/v2/health/ready"), lambda: f"{address} is ready\n{logs()}")
 
 
 def predict(address: str, rows: object, path: str = "/predict") -> dict[str, Any]:
@@ -48,11 +51,22 @@ def predict(address: str, rows: object, path: str = "/predict") -> dict[str, Any
 
 @contextmanager
 def running(engine: Client, image: str, *options: str) -> Iterator[str]:
-    """Run a container on the host's network while the block runs, from when it is ready; gives its `host:port`."""
-    assert not answers(ADDRESS, "/v2/health/live"), f"something else already listens on {ADDRESS}"
-    name = engine("run", "--detach", "--network", "host", *options, image)
+    """Run a container on the host's network while the block runs, from when it is ready; gives its `host:port`.
+
+    It listens on free ports: a service that another test deploys meanwhile takes those of the image where it can.
+    """
+    ports = free_ports(len(SOCKETS))
+    where = [f"--env={name}={port}" for name, port in zip(SOCKETS, ports, strict=True)]
+    address = f"{HOST}:{ports[0]}"
+    name = engine("run", "--detach", "--network", "host", *where, *options, image)
     try:
-        wait_until_ready(ADDRESS, lambda: engine.logs(name))
-        yield ADDRESS
+        wait_until_ready(address, lambda: engine.logs(name))
+        yield address
     finally:
         engine.remove(name)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, and that nobody is given for the asking until they are all found."""
+    with ExitStack() as held:
+        return [held.enter_context(socket.create_server((HOST, 0))).getsockname()[1] for _ in range(count)]

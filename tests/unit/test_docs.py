@@ -38,7 +38,7 @@ def test_the_first_screen_of_the_readme_does_what_it_says(tmp_path: Path, home: 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    first_screen = (ROOT / "README.md").read_text().partition("## Try it")[0].replace("8080", port)
+    first_screen = (ROOT / "README.md").read_text().partition("And then")[0].replace("8080", port)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "TIFFIN_HOME": str(home)}
     try:
         play(parse(first_screen), tmp_path, environment)
