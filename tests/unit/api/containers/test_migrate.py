@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from programs.waiting import until
+from tiffin.api.containers import mover
 from tiffin.api.containers.migrate import Options, move
 from tiffin.api.containers.mover import Mover, Side
-from tiffin.api.containers import mover
 from tiffin.api.machine.home import Home
 from tiffin.engine.memory import MemoryEngine, Process
 from tiffin.engine.moving import Act
