@@ -1,9 +1,10 @@
-"""Pages that are made from the code are what the code would make now, and the README keeps its word."""
+"""Pages that are made from the code are what the code would make now, and pages keep their word."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -30,6 +31,26 @@ def generator() -> Any:
 @pytest.mark.parametrize("path", generator().pages(), ids=lambda path: path.name)
 def test_a_generated_page_is_up_to_date(path: Path) -> None:
     assert path.read_text() == generator().pages()[path], "`make docs` writes it anew"
+
+
+PAGES = sorted(
+    path
+    for folder in (ROOT, ROOT / "docs", ROOT / "spec", ROOT / "examples")
+    for path in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_leads_to_pages_that_are_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_architecture_speaks_of_modules_that_are_there() -> None:
+    modules = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", (ROOT / "ARCHITECTURE.md").read_text())
+    folders = (ROOT, ROOT / "src", ROOT / "src" / "tiffin")
+    assert modules
+    assert [module for module in modules if not any((folder / module).is_file() for folder in folders)] == []
 
 
 def test_the_first_screen_of_the_readme_does_what_it_says(tmp_path: Path, home: Path) -> None:
