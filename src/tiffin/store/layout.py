@@ -62,6 +62,10 @@ class LayoutStore:
 
     def exists(self, descriptor: Descriptor) -> bool:
         """Say whether the whole content is here; who asks relies on the answer."""
+        return self.holds(descriptor)
+
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Say whether the whole content lies in this layout itself; who asks relies on the answer."""
         self._join()
         path = self.path(descriptor)
         try:
@@ -87,7 +91,7 @@ class LayoutStore:
 
         A large blob that somebody began to keep is gone on with: what is there is not read from the stream.
         """
-        if self.exists(descriptor):
+        if self.holds(descriptor):
             return
         with self._writing(descriptor) as writer:
             if known := writer.take_up():

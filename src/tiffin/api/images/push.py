@@ -23,6 +23,7 @@ from tiffin.oci.referrers import beside, carry
 from tiffin.oci.referrers import title as title_of
 from tiffin.oci.store import Store
 from tiffin.progress import parallel, step
+from tiffin.store.lazy import LazyStore
 from tiffin.store.remote.address import Address
 from tiffin.store.remote.store import RemoteStore
 
@@ -132,7 +133,7 @@ def deliver(
     """
     if target.digest not in {None, descriptor.digest}:
         raise ConfigError(f"{target} names another digest than {descriptor.digest}", "leave the digest out")
-    remote = open_repository(target, home, beside=source if isinstance(source, RemoteStore) else None)
+    remote = open_repository(target, home, beside=_remote(source))
     copy(source, remote, descriptor, verb=verb, titles=titles)
     carried = carry(source, remote, descriptor, verb=verb, spared=_not_taken)
     if target.tag or not target.digest:
@@ -140,6 +141,12 @@ def deliver(
     sent = (part.digest for whole in (descriptor, *carried) for part in children(source, whole))
     home.whereabouts.add(remote.address, sent)
     return f"{target.name}@{descriptor.digest}"
+
+
+def _remote(source: Store) -> RemoteStore | None:
+    """The repository that content comes from, if it does come from one."""
+    origin = source.behind.store if isinstance(source, LazyStore) else source
+    return origin if isinstance(origin, RemoteStore) else None
 
 
 def _not_taken(error: TiffinError) -> bool:

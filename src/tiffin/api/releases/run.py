@@ -17,6 +17,7 @@ from tiffin.api.machine.home import Home
 from tiffin.api.releases.deploys import Deploys
 from tiffin.api.releases.source import source_of
 from tiffin.api.releases.steps import Steps
+from tiffin.config.project import Project
 from tiffin.config.release import changed
 from tiffin.errors import ConfigError, ConflictError, TiffinError
 from tiffin.oci.reference import Reference
@@ -60,6 +61,7 @@ def release(order: Order, passphrase: Callable[[], bytes]) -> tuple[Release, Tif
     """
     home = Home.of()
     prepared = _prepared(order, home)
+    home = before_registry(home, prepared.checkout.project)
     folder = home.data / "releases" / prepared.plan.name
     with _alone(folder, prepared.plan.name):
         ledger = Records(folder)
@@ -71,6 +73,11 @@ def release(order: Order, passphrase: Callable[[], bytes]) -> tuple[Release, Tif
             command_of(order, prepared.plan),
             _standing(prepared.reference),
         )
+
+
+def before_registry(home: Home, project: Project) -> Home:
+    """Have layers that the lock knows come from where the project is pushed to, unless another place was named."""
+    return home if home.lazy_from else msgspec.structs.replace(home, lazy_from=project.release.push)
 
 
 def _standing(reference: str) -> Standing:

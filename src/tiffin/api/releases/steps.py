@@ -18,8 +18,12 @@ from tiffin.build.provenance import provenance_of
 from tiffin.build.sbom import CYCLONEDX
 from tiffin.config.checks import read_checks
 from tiffin.errors import CommandError, NotFoundError
+from tiffin.oci.copy import AT_ONCE
+from tiffin.oci.documents import Descriptor
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
+from tiffin.oci.store import Store
+from tiffin.progress import parallel
 from tiffin.release.judge import refused, summary
 from tiffin.release.plan import PlannedStep
 from tiffin.release.result import Case
@@ -90,6 +94,7 @@ class Steps:
         from tiffin.api.machine.engines import engine_name
 
         image, name = self._image(standing), f"release-{self._project.name[:40]}"
+        _have_here(image, self._home.store)
         token = secrets.token_hex(16)  # a server that wants one does not start without; nobody else knows this one
         run = msgspec.structs.replace(self._run_options(name), env=self._environment(token))
         self._forget(name)
@@ -207,6 +212,15 @@ class Steps:
     def _key(self) -> Path:
         """A key's path begins at the project's folder; one that was typed, too, unless it is whole."""
         return self._checkout.folder / Path(self._project.release.sign.key).expanduser()
+
+
+def _have_here(image: Image, store: Store) -> None:
+    """Have every layer on this machine, since a container is about to be started of them."""
+
+    def fetch(layer: Descriptor) -> None:
+        store.open(layer).close()
+
+    parallel(fetch, image.manifest.layers, workers=AT_ONCE)
 
 
 def _place(folder: Path, source: str) -> str:
