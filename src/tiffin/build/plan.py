@@ -102,16 +102,13 @@ class BuildPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def plan_image(project: Project, environment: Environment, server: ServerParts, payload: Payload) -> BuildPlan:
     """Plan the image of a project."""
-    foundation = environment.foundation
-    built = foundation.interpreter if project.image.bytecode else None
     above: list[AnyRecipe] = [
-        Server(python=foundation.python, files=server.files, wheels=server.wheels, interpreter=built),
-        *([Grpc(python=foundation.python, files=(), wheels=server.grpc, interpreter=built)] if server.grpc else []),
+        *_server(project, environment.foundation, server),
         *group_weights(payload.weights),
         *([Code(files=payload.code)] if payload.code else []),
         Metadata(texts=_texts(project, environment, server, payload)),
     ]
-    recipes = _on_packages(project, environment, len(above)) + _linked(above, foundation)
+    recipes = _on_packages(project, environment, len(above)) + _linked(above, environment.foundation)
     refuse_beyond(project.image.layers, recipes)
     return BuildPlan(
         name=project.name,
@@ -143,6 +140,20 @@ def plan_environment(project: Project, environment: Environment) -> BuildPlan:
         ),
         annotations=_base_annotations(foundation),
     )
+
+
+def plan_below_weights(project: Project, environment: Environment, server: ServerParts) -> list[AnyRecipe]:
+    """Plan what an image of a project has below the weights of a small model, which no training changes."""
+    above = _server(project, environment.foundation, server)
+    room = _SERVED + project.serve.grpc
+    return _on_packages(project, environment, room) + _linked(above, environment.foundation)
+
+
+def _server(project: Project, foundation: Foundation, server: ServerParts) -> list[AnyRecipe]:
+    built = foundation.interpreter if project.image.bytecode else None
+    own = Server(python=foundation.python, files=server.files, wheels=server.wheels, interpreter=built)
+    grpc = Grpc(python=foundation.python, files=(), wheels=server.grpc, interpreter=built)
+    return [own, grpc] if server.grpc else [own]
 
 
 def _on_packages(project: Project, environment: Environment, above: int) -> list[AnyRecipe]:

@@ -20,8 +20,8 @@ from tiffin.build.carried import lock_text
 from tiffin.build.conversion import ONNX, attach_report, check_format
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.foundation import Foundation, foundation_of
-from tiffin.build.make import make
-from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_image
+from tiffin.build.make import make, make_layers
+from tiffin.build.plan import BuildPlan, Environment, Payload, ServerParts, plan_below_weights, plan_image
 from tiffin.build.prove import Archive, prove
 from tiffin.build.recipes import SourceFile
 from tiffin.build.server import grpc_wheels, server_files, server_wheels
@@ -67,11 +67,31 @@ def build_image(
     if product:
         attach_report(home.store, image.descriptor, product.converted.report)
     if not locked:
-        _complete(checkout, lock, completed(lock, plan, image, workshop.layers))
+        _complete(checkout, lock, completed(lock, plan.recipes, image.manifest.layers, workshop.layers))
     home.store.tag(reference.tagged, image.descriptor)
     return Reference(
         registry=reference.registry, repository=reference.repository, digest=image.descriptor.digest
     ), image
+
+
+def have_below_weights(checkout: Checkout, home: Home) -> list[Layer]:
+    """Have the layers that an image of a project has below its weights, and the lock know them.
+
+    Whoever has the lock and may read these layers builds an image of any model with neither packages nor a compiler.
+    """
+    server = server_files()
+    lock = fresh_lock(checkout, home)
+    foundation = foundation_of(lock)
+    seen = Fingerprints(home.records("files"), checkout.folder)
+    workshop = workshop_of(checkout, home, lock, foundation.program, server)
+    workshop = msgspec.structs.replace(workshop, layers=LockedLayers(workshop.layers, lock.layers))
+    lock = with_overlaps(lock, home.records("overlaps"), workshop.wheels)
+    parts = server_parts(checkout.project, lock.python, lock.platform, seen.files(server))
+    recipes = plan_below_weights(checkout.project, environment_of(lock, foundation), parts)
+    layers = make_layers(recipes, workshop)
+    _complete(checkout, lock, completed(lock, recipes, [layer.descriptor for layer in layers], workshop.layers))
+    seen.save()
+    return layers
 
 
 def plan_text(folder: Path, *, locked: bool = False, home: Home | None = None) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from tiffin.build.plan import BuildPlan
-from tiffin.build.recipes import BaseLayer, Code, Metadata, Weights
+from tiffin.build.recipes import AnyRecipe, BaseLayer, Code, Metadata, Weights
 from tiffin.layers.layer import Layer
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER_GZIP, Descriptor
-from tiffin.oci.image import Image
 from tiffin.packages.lock import LayerRecord, Lock, with_layers
 from tiffin.store.records import Records
 
@@ -40,12 +38,10 @@ class LockedLayers(Records):
         self._remembered.put(key, value)
 
 
-def completed(lock: Lock, plan: BuildPlan, image: Image, layers: Records) -> Lock:
+def completed(lock: Lock, recipes: Sequence[AnyRecipe], blobs: Sequence[Descriptor], layers: Records) -> Lock:
     """Return the lock with the layers that its packages became; the same lock where it has them already."""
     made = [
-        (recipe, blob)
-        for recipe, blob in zip(plan.recipes, image.manifest.layers, strict=True)
-        if not isinstance(recipe, _NOT_RECORDED)
+        (recipe, blob) for recipe, blob in zip(recipes, blobs, strict=True) if not isinstance(recipe, _NOT_RECORDED)
     ]
     if {blob.digest for _, blob in made} == {record.digest for record in lock.layers.values()}:
         return lock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.api.building.build import build
+from tiffin.api.building.build import build, have_below_weights
 from tiffin.api.building.projects import Checkout, fresh_lock
 from tiffin.api.machine.home import Home
 from tiffin.errors import ConfigError, UnavailableError
@@ -101,6 +101,17 @@ def test_locked_completes_nothing(project: Path, own: Home) -> None:
     assert read_lock(path) == bare
     build(project, home=own)
     assert read_lock(path) != bare
+
+
+def test_all_below_the_weights_can_be_had_before_there_is_a_model(project: Path, own: Home) -> None:
+    path = project / "pylock.tiffin.toml"
+    complete = read_lock(path)
+    write_lock(with_layers(complete, {}), path)
+    shutil.rmtree(own.cache / "records" / "layers")
+    (project / "tiffin.toml").write_text(PROJECT.replace('[model]\npredictor = "predict:Predictor"\n', ""))
+    layers = have_below_weights(Checkout.of(project, needs_model=False), own)
+    assert read_lock(path) == complete, "the lock knows what an image of any model stands on"
+    assert {layer.descriptor.digest for layer in layers} == {record.digest for record in complete.layers.values()}
 
 
 def test_a_folder_that_cannot_be_written_to_builds(project: Path, own: Home, monkeypatch: pytest.MonkeyPatch) -> None:
