@@ -143,9 +143,9 @@ def native_case(folder: Path) -> Case:
     return Case(NativeBench(folder, lambda: Digest.of(b"code")), folder / "work", hears=False)
 
 
-def process_case(folder: Path) -> Case:
+def process_case(folder: Path, **more: Any) -> Case:
     """Processes of this machine, as far as its kernel confines them; a shell is all of the environment that is used."""
-    return Case(process_bench(folder, here()), folder / "work", is_confined=True)
+    return Case(process_bench(folder, here(), **more), folder / "work", is_confined=True)
 
 
 def process_bench(folder: Path, confinement: Confinement, **more: Any) -> ProcessBench:

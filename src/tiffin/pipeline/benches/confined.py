@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
-_SECCOMP_MODE_FILTER = 2
+from tiffin.engine.embedded import linux
+
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """Numbers of system calls, which are the same on every architecture."""
 _VERSION, _BENEATH = 1, 1
@@ -32,8 +32,6 @@ _TCP = 0b11
 _SCOPES = 0b11
 """LANDLOCK_SCOPE_{ABSTRACT_UNIX_SOCKET,SIGNAL}: nothing outside is spoken to or signalled."""
 _REFER_SINCE, _TRUNCATE_SINCE, _TCP_SINCE, _IOCTL_SINCE, _SCOPES_SINCE = 2, 3, 4, 5, 6
-_INSTRUCTION = 8
-"""Bytes of a struct sock_filter."""
 NOT_RUNNABLE = 126
 """The exit code of what could not be begun, as a shell says it."""
 
@@ -51,13 +49,14 @@ def become(told: Mapping[str, Any], argv: list[str]) -> int:
     """Give up what is not left, and become the program; returns only where that cannot be."""
     try:
         os.setsid()
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        linux.die_with_parent(signal.SIGKILL)
+        linux.no_new_privileges()
+        linux.drop_capabilities()
         os.chdir(told["cwd"])
         if version := told["landlock"]:
             keep_files(version, told["read"], told["write"], network=told["network"])
         if program := base64.b64decode(told["filter"]):
-            filter_calls(program)
+            linux.filter_calls(program)
         os.execvpe(argv[0], argv, told["environment"])  # noqa: S606 - no shell is wanted
     except OSError as error:
         os.write(2, f"{error.filename or argv[0]}: {error.strerror}\n".encode())
@@ -95,25 +94,6 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     rule = rights.to_bytes(8, sys.byteorder) + opened.to_bytes(4, sys.byteorder)
     _called(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_BENEATH), ctypes.c_char_p(rule), ctypes.c_uint32(0))
     os.close(opened)
-
-
-def filter_calls(program: bytes) -> None:
-    """Allow only the system calls that a program of classic BPF allows."""
-    instructions = ctypes.create_string_buffer(program, len(program))
-    whole = _Program(len(program) // _INSTRUCTION, ctypes.addressof(instructions))
-    prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(whole))
-
-
-class _Program(ctypes.Structure):
-    """A struct sock_fprog."""
-
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
-
-
-def prctl(option: int, argument: int, more: int = 0) -> None:
-    """Ask something of the kernel for this process (prctl(2))."""
-    longs = (ctypes.c_ulong(number) for number in (argument, more, 0, 0))
-    _checked(_libc.prctl(option, *longs), "prctl")
 
 
 def _called(number: int, *arguments: object) -> int:

@@ -16,6 +16,7 @@ from tiffin.engine.embedded.launch import SOURCES, paper
 from tiffin.pipeline.benches.confinement import Bounds, Confinement, left
 
 _BOOT = "import sys; sys.path.append({sources!r}); from tiffin.pipeline.benches.guardian import main; main()"
+_SIGNALLED = 128
 _STOP_SECONDS = 1.0
 """Seconds that a program has to end by itself when it is told to."""
 
@@ -54,7 +55,8 @@ class Guarded:
 
     def wait(self) -> int:
         """Its exit code, as a shell says it."""
-        return self._process.wait()
+        code = self._process.wait()
+        return _SIGNALLED - code if code < 0 else code
 
     def report(self) -> str:
         """What was done to it: `memory`, where it was killed for that."""

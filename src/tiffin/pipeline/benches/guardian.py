@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from tiffin.pipeline.benches.confined import become, prctl
+from tiffin.engine.embedded.linux import adopt_orphans
+from tiffin.pipeline.benches.confined import become
 
-_PR_SET_CHILD_SUBREAPER = 36
 _HEARD = (signal.SIGCHLD, signal.SIGTERM)
 _LOOK_SECONDS = 0.2
 """Between two looks at how much memory is taken, and at whether a step that was told to end still goes on."""
@@ -36,7 +36,7 @@ def main() -> None:
     """
     with open(int(sys.argv[1])) as paper:  # noqa: PTH123 - a descriptor
         told = json.load(paper)
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    adopt_orphans()
     signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD)
     child = os.fork()
     if not child:
