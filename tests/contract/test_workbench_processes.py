@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.workbench_fixtures import COPY, Case, given, limited, process_bench, process_case, shell
-from tiffin.errors import UnsupportedError
+from tiffin.errors import NotFoundError, UnsupportedError
 from tiffin.pipeline.benches.confined import landlock
 from tiffin.pipeline.benches.confinement import WHOLE, Confinement
 from tiffin.pipeline.graph import Command, Step
@@ -163,6 +163,12 @@ def test_what_takes_too_much_memory_with_all_of_its_processes_is_told_how_much_i
     ended, _ = case.do(case.order(limited(shell("hog", f"({hog}) & ({hog}) & wait"), memory=96 << 20)))
     assert ended.exit_code == 137
     assert ended.reason == "took more memory than the 96 MiB that it may have"
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
+def test_a_step_that_asks_for_a_gpu_where_there_is_none_is_told(case: Case) -> None:
+    with pytest.raises(NotFoundError, match="the step 'copy' asks for 2 GPUs, and this container has none"):
+        case.do(case.order(limited(COPY, gpus=2), case.input("x")))
 
 
 def test_a_step_with_an_image_of_its_own_is_refused(case: Case) -> None:

@@ -51,6 +51,32 @@ def fail(half: float) -> None:
 def retrain(rows: Dataset = "rows", depth: int = 4):
     return {"half": fit(rows=rows, depth=depth).output}
 
+@step
+def look() -> dict:
+    import socket
+    from pathlib import Path
+
+    found = {}
+    for path in ("/pipeline/tiffin.toml", "/opt/tiffin/pipeline.json", "/var/lib/tiffin", "/proc/1/environ"):
+        try:
+            found[path] = bool(list(Path(path).iterdir()) if Path(path).is_dir() else Path(path).read_bytes())
+        except OSError as error:
+            found[path] = error.strerror
+    for path in ("/tmp/x", "/var/lib/tiffin/x", "/var/lib/tiffin/data/x", "x"):
+        try:
+            found[path] = Path(path).write_text("x")
+        except OSError as error:
+            found[path] = "refused"
+    try:
+        socket.socket(socket.AF_INET)
+    except OSError as error:
+        found["socket"] = error.strerror
+    return found
+
+@pipeline
+def looking():
+    return {"found": look().output}
+
 @pipeline
 def broken():
     fail(half=0.5)
@@ -127,6 +153,14 @@ def test_what_a_step_raises_is_told_by_the_lines_of_the_project(inside: Inside) 
     said = inside.tiffin("logs", "fail", "--name", "broken").stdout
     line = STEPS.split("\n").index("    raise ValueError(half)") + 1
     assert f'File "/pipeline/pipeline.py", line {line}, in fail' in said
+
+
+def test_a_step_sees_neither_the_project_nor_tiffins_state_and_has_no_network(inside: Inside) -> None:
+    found = inside.ran("--name", "looking")["outputs"]["found"]
+    written = {"/tmp/x", "/var/lib/tiffin/x", "/var/lib/tiffin/data/x", "x"}
+    assert {path: found.pop(path) for path in written} == dict.fromkeys(written, "refused")
+    assert set(found.values()) == {"Permission denied"}, found
+    assert len(found) == 5
 
 
 def test_it_watches_once(inside: Inside) -> None:

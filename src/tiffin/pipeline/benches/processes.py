@@ -19,7 +19,7 @@ import msgspec
 
 from tiffin.engine.plan import PATH
 from tiffin.engine.spec import NOT_FOUND
-from tiffin.errors import UnsupportedError
+from tiffin.errors import NotFoundError, UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.pipeline.benches.confinement import DEVICES, KERNEL, SOFTWARE, Bounds, Confinement
 from tiffin.pipeline.benches.containers import ORDER, PYTHON, laid_out, outcome, step_environment
@@ -113,8 +113,8 @@ class ProcessBench:
             argv = (self._in.python, "-m", "tiffin_pipeline", "step", str(folder / Path(ORDER).name))
         bounds = self._bounds(code, folder / _SCRATCH / _TEMPORARY)
         given = [str(one.path.resolve()) for each in order.inputs.values() for one in each]
-        told = [places.inputs, str(folder / Path(ORDER).name), *given, *_graphics(step)]
-        outputs = [str(folder / name) for name in (FILES, VALUES, METADATA)]
+        told = [places.inputs, str(folder / Path(ORDER).name), *given]
+        outputs = [*(str(folder / name) for name in (FILES, VALUES, METADATA)), *_graphics(step)]
         return Task(
             argv=argv,
             cwd=str(code),
@@ -136,8 +136,9 @@ class ProcessBench:
         language = str(self._own_code.language().path)
         own = step_environment(step)
         path = own["PYTHONPATH"].replace(f"{CODE}:{LANGUAGE}", f"{code}:{language}", 1)
-        places = {"HOME": str(temporary), "TMPDIR": str(temporary), "PYTHONPATH": path}
-        return {"PATH": PATH} | self._in.variables | own | places | {"TIFFIN_IMAGE": self._in.environment}
+        places = {"HOME": str(temporary), "TMPDIR": str(temporary)}
+        ours = {"PYTHONPATH": path, "TIFFIN_IMAGE": self._in.environment}
+        return {"PATH": PATH} | self._in.variables | places | own | ours
 
 
 def refuse(step: Step) -> None:
@@ -171,5 +172,13 @@ def software() -> list[str]:
 
 
 def _graphics(step: Step) -> list[str]:
-    """The devices of GPUs, for a step that asks for one."""
-    return sorted(str(path) for path in Path("/dev").glob("nvidia*")) if step.resources.gpus else []
+    """The devices of GPUs, for a step that asks for some: all that the container has."""
+    if not step.resources.gpus:
+        return []
+    found = sorted(str(path) for path in Path("/dev").glob("nvidia*"))
+    if not found:
+        raise NotFoundError(
+            f"{step.place}: the step {step.name!r} asks for {step.resources.gpus} GPUs, and this container has none",
+            "give the container some; in a cluster, `nvidia.com/gpu` among the limits of its pod",
+        )
+    return found
