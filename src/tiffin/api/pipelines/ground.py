@@ -23,7 +23,7 @@ from tiffin.layers.bytecode import bytecode
 from tiffin.layers.compiler import Source
 from tiffin.layers.entry import Entry
 from tiffin.oci.image import Image
-from tiffin.pipeline.benches.containers import LANGUAGE
+from tiffin.pipeline.benches.own_code import LANGUAGE
 from tiffin.progress import note
 
 
