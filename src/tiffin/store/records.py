@@ -45,6 +45,17 @@ class Records:
         """Record nothing under the key any more."""
         (self._root / key.hex).unlink(missing_ok=True)
 
+    def path(self, key: Digest) -> Path:
+        """Where it is recorded, or would be."""
+        return self._root / key.hex
+
+    def adopt(self, folder: Path) -> None:
+        """Take over what was recorded in another folder, but for what is known here."""
+        for path in folder.glob("?" * 64):
+            if not (self._root / path.name).exists():
+                with renamed(self._root / path.name, by_way_of=self._temporary) as file:
+                    file.write(path.read_bytes())
+
     def use(self, key: Digest) -> None:
         """Note that somebody relies on what is recorded under the key, now."""
         with suppress(OSError):  # it is gone, or somebody else's, who alone may forget it

@@ -21,6 +21,8 @@ from tiffin.progress import note
 
 DOCUMENT = OWN / "pipeline.json"
 """Where a pipeline image says what it is."""
+LIBRARIES = OWN / "libraries"
+"""Where it says what its layers hold for the dynamic linker, so that what is built on them is proven unread."""
 
 
 class PipelineImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,7 @@ class PipelineImage(msgspec.Struct, frozen=True, kw_only=True):
 def here_bench(folder: Path, home: Home, include: tuple[str, ...], document: Path = DOCUMENT) -> ProcessBench:
     """Make the bench that is this very container; raises UnsupportedError outside of a pipeline image."""
     said = surroundings(document)
+    home.records("libraries").adopt(LIBRARIES)
     confinement = kernel()
     if confinement.lacks:
         note(f"steps are not confined here, and known by that: {confinement.lacks}")

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from tiffin.api.building.build import have_below_weights
 from tiffin.api.building.projects import Checkout, fresh_lock
 from tiffin.api.machine.home import Home
+from tiffin.api.pipelines.actions import BUILD
 from tiffin.api.pipelines.compile import graph_of
 from tiffin.api.pipelines.environment import parts_of
-from tiffin.api.pipelines.here import DOCUMENT, PipelineImage
-from tiffin.api.pipelines.layered import Above, files_at, layered
+from tiffin.api.pipelines.here import DOCUMENT, LIBRARIES, PipelineImage
+from tiffin.api.pipelines.layered import Above, Made, files_at, layered
 from tiffin.build.included import INCLUDE, matching, steps_of
 from tiffin.build.itself import itself
+from tiffin.build.prove import libraries_key
 from tiffin.config.pipeline import is_tag
 from tiffin.engine.plan import environment
 from tiffin.layers.entry import Entry
+from tiffin.layers.layer import Layer
 from tiffin.oci.documents import RunConfig, encode
 from tiffin.oci.image import Image
 from tiffin.pipeline.benches.containers import PYTHON
@@ -49,6 +53,7 @@ def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
     for each in graph.steps.values():
         if not isinstance(each.does, Action):
             refuse(each)
+    stood_on = have_below_weights(checkout, home) if _builds(graph) else []
     parts = parts_of(folder, home, (section.file, *section.include))
     below, language = parts.environment().image, parts.language()
     said = PipelineImage(
@@ -56,9 +61,13 @@ def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
         language=language.digest,
         variables=environment(below.config.config.env),
     )
-    layers = [
+    layers: list[Above | Made] = [
+        *_server(stood_on, below),
         Above(title="tiffin", entries=[*files_at(TOOL, tool), Entry.of(f"{TOOL.strip('/')}/__main__.py", _BEGIN)]),
-        Above(title="tiffin_pipeline", entries=[*files_at(LANGUAGE, language.lying()), _document(said)]),
+        Above(
+            title="tiffin_pipeline",
+            entries=[*files_at(LANGUAGE, language.lying()), _document(said), *_libraries(stood_on, home)],
+        ),
         Above(title="the project", entries=files_at(CODE, project_files(checkout, graph))),
     ]
     name = f"{checkout.project.name}:{TAG}"
@@ -66,6 +75,26 @@ def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
         image = layered(below, layers, _run(below.config.config), home)
     home.store.tag(name, image.descriptor)
     return image
+
+
+def _builds(graph: Graph) -> bool:
+    """Say whether a step builds the project's image."""
+    return any(isinstance(step.does, Action) and step.does.name == BUILD for step in graph.steps.values())
+
+
+def _server(stood_on: Sequence[Layer], below: Image) -> list[Made]:
+    """The layers of the server: nothing runs from them here, but whoever has this image has all that a build stands on.
+
+    In a pod there are no packages and no compiler. It has the lock, which knows these layers, and a registry with them.
+    """
+    has = {layer.digest for layer in below.manifest.layers}
+    return [Made(title="server", layer=layer) for layer in stood_on if layer.descriptor.digest not in has]
+
+
+def _libraries(stood_on: Sequence[Layer], home: Home) -> list[Entry]:
+    records = home.records("libraries")
+    keys = [libraries_key(layer.diff_id) for layer in stood_on]
+    return files_at(str(LIBRARIES), {key.hex: path for key in keys if (path := records.path(key)).is_file()})
 
 
 def _document(said: PipelineImage) -> Entry:
