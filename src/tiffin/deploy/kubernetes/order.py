@@ -19,8 +19,8 @@ Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Group, kind and name of an object in its namespace."""
 NAME, MANAGED_BY = "app.kubernetes.io/name", "app.kubernetes.io/managed-by"
-_FIRST = ("Namespace", "ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "Service")
-_LAST = ("HTTPRoute", "InferenceService", "Deployment")
+_FIRST = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "PodDisruptionBudget", "Service")
+_LAST = ("HTTPRoute", "InferenceService", "Deployment", "CronJob")
 OURS = (DEPLOYMENT, AUTOSCALER, SERVICE, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE_ACCOUNT)
 """Kinds that every cluster has, of which a service may have objects; a namespace is never removed."""
 OPTIONAL = (
