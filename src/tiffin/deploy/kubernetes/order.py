@@ -8,9 +8,13 @@ from typing import Any
 from tiffin.deploy.kubernetes.client.cluster import MANAGER
 from tiffin.deploy.kubernetes.client.kinds import (
     AUTOSCALER,
+    CRON_JOB,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    LEASE,
     NETWORK_POLICY,
+    ROLE,
+    ROLE_BINDING,
     SERVICE,
     SERVICE_ACCOUNT,
 )
@@ -23,6 +27,8 @@ _FIRST = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy",
 _LAST = ("HTTPRoute", "InferenceService", "Deployment", "CronJob")
 OURS = (DEPLOYMENT, AUTOSCALER, SERVICE, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE_ACCOUNT)
 """Kinds that every cluster has, of which a service may have objects; a namespace is never removed."""
+OF_A_PIPELINE = (CRON_JOB, LEASE, NETWORK_POLICY, ROLE_BINDING, ROLE, SERVICE_ACCOUNT)
+"""Kinds of which a pipeline has objects."""
 OPTIONAL = (
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("http.keda.sh/v1beta1", "InterceptorRoute"),

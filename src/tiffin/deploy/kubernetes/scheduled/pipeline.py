@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from tiffin.deploy.kubernetes.scheduled.times import Times
@@ -27,7 +29,7 @@ class ScheduledPipeline(msgspec.Struct, frozen=True, kw_only=True):
 
     `user` is the image's, by number. `seconds` is the longest that a run can take, 0 where nothing bounds it. `state`
     is the claim on which what tiffin keeps outlives a pod. `login` is the Secret (`kubernetes.io/dockerconfigjson`)
-    with which steps pull and push. `deploys` says that it changes services of its namespace, and `context` what the
+    with which steps pull and push. `services` is what it does with services of its namespace, and `context` what the
     cluster is called where it was deployed from.
     """
 
@@ -43,7 +45,7 @@ class ScheduledPipeline(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int = 0
     state: str = ""
     login: str = ""
-    deploys: bool = False
+    services: Literal["none", "read", "keep"] = "none"
     context: str = ""
 
     @property

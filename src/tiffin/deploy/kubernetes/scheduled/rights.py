@@ -1,4 +1,4 @@
-"""What a pipeline may do on its cluster: keep one Lease, and, where it deploys, keep services of its namespace."""
+"""What a pipeline may do on its cluster: keep one Lease, and what its steps do with services of its namespace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AUTHORIZATION = "rbac.authorization.k8s.io"
 def rights(pipeline: ScheduledPipeline, cluster: Cluster) -> list[Object]:
     """A Role of the pipeline's own, and what gives it to its account."""
     metadata = {"name": pipeline.name, "namespace": cluster.namespace, "labels": labels(pipeline.name)}
-    rules = [_turn(pipeline), *(_services(cluster) if pipeline.deploys else ())]
+    rules = [_turn(pipeline), *_services(pipeline, cluster)]
     role = {"apiGroup": _AUTHORIZATION, "kind": "Role", "name": pipeline.name}
     subject = {"kind": "ServiceAccount", "name": pipeline.name, "namespace": cluster.namespace}
     return [
@@ -37,14 +37,19 @@ def _turn(pipeline: ScheduledPipeline) -> Object:
     }
 
 
-def _services(cluster: Cluster) -> Iterator[Object]:
-    """All that `tiffin deploy` does in a namespace, and nothing beyond it."""
-    yield from _rules(OURS, _KEEPS)
-    yield {"apiGroups": [DEPLOYMENT.group], "resources": ["deployments/scale"], "verbs": ["patch"]}
+def _services(pipeline: ScheduledPipeline, cluster: Cluster) -> Iterator[Object]:
+    """What `tiffin deploy` does in a namespace, or `tiffin status`, and nothing beyond it."""
+    if pipeline.services == "none":
+        return
+    keeps = pipeline.services == "keep"
+    verbs = _KEEPS if keeps else _READS
+    yield from _rules(OURS, verbs)
+    if keeps:
+        yield {"apiGroups": [DEPLOYMENT.group], "resources": ["deployments/scale"], "verbs": ["patch"]}
     yield from _rules((REPLICA_SET, POD, EVENT), _READS)
     yield {"apiGroups": [POD.group], "resources": ["pods/log"], "verbs": ["get"]}
     for version, kind in optional_kinds(cluster.kinds):
-        yield {"apiGroups": [version.partition("/")[0]], "resources": [f"{kind.lower()}s"], "verbs": _KEEPS}
+        yield {"apiGroups": [version.partition("/")[0]], "resources": [f"{kind.lower()}s"], "verbs": verbs}
 
 
 def _rules(kinds: Iterable[Kind], verbs: list[str]) -> Iterator[Object]:

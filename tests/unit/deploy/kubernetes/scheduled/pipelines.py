@@ -31,7 +31,7 @@ DEPLOYING = msgspec.structs.replace(
     seconds=7200,
     state="iris-state",
     login="registry",
-    deploys=True,
+    services="keep",
     context="production",
 )
 
@@ -50,7 +50,7 @@ _fields: dict[str, Any] = {
     "seconds": st.integers(0, 10**6),
     "state": st.one_of(st.just(""), _names),
     "login": st.one_of(st.just(""), _names),
-    "deploys": st.booleans(),
+    "services": st.sampled_from(["none", "read", "keep"]),
     "context": st.sampled_from(["", "yes", "arn:aws:eks:eu-1:1:cluster/a"]),
 }
 pipelines = st.fixed_dictionaries(_fields).map(lambda fields: msgspec.structs.replace(PLAIN, **fields))

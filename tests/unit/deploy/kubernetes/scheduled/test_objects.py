@@ -90,6 +90,15 @@ def test_a_pipeline_that_deploys_may_do_what_a_deploy_does_with_what_the_cluster
     assert not allowed(FULL) & never
 
 
+def test_a_pipeline_that_asks_for_the_champion_may_look_and_change_nothing() -> None:
+    rules = kinds(replace(DEPLOYING, services="read"), FULL)["Role"]["rules"]
+    assert {verb for rule in rules for verb in rule["verbs"] if rule["resources"] != ["leases"]} == {
+        "get",
+        "list",
+        "watch",
+    }
+
+
 def test_state_is_on_the_claim_or_as_long_as_the_pod() -> None:
     def volume(pipeline: ScheduledPipeline) -> Any:
         return next(one for one in pod(pipeline)["volumes"] if one["name"] == "state")
