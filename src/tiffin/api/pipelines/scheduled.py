@@ -139,15 +139,16 @@ def decide(order: Order, home: Home) -> Decided:
     """Put together what a cluster is to keep; raises ConfigError and UnsupportedError for what it cannot."""
     project = triggered(order.what)
     place = _place(order, project)
+    push = _push_of(order, project, place)
+    section = project.pipeline
+    times = _times(order, section)
     graph = graph_of(order.what, home, order.name)
     refuse_abroad(graph, project, place)
     for line in elsewhere(graph, project, place):
         note(line)
-    section = project.pipeline
-    times = _times(order, section)
     _tell(order, section, graph)
     jobs = order.jobs or section.jobs or 1
-    found = _found(order, project, place, _image_of(order.what, home), home)
+    found = to_push(push, _image_of(order.what, home), home)
     about = made(found, Served())
     pipeline = ScheduledPipeline(
         name=name_of(project.name, order.name or section.name),
@@ -174,7 +175,8 @@ def _image_of(folder: Path, home: Home) -> Image:
     return image
 
 
-def _found(order: Order, project: Project, place: Place, image: Image, home: Home) -> FoundImage:
+def _push_of(order: Order, project: Project, place: Place) -> str:
+    """The name by which the pipeline's image goes to a registry."""
     section = project.environment.get(place.environment)
     push = order.push or (section.over(project.deploy) if section else project.deploy).push
     if not push:
@@ -182,7 +184,7 @@ def _found(order: Order, project: Project, place: Place, image: Image, home: Hom
             "a cluster pulls the pipeline's image from a registry, and nobody says which",
             f"say where it goes: `--push REGISTRY/{project.name}`, or `[deploy] push` in tiffin.toml",
         )
-    return to_push(push, image, home)
+    return push
 
 
 def _place(order: Order, project: Project) -> Place:
