@@ -168,9 +168,11 @@ def test_rendering_asks_no_cluster_and_says_what_a_run_is_told(folder: Path, ser
 def test_data_is_looked_at_every_few_minutes_where_a_claim_remembers_it(folder: Path) -> None:
     text = PROJECT.replace("schedule", 'watch = ["data/"]\nschedule')
     (folder / "tiffin.toml").write_text(text)
-    push = ("--to", "kubernetes", "--push", "registry.example/iris", "--render")
+    push = ("--to", "kubernetes", "--push", "registry.example/iris", "--render", "--data", "data/=flowers")
     assert "--state CLAIM" in refused(*push)
-    made = rendered("--state", "iris-state", "--every", "10")
+    assert "never changes; have it on a claim: `--data data=CLAIM`" in refused(*push[:-2], "--state", "iris-state")
+    made = rendered("--state", "iris-state", "--every", "10", "--data", "data=flowers")
+    assert {"name": "data-0", "mountPath": "/pipeline/data", "readOnly": True} in container(made)["volumeMounts"]
     assert made["CronJob"]["spec"]["schedule"] == "*/10 * * * *"
     assert container(made)["args"][:5] == ["pipeline", "watch", "--once", "--here", "--wait"]
     assert made["CronJob"]["metadata"]["annotations"]["tiffin.dev/by-hand"].startswith("pipeline\nrun\n")

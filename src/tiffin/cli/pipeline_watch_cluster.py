@@ -20,6 +20,9 @@ _OPTIONS = (
     click.option("--push", default="", metavar="REGISTRY/NAME[:TAG]", help="Where the pipeline's image goes."),
     click.option("--state", default="", metavar="CLAIM", help="The PersistentVolumeClaim that keeps results."),
     click.option(
+        "--data", multiple=True, metavar="PATH=CLAIM", help="What of the project's folder is on a claim, read-only."
+    ),
+    click.option(
         "--login", default="", metavar="SECRET", help="The Secret (docker-registry) with which steps pull and push."
     ),
     click.option("--every", type=click.IntRange(min=1), metavar="MINUTES", help="How often data is looked at; 15."),
@@ -62,9 +65,9 @@ def on_cluster(typed: dict[str, Any], local: Mapping[str, bool]) -> bool:
 
     where = place(typed)
     does = {name: typed.pop(name) for name in ("now", "delete", "plan", "render")}
-    own = {name: typed.pop(name) for name in ("push", "state", "login", "every", "version", "having", "force")}
+    own = {name: typed.pop(name) for name in ("push", "state", "data", "login", "every", "version", "having", "force")}
     if where == Where() or not _is_cluster(where, typed["what"]):
-        if given := [name for name, value in {**does, **own}.items() if value not in {None, "", False}]:
+        if given := [name for name, value in {**does, **own}.items() if value not in {None, "", False, ()}]:
             raise click.UsageError(f"--{_option(given[0])} is about a cluster: say `--to kubernetes`")
         return False
     refused = {**local, **{name: typed[name] for name in _LOCAL}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -19,12 +19,12 @@ from tiffin.api.services.deploy import kinds_of, parse_version
 from tiffin.api.services.deployed import FoundImage, bring, made, to_push
 from tiffin.api.services.targets import KUBERNETES, Place, Where, choose, project_in
 from tiffin.config.cron import Cron, said
-from tiffin.config.pipeline import PipelineSection
+from tiffin.config.pipeline import PipelineSection, is_tag
 from tiffin.config.project import Project
 from tiffin.deploy.compose import Served
 from tiffin.deploy.kubernetes.manifests.cluster import Cluster, Surroundings
 from tiffin.deploy.kubernetes.scheduled.objects import render as rendered
-from tiffin.deploy.kubernetes.scheduled.pipeline import Room, ScheduledPipeline, name_of
+from tiffin.deploy.kubernetes.scheduled.pipeline import Mounted, Room, ScheduledPipeline, name_of
 from tiffin.deploy.kubernetes.scheduled.times import Times, differences, times_every, times_of
 from tiffin.deploy.target import Change
 from tiffin.errors import ConfigError
@@ -47,9 +47,9 @@ _STARTING = 1800
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Which pipeline goes where, and what was typed of how.
 
-    `push` is the name by which its image goes to a registry, `state` a claim that keeps results, `login` the Secret
-    with which steps pull and push, `every` the minutes between two looks at data. `having` is what a cluster of this
-    `version` that is not asked is taken to have.
+    `push` is the name by which its image goes to a registry, `state` a claim that keeps results, `data` what of the
+    project's folder is on a claim (`PATH=CLAIM`), `login` the Secret with which steps pull and push, `every` the
+    minutes between two looks at data. `having` is what a cluster of this `version` that is not asked is taken to have.
     """
 
     what: Path = Path()
@@ -60,6 +60,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     where: Where = Where(to=KUBERNETES)
     push: str = ""
     state: str = ""
+    data: tuple[str, ...] = ()
     login: str = ""
     every: int = 0
     force: bool = False
@@ -141,7 +142,9 @@ def decide(order: Order, home: Home) -> Decided:
     place = _place(order, project)
     push = _push_of(order, project, place)
     section = project.pipeline
+    data = _mounted(order)
     times = _times(order, section)
+    _refuse_what_never_changes(section, data)
     graph = graph_of(order.what, home, order.name)
     refuse_abroad(graph, project, place)
     for line in elsewhere(graph, project, place):
@@ -162,6 +165,7 @@ def decide(order: Order, home: Home) -> Decided:
         room=_room(graph, jobs),
         seconds=_seconds(graph),
         state=order.state,
+        data=data,
         login=order.login,
         services=services_of(graph),
         context=place.context,
@@ -218,6 +222,29 @@ def _times(order: Order, section: PipelineSection) -> Times:
     for line in differences(cron, times):
         note(line)
     return times
+
+
+def _mounted(order: Order) -> tuple[Mounted, ...]:
+    """What runs read from claims."""
+    found = []
+    for text in order.data:
+        path, equals, claim = text.partition("=")
+        if not (path and equals and claim):
+            raise ConfigError(f"not data on a claim: {text!r}", "write it as `--data data=CLAIM`")
+        found.append(Mounted(path=path.rstrip("/"), claim=claim))
+    return tuple(found)
+
+
+def _refuse_what_never_changes(section: PipelineSection, data: Sequence[Mounted]) -> None:
+    """Refuse to look for new data where none can come: in the image."""
+    folders = [PurePosixPath(each.path) for each in data]
+    for watched in section.watch:
+        path = PurePosixPath(watched)
+        if not is_tag(watched) and not any(path == folder or folder in path.parents for folder in folders):
+            raise ConfigError(
+                f"{watched} is in the pipeline's image on a cluster, where it never changes",
+                f"have it on a claim: `--data {path.parent if path.suffix else path}=CLAIM`; or watch a registry's tag",
+            )
 
 
 def _tell(order: Order, section: PipelineSection, graph: Graph) -> None:

@@ -35,6 +35,16 @@ def _refusals(pipeline: ScheduledPipeline, cluster: Cluster) -> Iterator[tuple[s
         yield f"{cluster.namespace!r} is no name of a namespace", "it takes lower-case letters, digits and `-`"
     if not pipeline.user[0]:
         yield "a pipeline does not run as root on a cluster", "let its image have a user by number"
-    for what, name in (("claim", pipeline.state), ("Secret", pipeline.login)):
+    yield from _mounts(pipeline, cluster)
+
+
+def _mounts(pipeline: ScheduledPipeline, cluster: Cluster) -> Iterator[tuple[str, str]]:
+    claims = [pipeline.state, *(each.claim for each in pipeline.data)]
+    for what, name in (*(("claim", claim) for claim in claims), ("Secret", pipeline.login)):
         if name and not _SUBDOMAIN.fullmatch(name):
             yield f"{name!r} is no name of a {what}", f"name a {what} of the namespace {cluster.namespace}"
+    for each in pipeline.data:
+        if not re.fullmatch(r"(?!/)[^:\s]+", each.path) or set(each.path.split("/")) & {"", ".", ".."}:
+            yield f"{each.path!r} is no path within the project", "write it as `--data data=CLAIM`"
+    if len({each.path for each in pipeline.data}) < len(pipeline.data):
+        yield "two claims would be mounted at one path", "give each a path of its own"

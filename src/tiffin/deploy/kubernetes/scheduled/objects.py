@@ -16,6 +16,8 @@ CONTAINER = "pipeline"
 BY_HAND = "tiffin.dev/by-hand"
 """The annotation of a CronJob with what a run by hand tells the image, a word a line."""
 STATE = "/var/lib/tiffin"
+PROJECT = "/pipeline"
+"""Where the image has the project's folder."""
 _LOGIN = "/run/secrets/registry"
 _KEPT = 3
 """Jobs that ended well, and that did not, of which the cluster keeps the logs."""
@@ -144,6 +146,9 @@ def _volumes(pipeline: ScheduledPipeline) -> list[Object]:
         made.append(
             {"name": "registry", "secret": {"secretName": pipeline.login, "defaultMode": 0o440, "items": items}}
         )
+    for number, each in enumerate(pipeline.data):
+        source = {"claimName": each.claim, "readOnly": True}
+        made.append({"name": f"data-{number}", "persistentVolumeClaim": source})
     return made
 
 
@@ -156,4 +161,6 @@ def _mounts(pipeline: ScheduledPipeline) -> list[Object]:
         made.append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108 - a path inside the container
     if pipeline.login:
         made.append({"name": "registry", "mountPath": _LOGIN, "readOnly": True})
+    for number, each in enumerate(pipeline.data):
+        made.append({"name": f"data-{number}", "mountPath": f"{PROJECT}/{each.path}", "readOnly": True})
     return made

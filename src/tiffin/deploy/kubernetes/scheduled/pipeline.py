@@ -24,13 +24,20 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     bounded: bool = False
 
 
+class Mounted(msgspec.Struct, frozen=True, kw_only=True):
+    """Data that is a claim's: where in the project's folder it is, and the claim."""
+
+    path: str
+    claim: str
+
+
 class ScheduledPipeline(msgspec.Struct, frozen=True, kw_only=True):
     """A pipeline that a cluster runs: `words` is what its image is told at its times, `by_hand` what it is told then.
 
     `user` is the image's, by number. `seconds` is the longest that a run can take, 0 where nothing bounds it. `state`
-    is the claim on which what tiffin keeps outlives a pod. `login` is the Secret (`kubernetes.io/dockerconfigjson`)
-    with which steps pull and push. `services` is what it does with services of its namespace, and `context` what the
-    cluster is called where it was deployed from.
+    is the claim on which what tiffin keeps outlives a pod; `data` is what runs read from claims. `login` is the Secret
+    (`kubernetes.io/dockerconfigjson`) with which steps pull and push. `services` is what it does with services of its
+    namespace, and `context` what the cluster is called where it was deployed from.
     """
 
     name: str
@@ -44,6 +51,7 @@ class ScheduledPipeline(msgspec.Struct, frozen=True, kw_only=True):
     room: Room = Room()
     seconds: int = 0
     state: str = ""
+    data: tuple[Mounted, ...] = ()
     login: str = ""
     services: Literal["none", "read", "keep"] = "none"
     context: str = ""

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from tiffin.config.cron import Cron
-from tiffin.deploy.kubernetes.scheduled.pipeline import Room, ScheduledPipeline, name_of
+from tiffin.deploy.kubernetes.scheduled.pipeline import Mounted, Room, ScheduledPipeline, name_of
 from tiffin.deploy.kubernetes.scheduled.times import times_every, times_of
 from tiffin.oci.digest import Digest
 
@@ -30,6 +30,7 @@ DEPLOYING = msgspec.structs.replace(
     room=Room(cpus=3.5, memory=6 << 30, gpus=1, bounded=True),
     seconds=7200,
     state="iris-state",
+    data=(Mounted(path="data", claim="flowers"),),
     login="registry",
     services="keep",
     context="production",
@@ -43,12 +44,16 @@ _rooms = st.builds(
     gpus=st.integers(0, 8),
     bounded=st.booleans(),
 )
+_mounted = st.builds(Mounted, path=_names, claim=_names)
 _fields: dict[str, Any] = {
     "name": _names.map(name_of),
     "words": st.sampled_from([RUN, LOOK]),
     "room": _rooms,
     "seconds": st.integers(0, 10**6),
     "state": st.one_of(st.just(""), _names),
+    "data": st.lists(st.builds(Mounted, path=_names, claim=_names), max_size=2, unique_by=lambda one: one.path).map(
+        tuple
+    ),
     "login": st.one_of(st.just(""), _names),
     "services": st.sampled_from(["none", "read", "keep"]),
     "context": st.sampled_from(["", "yes", "arn:aws:eks:eu-1:1:cluster/a"]),

@@ -14,7 +14,7 @@ from tiffin.deploy.kubernetes.manifests.files import to_yaml
 from tiffin.deploy.kubernetes.manifests.render import weakest_profile
 from tiffin.deploy.kubernetes.order import in_order
 from tiffin.deploy.kubernetes.scheduled.objects import render
-from tiffin.deploy.kubernetes.scheduled.pipeline import ScheduledPipeline, name_of
+from tiffin.deploy.kubernetes.scheduled.pipeline import Mounted, ScheduledPipeline, name_of
 from tiffin.deploy.kubernetes.security import Profile
 from tiffin.errors import ConfigError, UnsupportedError
 from unit.deploy.kubernetes.manifests.schemas import assert_valid
@@ -110,6 +110,11 @@ def test_state_is_on_the_claim_or_as_long_as_the_pod() -> None:
     assert env["TIFFIN_LEASE"] == "models/iris-pipeline"
 
 
+def test_data_on_a_claim_is_seen_where_the_project_has_it_and_never_written() -> None:
+    [mount] = [one for one in pod(DEPLOYING)["containers"][0]["volumeMounts"] if one["name"] == "data-0"]
+    assert mount == {"name": "data-0", "mountPath": "/pipeline/data", "readOnly": True}
+
+
 def test_memory_has_a_limit_only_where_steps_have_one() -> None:
     def resources(pipeline: ScheduledPipeline) -> Any:
         return pod(pipeline)["containers"][0]["resources"]
@@ -139,6 +144,9 @@ def test_a_pipeline_is_never_called_as_the_service_of_its_project() -> None:
         ({"name": "i" * 53}, "at most 52"),
         ({"user": (0, 0)}, "does not run as root"),
         ({"state": "No Claim"}, "no name of a claim"),
+        ({"data": (Mounted(path="../data", claim="flowers"),)}, "no path within the project"),
+        ({"data": (Mounted(path="/etc", claim="flowers"),)}, "no path within the project"),
+        ({"data": (Mounted(path="data", claim="a"), Mounted(path="data", claim="b"))}, "at one path"),
         ({"login": "a/b"}, "no name of a Secret"),
     ],
 )
