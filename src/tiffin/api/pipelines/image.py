@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,26 +12,26 @@ from tiffin.api.building.projects import Checkout, fresh_lock
 from tiffin.api.machine.home import Home
 from tiffin.api.pipelines.compile import graph_of
 from tiffin.api.pipelines.environment import parts_of
+from tiffin.api.pipelines.ground import ground_of
 from tiffin.api.pipelines.here import DOCUMENT, PipelineImage
 from tiffin.api.pipelines.layered import Above, files_at, layered
+from tiffin.api.pipelines.tool import TOOL, tool_layer
 from tiffin.build.included import INCLUDE, matching, steps_of
 from tiffin.build.itself import itself
 from tiffin.config.pipeline import is_tag
 from tiffin.engine.plan import environment
 from tiffin.layers.entry import Entry
+from tiffin.layers.write import write_layer
 from tiffin.oci.documents import RunConfig, encode
 from tiffin.oci.image import Image
 from tiffin.pipeline.benches.containers import PYTHON
 from tiffin.pipeline.benches.own_code import CODE, LANGUAGE
-from tiffin.pipeline.benches.processes import OWN, refuse
+from tiffin.pipeline.benches.processes import refuse
 from tiffin.pipeline.graph import Action, Graph
 from tiffin.progress import note, step
 
 TAG = "pipeline"
 """The tag under which a project's pipeline image is kept: `iris:pipeline`."""
-TOOL = f"{OWN}/tool"
-"""Where tiffin lies in it, with all that it needs and nothing of the project's."""
-_BEGIN = b"from tiffin.cli import main\n\nmain()\n"
 
 
 def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
@@ -56,20 +57,18 @@ def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
         language=language.digest,
         variables=environment(below.config.config.env),
     )
+    ground = partial(ground_of, checkout, home) if checkout.project.image.bytecode else None
+    read = [*files_at(LANGUAGE, language.lying()), Entry.of(str(DOCUMENT).strip("/"), encode(said))]
     layers = [
-        Above(title="tiffin", entries=[*files_at(TOOL, tool), Entry.of(f"{TOOL.strip('/')}/__main__.py", _BEGIN)]),
-        Above(title="tiffin_pipeline", entries=[*files_at(LANGUAGE, language.lying()), _document(said)]),
-        Above(title="the project", entries=files_at(CODE, project_files(checkout, graph))),
+        Above(title="tiffin", layer=tool_layer(tool, below, ground, home)),
+        Above(title="tiffin_pipeline", layer=write_layer(read, home.store)),
+        Above(title="the project", layer=write_layer(files_at(CODE, project_files(checkout, graph)), home.store)),
     ]
     name = f"{checkout.project.name}:{TAG}"
     with step("image", name):
         image = layered(below, layers, _run(below.config.config), home)
     home.store.tag(name, image.descriptor)
     return image
-
-
-def _document(said: PipelineImage) -> Entry:
-    return Entry.of(str(DOCUMENT).strip("/"), encode(said))
 
 
 def _run(below: RunConfig) -> RunConfig:
