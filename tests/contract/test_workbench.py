@@ -26,6 +26,7 @@ from contract.workbench_fixtures import (
     limited,
     memory_case,
     native_case,
+    process_case,
     shell,
 )
 from tiffin.engine.embedded.engine import EmbeddedEngine
@@ -48,10 +49,11 @@ def made(kind: str, request: pytest.FixtureRequest, folder: Path) -> Case:
     if kind in {"docker", "podman"}:
         client: ClientBench = request.getfixturevalue(kind)
         return client_case(client, folder)
-    return {"memory": memory_case, "native": native_case, "embedded": embedded_case}[kind](folder)
+    cases = {"memory": memory_case, "native": native_case, "processes": process_case, "embedded": embedded_case}
+    return cases[kind](folder)
 
 
-@pytest.fixture(params=["memory", "native", "embedded", *CLIENTS])
+@pytest.fixture(params=["memory", "native", "processes", "embedded", *CLIENTS])
 def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
     return made(request.param, request, tmp_path)
 

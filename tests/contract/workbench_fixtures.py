@@ -13,7 +13,7 @@ import msgspec
 
 from contract.engine_fixtures import DEADLINE, ClientBench, busybox_image
 from tiffin.engine.embedded.engine import EmbeddedEngine
-from tiffin.engine.plan import ENVIRONMENT
+from tiffin.engine.plan import ENVIRONMENT, PATH
 from tiffin.engine.spec import Engine
 from tiffin.errors import NotFoundError
 from tiffin.layers.unpack import unpack_layer
@@ -21,8 +21,11 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 from tiffin.pipeline.benches.code import Code
+from tiffin.pipeline.benches.confinement import Confinement, here
 from tiffin.pipeline.benches.containers import ContainerBench, Equipment, Standing
 from tiffin.pipeline.benches.native import NativeBench
+from tiffin.pipeline.benches.own_code import OwnCode
+from tiffin.pipeline.benches.processes import ProcessBench, Surroundings
 from tiffin.pipeline.graph import Command, InputPath, OutputPath, Port, Resources, Step, Value
 from tiffin.pipeline.workbench import FILES, VALUES, Ended, Input, Order, Workbench
 from unit.pipeline.memory_bench import MemoryBench, Work
@@ -138,6 +141,21 @@ def memory_case(folder: Path) -> Case:
 
 def native_case(folder: Path) -> Case:
     return Case(NativeBench(folder, lambda: Digest.of(b"code")), folder / "work", hears=False)
+
+
+def process_case(folder: Path, **more: Any) -> Case:
+    """Processes of this machine, as far as its kernel confines them; a shell is all of the environment that is used."""
+    return Case(process_bench(folder, here(), **more), folder / "work", is_confined=True)
+
+
+def process_bench(folder: Path, confinement: Confinement, **more: Any) -> ProcessBench:
+    surroundings = Surroundings(
+        environment=Digest.of(b"environment"), variables={"PATH": PATH}, confinement=confinement, **more
+    )
+    own = OwnCode(
+        lambda: code(folder / "code", "pipeline.py"), lambda: code(folder / "language", "tiffin_pipeline/__init__.py")
+    )
+    return ProcessBench(surroundings, own)
 
 
 def embedded_case(folder: Path) -> Case:

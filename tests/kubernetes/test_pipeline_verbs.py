@@ -61,7 +61,7 @@ SHIP = Task(
 GRAPH = Graph(name="retrain", steps=STEPS, body=(FIT, SHIP))
 
 
-def image_of(_folder: Path, home: Home) -> Image:
+def image_of(_order: scheduled.Order, home: Home) -> Image:
     """The smallest image, which stands for that of a pipeline."""
     run = RunConfig(user="65532:65532")
     config = ImageConfig(architecture="amd64", os="linux", config=run, rootfs=RootFS(diff_ids=[]))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--name", default="", metavar="PIPELINE", help="Which pipeline, where the file has several.")
 @click.option("--native", is_flag=True, help="Do steps in this very process, one at a time, for a debugger.")
+@click.option("--here", is_flag=True, help="Do steps in processes of this container, of a pipeline image.")
 @click.option("--network", is_flag=True, help="Give the steps of a compiled pipeline a network, as a cluster does.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Steps at once; one a processor by default.")
 @click.option("--force", multiple=True, metavar="STEP", help="Do this step though its result is there.")

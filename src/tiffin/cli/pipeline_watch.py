@@ -28,6 +28,7 @@ NOTHING_DUE = 20
 )
 @click.option("--name", default="", metavar="PIPELINE", help="Which pipeline, where the file has several.")
 @click.option("--native", is_flag=True, help="Do steps in this very process, one at a time.")
+@click.option("--here", is_flag=True, help="Do steps in processes of this container, of a pipeline image.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Steps at once; one a processor by default.")
 @click.option("--cache", metavar="REPOSITORY", help="Share results in this repository of a registry; `` shares none.")
 @click.option("--wait", is_flag=True, help="In a pod, with --once: wait for another one that runs the pipeline.")

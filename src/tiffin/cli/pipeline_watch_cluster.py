@@ -46,7 +46,7 @@ _OPTIONS = (
     ),
     click.option("--force", is_flag=True, help="Take over fields that others have set in the cluster."),
 )
-_LOCAL = ("native", "wait")
+_LOCAL = ("native", "here", "wait")
 
 
 def cluster_options(command: Command) -> Command:

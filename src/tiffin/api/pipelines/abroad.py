@@ -8,20 +8,13 @@ from typing import Literal
 from tiffin.api.services.targets import KUBERNETES, LOCAL, Place
 from tiffin.config.project import Project
 from tiffin.errors import UnsupportedError
-from tiffin.pipeline.graph import Action, Command, Constant, Function, Graph, Task
+from tiffin.pipeline.graph import Action, Constant, Graph, Task
 
 _SERVICES = ("deploy", "champion")
 
 
 def refuse_abroad(graph: Graph, project: Project, place: Place) -> None:
     """Refuse what no pod can do, with its place in pipeline.py; raises UnsupportedError."""
-    for task in graph.tasks():
-        step = graph.steps[task.step]
-        if isinstance(step.does, Function | Command) and step.does.image:
-            raise UnsupportedError(
-                f"{task.place}: {step.name} runs in {step.does.image}, and a pod cannot start one",
-                "`tiffin pipeline compile --to kubeflow` gives each step a pod of its own; or leave its `image` out",
-            )
     for task, to in _kept(graph):
         section = project.environment.get(to)
         if to == LOCAL or (section and section.target == LOCAL):

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
 from tiffin.api.images.push import deliver, open_repository
 from tiffin.api.machine.home import Home
 from tiffin.api.pipelines.environment import container_bench, parts_of, trace
-from tiffin.build.plan import CREATED
+from tiffin.api.pipelines.layered import Above, files_at, layered
 from tiffin.config.project import Project
 from tiffin.config.read import read_project
 from tiffin.errors import ConfigError, NotFoundError
-from tiffin.layers.entry import Entry
 from tiffin.layers.write import write_layer
-from tiffin.oci.documents import Descriptor, History, ImageConfig, RootFS
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
 from tiffin.pipeline.benches.code import Code
-from tiffin.pipeline.benches.containers import CODE, LANGUAGE, PYTHON
+from tiffin.pipeline.benches.containers import PYTHON
+from tiffin.pipeline.benches.own_code import CODE, LANGUAGE
 from tiffin.pipeline.graph import Action, Graph, Importer
 from tiffin.pipeline.kubeflow.images import Images
 from tiffin.pipeline.kubeflow.refuse import notes
@@ -109,44 +106,17 @@ def keep_step_image(folder: Path, home: Home) -> Image:
 
 def step_image(below: Image, layers: Sequence[tuple[Code, str]], home: Home) -> Image:
     """Put code above an environment, each at its place; what changes more often comes last."""
-    made = [write_layer(_entries(code, place), home.store) for code, place in layers]
+    above = [
+        Above(
+            title="code" if place == CODE else "tiffin_pipeline",
+            layer=write_layer(files_at(place, code.lying()), home.store),
+        )
+        for code, place in layers
+    ]
     run = below.config.config
     path = f"PYTHONPATH={CODE}:{LANGUAGE}"
-    config = ImageConfig(
-        created=CREATED,
-        architecture=below.config.architecture,
-        os=below.config.os,
-        variant=below.config.variant,
-        config=msgspec.structs.replace(run, env=[*run.env, path, "PYTHONHASHSEED=0"], working_dir=CODE),
-        rootfs=RootFS(diff_ids=[*below.config.rootfs.diff_ids, *(layer.diff_id for layer in made)]),
-        history=[*below.config.history, *(_history(place) for _, place in layers)],
-    )
-    all_layers: list[Descriptor] = [*below.manifest.layers, *(layer.descriptor for layer in made)]
-    image = Image.make(config, all_layers, dict(below.manifest.annotations))
-    image.write(home.store)
-    return image
-
-
-def _history(place: str) -> History:
-    return History(created=CREATED, created_by="tiffin", comment="code" if place == CODE else "tiffin_pipeline")
-
-
-def _entries(code: Code, place: str) -> list[Entry]:
-    """The files of code, as entries of a layer."""
-    found = sorted(path for path in code.path.rglob("*") if path.is_file())
-    return [
-        Entry.file(
-            f"{place.strip('/')}/{path.relative_to(code.path).as_posix()}",
-            path.stat().st_size,
-            partial(_opened, path),
-            executable=bool(path.stat().st_mode & 0o100),
-        )
-        for path in found
-    ]
-
-
-def _opened(path: Path) -> BinaryIO:
-    return path.open("rb")
+    changed = msgspec.structs.replace(run, env=[*run.env, path, "PYTHONHASHSEED=0"], working_dir=CODE)
+    return layered(below, above, changed, home)
 
 
 def _needs_project(graph: Graph) -> bool:

@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -31,6 +32,7 @@ from tiffin.pipeline.benches.containers import ContainerBench, Equipment, Standi
 from tiffin.pipeline.benches.native import NativeBench
 from tiffin.pipeline.benches.orders import Speaks, silent
 from tiffin.pipeline.benches.step_code import step_code
+from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.tracing import trace as read_pipeline
 from tiffin.pipeline.graph import FORMAT, LANGUAGE, Graph
 from tiffin.progress import step
@@ -193,7 +195,19 @@ def native_bench(folder: Path, home: Home, include: Sequence[str] = (PIPELINE,))
     return NativeBench(folder, cache(lambda: code_of(folder, home, include).digest))
 
 
-def trace(bench: ContainerBench | NativeBench, home: Home, module: str = "pipeline", name: str = "") -> Graph:
+class Reads(Protocol):
+    """A bench that a pipeline's file can be read in."""
+
+    def reads_with(self) -> dict[str, str]:
+        """By what it is known what the file says."""
+        ...
+
+    def ask(self, argv: Sequence[str], said: Callable[[str], None], seconds: float) -> Answered:
+        """Run Python with these arguments, and read what it answers."""
+        ...
+
+
+def trace(bench: Reads, home: Home, module: str = "pipeline", name: str = "") -> Graph:
     """Read a pipeline out of a module of the project's, the one called `name` where there are several.
 
     What was read once, with the same code and the same packages, is remembered. Raises ConfigError with file and line.

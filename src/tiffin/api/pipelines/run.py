@@ -22,6 +22,9 @@ from tiffin.pipeline.running.runs import Run, Runs
 from tiffin.pipeline.workbench import Input, Workbench
 
 if TYPE_CHECKING:
+    from tiffin.pipeline.benches.containers import ContainerBench
+    from tiffin.pipeline.benches.native import NativeBench
+    from tiffin.pipeline.benches.processes import ProcessBench
     from tiffin.pipeline.keeping.kept import KeptResults
     from tiffin.pipeline.running.plan import Plan
 
@@ -29,14 +32,16 @@ if TYPE_CHECKING:
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it is typed: of which pipeline, with which arguments (`NAME=VALUE`), how, and with what is shared.
 
-    `native` does steps in this very process. Nothing for `cache` leaves it to tiffin.toml; "" is this machine alone.
-    `network` gives one to all steps of a compiled pipeline. `wait` waits for another pod of a cluster that runs it.
+    `native` does steps in this very process, `here` in processes of this very container. Nothing for `cache` leaves it
+    to tiffin.toml; "" is this machine alone. `network` gives one to all steps of a compiled pipeline. `wait` waits for
+    another pod of a cluster that runs it.
     """
 
     what: Path = Path()
     name: str = ""
     arguments: tuple[str, ...] = ()
     native: bool = False
+    here: bool = False
     network: bool = False
     wait: bool = False
     cache: str | None = None
@@ -124,7 +129,7 @@ def _project(asked: Asked, home: Home) -> Opened:
     """The pipeline of a project's folder."""
     from tiffin.api.machine.engines import engine_name
     from tiffin.api.pipelines.actions import Actions, Bound, OnlyPresent
-    from tiffin.api.pipelines.environment import container_bench, native_bench, trace
+    from tiffin.api.pipelines.environment import trace
 
     if asked.network:
         raise ConfigError("steps of pipeline.py say themselves what they need", "write `@step(network=True)`")
@@ -136,7 +141,7 @@ def _project(asked: Asked, home: Home) -> Opened:
             "write a function under `@pipeline` there, or name its file in `[pipeline] file`",
         )
     include = (section.file, *section.include)
-    bench = native_bench(folder, home, include) if asked.native else container_bench(folder, home, include)
+    bench = _bench(asked, folder, home, include)
     graph = trace(bench, home, section.file.removesuffix(".py"), asked.name or section.name)
     actions = Actions(bench, Bound(folder=folder, home=home, engine=engine_name()))
     return Opened(
@@ -148,13 +153,31 @@ def _project(asked: Asked, home: Home) -> Opened:
     )
 
 
+def _bench(
+    asked: Asked, folder: Path, home: Home, include: tuple[str, ...]
+) -> ContainerBench | NativeBench | ProcessBench:
+    """Where the steps of a project are done."""
+    if asked.here:
+        from tiffin.api.pipelines.here import here_bench
+
+        if asked.native:
+            raise ConfigError(
+                "steps are done in processes of their own, or in this one", "leave `--native` or `--here` out"
+            )
+        return here_bench(folder, home, include)
+    from tiffin.api.pipelines.environment import container_bench, native_bench
+
+    return native_bench(folder, home, include) if asked.native else container_bench(folder, home, include)
+
+
 def _spec(asked: Asked, home: Home) -> Opened:
     """A pipeline that was compiled for Kubeflow."""
     from tiffin.api.pipelines.specs import read_compiled, spec_bench
 
-    if asked.native or asked.name:
+    if asked.native or asked.here or asked.name:
         raise ConfigError(
-            f"{asked.what} is compiled: it is one pipeline, of containers", "leave `--native` and `--name` out"
+            f"{asked.what} is compiled: it is one pipeline, of containers",
+            "leave `--native`, `--here` and `--name` out",
         )
     reading = read_compiled(asked.what, network=asked.network)
     place = place_of(home, "", reading.graph.name)

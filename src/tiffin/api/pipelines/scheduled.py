@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -151,7 +150,7 @@ def decide(order: Order, home: Home) -> Decided:
         note(line)
     _tell(order, section, graph)
     jobs = order.jobs or section.jobs or 1
-    found = to_push(push, _image_of(order.what, home), home)
+    found = to_push(push, _image_of(order, home), home)
     about = made(found, Served())
     pipeline = ScheduledPipeline(
         name=name_of(project.name, order.name or section.name),
@@ -173,10 +172,11 @@ def decide(order: Order, home: Home) -> Decided:
     return Decided(pipeline=pipeline, place=place, found=found, said=_said_of(place, project))
 
 
-def _image_of(folder: Path, home: Home) -> Image:
+def _image_of(order: Order, home: Home) -> Image:
     """The image that has the project, its environment, and what runs its pipeline."""
-    image: Image = import_module("tiffin.api.pipelines.image").keep_pipeline_image(folder, home)
-    return image
+    from tiffin.api.pipelines.image import keep_pipeline_image
+
+    return keep_pipeline_image(order.what, home, order.name)
 
 
 def _push_of(order: Order, project: Project, place: Place) -> str:

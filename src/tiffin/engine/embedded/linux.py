@@ -17,6 +17,7 @@ NS_GET_USERNS = 0xB701
 """The ioctl that gives the user namespace to which a namespace belongs (ioctl_ns(2))."""
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 4, 22, 24
 _PR_CAPBSET_READ = 23
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION = 0x20080522
@@ -69,6 +70,11 @@ def make_read_only(path: str) -> None:
 def die_with_parent(number: int) -> None:
     """Get this signal when the parent dies (prctl(2), PR_SET_PDEATHSIG); changing ids forgets it."""
     _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever loses its own below this process (PR_SET_CHILD_SUBREAPER)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def setns(descriptor: int) -> None:

@@ -37,6 +37,10 @@ class Code(msgspec.Struct, frozen=True, kw_only=True):
         """Its modules, by path."""
         return {file.path: (self.path / file.path).read_bytes() for file in self.files if file.path.endswith(".py")}
 
+    def lying(self) -> dict[str, Path]:
+        """All that lies in its folder, bytecode too, by path there."""
+        return {path.relative_to(self.path).as_posix(): path for path in self.path.rglob("*") if path.is_file()}
+
 
 class Bytecode(msgspec.Struct, frozen=True, kw_only=True):
     """What code is for one interpreter, by path; made where it is not kept yet."""

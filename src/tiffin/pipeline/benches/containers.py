@@ -27,13 +27,14 @@ from tiffin.oci.store import Store
 from tiffin.pipeline.benches.code import Code
 from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, left_behind, metadata, why
 from tiffin.pipeline.benches.orders import METADATA, Places, Speaks, argv_of, order_document, silent
-from tiffin.pipeline.benches.step_code import StepCode, all_of_it
+from tiffin.pipeline.benches.own_code import CODE, LANGUAGE, OwnCode, Reduces, is_own
+from tiffin.pipeline.benches.step_code import all_of_it
 from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.watch import Watch
-from tiffin.pipeline.graph import Command, Function, Step, is_ready
+from tiffin.pipeline.graph import Command, Function, Step
 from tiffin.pipeline.workbench import FILES, VALUES, Ended, Order
 
-CODE, LANGUAGE, ORDER = "/pipeline", "/tiffin/pipeline", "/tiffin/order.json"
+ORDER = "/tiffin/order.json"
 PLACES = Places(inputs="/in", outputs="/out")
 PYTHON, OTHERS_PYTHON = "/opt/venv/bin/python", "python3"
 """The interpreter of tiffin's images, and what that of others is called, found by their PATH."""
@@ -72,7 +73,7 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     find: Callable[[str], Standing]
     devices: Callable[[Standing, int], tuple[str, ...]]
     network: Network = Network.USER
-    reduced: Callable[[Code, str, str], StepCode] = all_of_it
+    reduced: Reduces = all_of_it
 
 
 class ContainerBench:
@@ -83,22 +84,18 @@ class ContainerBench:
         self._with, self._speaks = equipment, speaks
         self._standings: dict[str, Standing] = {}
         self._loaded: set[str] = set()
-        self._reduced: dict[tuple[str, str], StepCode] = {}
+        self._own_code = OwnCode(equipment.code, equipment.language, equipment.reduced)
         self._one = threading.Lock()
 
     def identity(self, step: Step) -> dict[str, str]:
         """By which image and which code a step's results are known."""
         standing = self._standing(step)
         name = "environment" if isinstance(step.does, Function) else "image"
-        code = {"code": self._code_of(step).code.digest} if is_own(step) else {}
-        if isinstance(step.does, Function) and is_ready(step.does.module):
-            code["language"] = self._with.language().digest
-        return {name: standing.image.descriptor.digest, **code}
+        return {name: standing.image.descriptor.digest, **self._own_code.identity(step)}
 
     def reads_with(self) -> dict[str, str]:
         """By what it is known what a pipeline's file says: the environment, the code, and the language."""
-        known = self.identity(_ASKED) | {"code": self._code().digest}
-        return known | {"language": self._with.language().digest}
+        return self.identity(_ASKED) | self._own_code.reads_with()
 
     def do(self, order: Order, said: Callable[[str], None], stopped: threading.Event) -> Ended:
         """Do it in a container, which is gone when this returns."""
@@ -140,7 +137,9 @@ class ContainerBench:
             entrypoint=(PYTHON, *argv),
             env=step_environment(_ASKED),
             cwd=CODE,
-            mounts=tuple(Mount(source=str(path), target=target) for target, path in self._own(self._code()).items()),
+            mounts=tuple(
+                Mount(source=str(path), target=target) for target, path in self._own(self._own_code.all()).items()
+            ),
             stop_seconds=STOP_SECONDS,
             labels={RUN: "ask"},
         )
@@ -160,21 +159,6 @@ class ContainerBench:
         finally:
             container.remove(force=True)
         return Answered(code=code, text="".join(answer), reason=watch.reason)
-
-    def _code(self) -> Code:
-        with self._one:
-            return self._with.code()
-
-    def _code_of(self, step: Step) -> StepCode:
-        """What a step has of the project's code: a function what it can reach, and a program all of it."""
-        code = self._code()
-        if not isinstance(step.does, Function) or not step.does.name:
-            return StepCode(code=code)
-        does = (step.does.module, step.does.name)
-        with self._one:
-            if does not in self._reduced:
-                self._reduced[does] = self._with.reduced(code, *does)
-            return self._reduced[does]
 
     def _own(self, code: Code) -> dict[str, Path]:
         """What a step of the project has mounted, by where."""
@@ -204,12 +188,12 @@ class ContainerBench:
 
     def _options(self, order: Order, standing: Standing) -> RunOptions:
         """How a step's container runs, but for its network and devices."""
-        own = self._own(self._code_of(order.step).code) if is_own(order.step) else {}
+        own = self._own(self._own_code.of(order.step).code) if is_own(order.step) else {}
         return step_options(order, standing, own, self._speaks)
 
     def _outcome(self, order: Order, code: int, stopped: str, state: State) -> Ended:
         """How a step has ended."""
-        return outcome(order, code, stopped, state)
+        return outcome(order, code, stopped, state.reason)
 
     def _created(self, order: Order, standing: Standing) -> Container:
         spec = self._spec(order, standing)
@@ -229,17 +213,12 @@ class ContainerBench:
             container.start(attached=True)
         except NotFoundError as error:  # the program
             return Ended(exit_code=NOT_FOUND, reason=error.message)
-        own = self._code_of(order.step) if is_own(order.step) else None
+        own = self._own_code.of(order.step) if is_own(order.step) else None
         with Watch(container, order.seconds, stopped) as watch:
             for line in container.logs(follow=True):
                 said(own.as_written(line.text, CODE) if own else line.text)
             code = container.wait()
         return self._outcome(order, code, watch.reason, container.state())
-
-
-def is_own(step: Step) -> bool:
-    """Whether a step is done with the project's code."""
-    return isinstance(step.does, Function) or (isinstance(step.does, Command) and not step.does.image)
 
 
 def step_options(order: Order, standing: Standing, own: Mapping[str, Path], speaks: Speaks = silent) -> RunOptions:
@@ -290,7 +269,7 @@ def as_caller(
 
 
 @contextlib.contextmanager
-def laid_out(order: Order) -> Iterator[None]:
+def laid_out(order: Order, places: Places = PLACES) -> Iterator[None]:
     """Make the folders and files that are mounted; what is no output is gone afterwards.
 
     The folder is the caller's alone, and what is in it anybody's: the container's user has a number that depends on
@@ -302,7 +281,7 @@ def laid_out(order: Order) -> Iterator[None]:
         (order.folder / name).chmod(0o777)
     told = order.folder / Path(ORDER).name
     if isinstance(order.step.does, Function):
-        told.write_bytes(msgspec.json.encode(order_document(order, order.step.does, PLACES)))
+        told.write_bytes(msgspec.json.encode(order_document(order, order.step.does, places)))
         told.chmod(0o644)
         (order.folder / METADATA).touch()
         (order.folder / METADATA).chmod(0o666)
@@ -313,9 +292,9 @@ def laid_out(order: Order) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def outcome(order: Order, code: int, stopped: str, state: State) -> Ended:
+def outcome(order: Order, code: int, stopped: str, said: str) -> Ended:
     """Say how a step has ended, looking at what it left."""
-    reason = stopped or why(Why(code=code, said=state.reason, step=order.step))
+    reason = stopped or why(Why(code=code, said=said, step=order.step))
     if code == 0 and not reason:
         reason = left_behind(order)
     try:

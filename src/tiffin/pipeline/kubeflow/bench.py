@@ -48,7 +48,7 @@ class LauncherBench(ContainerBench):
 
     def _outcome(self, order: Order, code: int, stopped: str, state: State) -> Ended:
         if not is_launched(order.step):
-            return outcome(order, code, stopped, state)
+            return outcome(order, code, stopped, state.reason)
         reason = stopped or why(Why(code=code, said=state.reason, step=order.step))
         ended = collect(order, self._where, Ended(exit_code=code, reason=reason))
         return ended if code or ended.reason else replace(ended, reason=left_behind(order))

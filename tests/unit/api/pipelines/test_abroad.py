@@ -43,7 +43,6 @@ def deploys(to: str = "") -> Graph:
         (deploys("laptop"), "services of this machine"),
         (graph(Action(name="champion")), "services of this machine"),
         (deploys("other"), "is about the cluster of other"),
-        (graph(Command(argv=("train",), image="python:3.11")), "runs in python:3.11, and a pod cannot start one"),
     ],
 )
 def test_what_no_pod_can_do_is_refused_with_its_line(refused: Graph, words: str) -> None:
