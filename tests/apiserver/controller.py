@@ -16,12 +16,13 @@ from typing import Any
 from apiserver.fates import READY, Fate, status_of
 from apiserver.player import Player
 from apiserver.refusal import Refusal
-from apiserver.served import DEPLOYMENTS, EVENTS, PODS, REPLICA_SETS, Served
+from apiserver.served import DEPLOYMENTS, EVENTS, JOBS, PODS, REPLICA_SETS, Served
 from apiserver.store import now, system
 
 Object = dict[str, Any]
 REVISION = "deployment.kubernetes.io/revision"
 HASH = "pod-template-hash"
+JOB_NAME = "batch.kubernetes.io/job-name"
 _OWN = {
     *("Available", "Progressing", "ReplicaFailure"),
     *("PodScheduled", "Initialized", "ContainersReady", "Ready"),
@@ -45,6 +46,8 @@ class Controller(Player):
         store = self.server.store
         for pod in store.of(PODS):
             self._fare(pod)
+        for job in store.of(JOBS):
+            self._begin(job)
         for replica_set in store.of(REPLICA_SETS):
             self._keep_replicas(replica_set)
         for deployment in store.of(DEPLOYMENTS):
@@ -67,6 +70,19 @@ class Controller(Player):
                 self.server.logs.write(*place[:2], f"{place[2]}/previous", *fate.log)
         for kind, reason, words in fate.events:
             self.tell(PODS, pod, kind, reason, words)
+
+    def _begin(self, job: Object) -> None:
+        """Have the one pod of a job; the cluster may refuse it."""
+        if self._owned(PODS, job):
+            return
+        about, template = job["metadata"], job["spec"]["template"]
+        own = {"generateName": f"{about['name']}-", "namespace": about["namespace"]}
+        labels = {**template["metadata"].get("labels", {}), JOB_NAME: about["name"]}
+        own |= {"labels": labels, "ownerReferences": [_owner(JOBS, job)]}
+        try:
+            self.server.store.create(PODS, {"metadata": own, "spec": template["spec"]}, system("Update"))
+        except Refusal as refused:
+            self.tell(JOBS, job, "Warning", "FailedCreate", f"Error creating: {refused}")
 
     def _keep_replicas(self, replica_set: Object) -> None:
         pods = self._owned(PODS, replica_set)

@@ -33,6 +33,9 @@ NAMESPACES = Served("", "v1", "Namespace", "namespaces", namespaced=False, parts
 PODS = Served("", "v1", "Pod", "pods", parts=("status", "log", "exec", "portforward"))
 EVENTS = Served("", "v1", "Event", "events")
 DEPLOYMENTS = Served("apps", "v1", "Deployment", "deployments", parts=("status", "scale"))
+JOBS = Served("batch", "v1", "Job", "jobs", parts=("status",))
+CRON_JOBS = Served("batch", "v1", "CronJob", "cronjobs", parts=("status",))
+LEASES = Served("coordination.k8s.io", "v1", "Lease", "leases")
 REPLICA_SETS = Served("apps", "v1", "ReplicaSet", "replicasets", parts=("status", "scale"))
 KINDS = (
     NAMESPACES,
@@ -40,6 +43,11 @@ KINDS = (
     EVENTS,
     DEPLOYMENTS,
     REPLICA_SETS,
+    JOBS,
+    CRON_JOBS,
+    LEASES,
+    Served("rbac.authorization.k8s.io", "v1", "Role", "roles"),
+    Served("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings"),
     Served("", "v1", "Service", "services", parts=("status",)),
     Served("", "v1", "ServiceAccount", "serviceaccounts"),
     Served("", "v1", "ConfigMap", "configmaps"),

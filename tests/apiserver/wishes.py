@@ -9,6 +9,7 @@ from apiserver.served import Served
 
 Object = dict[str, Any]
 _REQUIRED = {
+    "CronJob": ("jobTemplate", "schedule"),
     "Deployment": ("selector", "template"),
     "HorizontalPodAutoscaler": ("maxReplicas", "scaleTargetRef"),
 }
@@ -27,6 +28,9 @@ def complete(kind: Served, item: Object) -> None:
     spec = item.get("spec", {})
     if kind.kind == "Deployment":
         filled = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600, "strategy": _ROLLING}
+        item["spec"] = {**filled, **spec}
+    if kind.kind == "CronJob":
+        filled = {"suspend": False, "concurrencyPolicy": "Allow"}
         item["spec"] = {**filled, **spec}
     if kind.kind == "Service":
         item["spec"] = {"type": "ClusterIP", "clusterIP": "10.96.0.10", "sessionAffinity": "None", **spec}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
 from apiserver.server import ApiServer
 from kubernetes_fixtures import client
@@ -56,3 +58,23 @@ def someone(request: pytest.FixtureRequest, namespace: str) -> Api:
         mine, _ = connect(namespace=namespace)
         return Api(mine._asking, namespace, manager="somebody")
     return client(request.getfixturevalue("server"), namespace, manager="somebody")
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file by which commands find the server, whatever proxies there are."""
+    for name in os.environ:
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {"server": server.url}}],
+        "users": [{"name": "dana", "user": {}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "dana", "namespace": "default"}}],
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump(document))
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    return file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -52,22 +51,9 @@ replicas = 1
 
 
 @pytest.fixture
-def folder(tmp_path: Path, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project's folder to be in, a home, and a kubeconfig that leads to the server."""
-    for name in os.environ:
-        if name.lower().endswith("_proxy"):
-            monkeypatch.delenv(name)
-    file = tmp_path / "kubeconfig"
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "clusters": [{"name": "here", "cluster": {"server": server.url}}],
-        "users": [{"name": "dana", "user": {}}],
-        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "dana", "namespace": "default"}}],
-    }
-    file.write_text(yaml.safe_dump(document))
-    monkeypatch.setenv("KUBECONFIG", str(file))
+    assert kubeconfig
     monkeypatch.setenv("TIFFIN_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("TIFFIN_PROGRESS", "none")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tiffin.cli.table import show
+from tiffin.cli.service import print_changes
 from tiffin.cli.where import place, where_options
 
 if TYPE_CHECKING:
@@ -117,7 +117,4 @@ def _render(order: Order, folder: str, version: str) -> None:
 
 def _show_plan(planned: Planned) -> None:
     click.echo(f"{planned.service.name}: {planned.service.template.reference}, on {planned.place}\n")
-    show(planned.changes, ("action", "what"), as_json=False)
-    for change in planned.changes:
-        if change.details:
-            click.echo(f"\n{change.what}\n" + "\n".join(f"    {detail}" for detail in change.details))
+    print_changes(planned.changes)

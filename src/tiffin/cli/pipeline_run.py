@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.option("--until", multiple=True, metavar="STEP", help="Do this step and what it needs, and nothing else.")
 @click.option("--fail-fast", is_flag=True, help="Begin nothing more when a step has failed.")
 @click.option("--cache", metavar="REPOSITORY", help="Share results in this repository of a registry; '' shares none.")
+@click.option("--wait", is_flag=True, help="In a pod: wait for another one that runs the pipeline.")
 @click.option("--plan", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @engine_option

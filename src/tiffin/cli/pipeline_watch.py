@@ -10,6 +10,7 @@ import click
 
 from tiffin.cli.engine import engine_option
 from tiffin.cli.pipeline_meant import as_json as encoded
+from tiffin.cli.pipeline_watch_cluster import cluster_options, on_cluster
 
 if TYPE_CHECKING:
     from tiffin.api.pipelines.run import Asked
@@ -30,19 +31,26 @@ NOTHING_DUE = 20
 @click.option("--here", is_flag=True, help="Do steps in processes of this container, of a pipeline image.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Steps at once; one a processor by default.")
 @click.option("--cache", metavar="REPOSITORY", help="Share results in this repository of a registry; `` shares none.")
+@click.option("--wait", is_flag=True, help="In a pod, with --once: wait for another one that runs the pipeline.")
 @click.option("--once", is_flag=True, help="Look, run if a run is due, and end as the run did.")
 @click.option("--exit-code", is_flag=True, help=f"With --once: end with {NOTHING_DUE} where no run was due.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: print the run as JSON, null where none was due.")
 @click.option("--systemd", is_flag=True, help="Print a unit that has systemd do so, and start nothing.")
 @engine_option
+@cluster_options
 def command(*, once: bool, exit_code: bool, as_json: bool, systemd: bool, **typed: Any) -> None:
     """Run the pipeline of FOLDER whenever `[pipeline] schedule` or new data in `watch` asks for it, until interrupted.
 
     One run at a time. What was missed meanwhile is caught up by one run; one that was stopped goes on. With --once
     prints the name of the run, if there was one.
+
+    With `--to kubernetes`, or an `--environment` that is a cluster, a CronJob of the cluster does so: the pipeline's
+    image is pushed, and the CronJob's name printed.
     """
     from tiffin.api.pipelines.watch import unit
 
+    if on_cluster(typed, local={"once": once, "systemd": systemd, "json": as_json, "exit-code": exit_code}):
+        return
     if (exit_code or as_json) and not once:
         raise click.UsageError("--exit-code and --json go with --once")
     asked = _asked(typed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,15 @@ import click
 from tiffin.cli.table import show
 
 if TYPE_CHECKING:
-    from tiffin.deploy.target import Status
+    from tiffin.deploy.target import Change, Status
+
+
+def print_changes(changes: Sequence[Change]) -> None:
+    """Print what would become of each object, and below that the fields that differ."""
+    show(changes, ("action", "what"), as_json=False)
+    for change in changes:
+        if change.details:
+            click.echo(f"\n{change.what}\n" + "\n".join(f"    {detail}" for detail in change.details))
 
 
 def print_status(status: Status, *, as_json: bool = False) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from itertools import pairwise
 
 import msgspec
 
@@ -32,6 +33,8 @@ _ITEM = re.compile(r"(?:(?P<star>[*?])|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<s
 _FARTHEST = 8 * 366 + 2
 """Days in which every schedule comes: from one 29 February to the next there may be eight years."""
 _DAY = timedelta(days=1)
+_ANY_DAY = date(2024, 2, 29)
+"""Where days are counted from: every schedule comes twice within the farthest of it."""
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -99,6 +102,14 @@ class Cron(msgspec.Struct, frozen=True, kw_only=True):
         """The last time that is not after this one."""
         day = datetime.fromtimestamp(now, zone).date() + _DAY
         return max(self._near(day, -_DAY, zone, lambda at: at <= now))
+
+    def gaps(self) -> tuple[int, int]:
+        """The shortest and the longest time between one time and the next, in seconds of a clock that nobody sets."""
+        times = sorted(hour * 3600 + minute * 60 for hour in self.hours for minute in self.minutes)
+        days = [number for number in range(_FARTHEST) if self._is_on(_ANY_DAY + number * _DAY)]
+        within = {later - earlier for earlier, later in pairwise(times)}
+        between = {(later - earlier) * 86400 + times[0] - times[-1] for earlier, later in pairwise(days)}
+        return min(within | between), max(within | between)
 
     def _near(self, day: date, step: timedelta, zone: tzinfo, right: Callable[[float], bool]) -> list[float]:
         """The right times of the first day that has any, and of the one behind: a clock set at midnight mixes them."""
@@ -181,11 +192,12 @@ def _number(word: str, field: _Field, text: str) -> int:
 
 def _refuse_two_meanings(text: str, parts: list[str]) -> None:
     """Refuse days that cron takes together and Kubernetes one by one, such as `0 3 */2 * mon`."""
-    stars = [part for part in (parts[2], parts[4]) if part[0] in "*?"]
-    if len(stars) == 1 and stars[0] not in {"*", "?"}:
+    days = parts[2], parts[4]
+    stepped = [part for part in days if part[0] in "*?"]
+    if stepped and not any(item in {"*", "?"} for part in days for item in part.split(",")):
         raise _wrong(
             text,
-            f"cron takes {stars[0]!r} beside the other day for both at once, Kubernetes for either of them",
+            f"cron takes {stepped[0]!r} beside the other day for both at once, Kubernetes for either of them",
             "write one of the two as *",
         )
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiffin.engine.embedded.seccomp import program, ranges, tables
+from tiffin.engine.embedded.seccomp import program, ranges, tables, without_network
 from tiffin.errors import UnsupportedError
 
 ALLOW = 0x7FFF0000
@@ -90,3 +90,19 @@ def test_ranges_hold_exactly_the_numbers_and_never_touch(numbers: set[int]) -> N
     found = ranges(numbers)
     assert {number for low, high in found for number in range(low, high + 1)} == numbers
     assert all(one[1] + 1 < two[0] for one, two in pairwise(found))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@given(number=st.integers(0, 600), family=st.integers(0, 50))
+def test_without_a_network_all_is_allowed_but_sockets_to_elsewhere_and_io_uring(
+    architecture: str, number: int, family: int
+) -> None:
+    ours = {tables()[architecture].conditional["socket"]: 0 if family == 1 else errno.EPERM, 425: errno.ENOSYS}
+    for each in (number, *ours):
+        assert run(without_network(architecture), each, AUDIT[architecture], family) == ours.get(each, 0)
+
+
+def test_without_a_network_no_other_table_of_calls_leads_to_a_socket() -> None:
+    assert run(without_network("amd64"), 359, 0x40000003, 2) == errno.EPERM
+    assert run(without_network("amd64"), 0x40000000 | 41, AUDIT["amd64"], 2) == errno.EPERM
+    assert without_network("riscv64") == b""

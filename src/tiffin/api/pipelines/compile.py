@@ -14,6 +14,7 @@ from tiffin.api.pipelines.layered import Above, files_at, layered
 from tiffin.config.project import Project
 from tiffin.config.read import read_project
 from tiffin.errors import ConfigError, NotFoundError
+from tiffin.layers.write import write_layer
 from tiffin.oci.image import Image
 from tiffin.oci.reference import Reference
 from tiffin.pipeline.benches.code import Code
@@ -106,7 +107,10 @@ def keep_step_image(folder: Path, home: Home) -> Image:
 def step_image(below: Image, layers: Sequence[tuple[Code, str]], home: Home) -> Image:
     """Put code above an environment, each at its place; what changes more often comes last."""
     above = [
-        Above(title="code" if place == CODE else "tiffin_pipeline", entries=files_at(place, code.lying()))
+        Above(
+            title="code" if place == CODE else "tiffin_pipeline",
+            layer=write_layer(files_at(place, code.lying()), home.store),
+        )
         for code, place in layers
     ]
     run = below.config.config

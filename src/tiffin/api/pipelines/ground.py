@@ -49,14 +49,17 @@ def ground_of(checkout: Checkout, home: Home, *, locked: bool = False) -> Ground
     return Ground(foundation=foundation, workshop=workshop, image=image)
 
 
-def compiled(sources: Mapping[str, Path], ground: Ground) -> dict[str, bytes]:
-    """Compile the language with the interpreter of an environment; nothing comes of it where that does not run here."""
-    found = [Source(path=path, name=f"{LANGUAGE}/{path}", data=here.read_bytes()) for path, here in sources.items()]
+def compiled(sources: Mapping[str, Path], ground: Ground, place: str = LANGUAGE) -> dict[str, bytes]:
+    """Compile what lies in a folder of an environment, the language if nothing is said, with its interpreter.
+
+    Nothing comes of it where that does not run here.
+    """
+    found = [Source(path=path, name=f"{place}/{path}", data=here.read_bytes()) for path, here in sources.items()]
     try:
         compiler = ground.workshop.compiler(make_layers(ground.foundation.roots, ground.workshop))
         return {entry.path: read(entry) for entry in bytecode(found, compiler, ground.foundation.python)}
     except TiffinError as error:
-        note(f"each step compiles {LANGUAGE} by itself: {error.message}")
+        note(f"{place} is compiled wherever it is imported: {error.message}")
         return {}
 
 

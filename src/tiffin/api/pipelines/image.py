@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,8 +14,10 @@ from tiffin.api.machine.home import Home
 from tiffin.api.pipelines.actions import BUILD
 from tiffin.api.pipelines.compile import graph_of
 from tiffin.api.pipelines.environment import parts_of
+from tiffin.api.pipelines.ground import ground_of
 from tiffin.api.pipelines.here import DOCUMENT, LIBRARIES, PipelineImage
-from tiffin.api.pipelines.layered import Above, Made, files_at, layered
+from tiffin.api.pipelines.layered import Above, files_at, layered
+from tiffin.api.pipelines.tool import TOOL, tool_layer
 from tiffin.build.included import INCLUDE, matching, steps_of
 from tiffin.build.itself import itself
 from tiffin.build.prove import libraries_key
@@ -22,19 +25,17 @@ from tiffin.config.pipeline import is_tag
 from tiffin.engine.plan import environment
 from tiffin.layers.entry import Entry
 from tiffin.layers.layer import Layer
+from tiffin.layers.write import write_layer
 from tiffin.oci.documents import RunConfig, encode
 from tiffin.oci.image import Image
 from tiffin.pipeline.benches.containers import PYTHON
 from tiffin.pipeline.benches.own_code import CODE, LANGUAGE
-from tiffin.pipeline.benches.processes import OWN, refuse
+from tiffin.pipeline.benches.processes import refuse
 from tiffin.pipeline.graph import Action, Graph
 from tiffin.progress import note, step
 
 TAG = "pipeline"
 """The tag under which a project's pipeline image is kept: `iris:pipeline`."""
-TOOL = f"{OWN}/tool"
-"""Where tiffin lies in it, with all that it needs and nothing of the project's."""
-_BEGIN = b"from tiffin.cli import main\n\nmain()\n"
 
 
 def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
@@ -61,14 +62,14 @@ def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
         language=language.digest,
         variables=environment(below.config.config.env),
     )
-    layers: list[Above | Made] = [
+    ground = partial(ground_of, checkout, home) if checkout.project.image.bytecode else None
+    read = [*files_at(LANGUAGE, language.lying()), Entry.of(str(DOCUMENT).strip("/"), encode(said))]
+    read += _libraries(stood_on, home)
+    layers = [
         *_server(stood_on, below),
-        Above(title="tiffin", entries=[*files_at(TOOL, tool), Entry.of(f"{TOOL.strip('/')}/__main__.py", _BEGIN)]),
-        Above(
-            title="tiffin_pipeline",
-            entries=[*files_at(LANGUAGE, language.lying()), _document(said), *_libraries(stood_on, home)],
-        ),
-        Above(title="the project", entries=files_at(CODE, project_files(checkout, graph))),
+        Above(title="tiffin", layer=tool_layer(tool, below, ground, home)),
+        Above(title="tiffin_pipeline", layer=write_layer(read, home.store)),
+        Above(title="the project", layer=write_layer(files_at(CODE, project_files(checkout, graph)), home.store)),
     ]
     name = f"{checkout.project.name}:{TAG}"
     with step("image", name):
@@ -82,23 +83,20 @@ def _builds(graph: Graph) -> bool:
     return any(isinstance(step.does, Action) and step.does.name == BUILD for step in graph.steps.values())
 
 
-def _server(stood_on: Sequence[Layer], below: Image) -> list[Made]:
+def _server(stood_on: Sequence[Layer], below: Image) -> list[Above]:
     """The layers of the server: nothing runs from them here, but whoever has this image has all that a build stands on.
 
     In a pod there are no packages and no compiler. It has the lock, which knows these layers, and a registry with them.
     """
     has = {layer.digest for layer in below.manifest.layers}
-    return [Made(title="server", layer=layer) for layer in stood_on if layer.descriptor.digest not in has]
+    return [Above(title="server", layer=layer) for layer in stood_on if layer.descriptor.digest not in has]
 
 
 def _libraries(stood_on: Sequence[Layer], home: Home) -> list[Entry]:
+    """What is known of layers, so that what is built on them is proven without reading them."""
     records = home.records("libraries")
     keys = [libraries_key(layer.diff_id) for layer in stood_on]
     return files_at(str(LIBRARIES), {key.hex: path for key in keys if (path := records.path(key)).is_file()})
-
-
-def _document(said: PipelineImage) -> Entry:
-    return Entry.of(str(DOCUMENT).strip("/"), encode(said))
 
 
 def _run(below: RunConfig) -> RunConfig:

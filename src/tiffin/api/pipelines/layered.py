@@ -13,7 +13,6 @@ from tiffin.api.machine.home import Home
 from tiffin.build.plan import CREATED
 from tiffin.layers.entry import Entry
 from tiffin.layers.layer import Layer
-from tiffin.layers.write import write_layer
 from tiffin.oci.documents import History, ImageConfig, RootFS, RunConfig
 from tiffin.oci.image import Image
 
@@ -22,20 +21,13 @@ class Above(msgspec.Struct, frozen=True, kw_only=True):
     """A layer to put above an image, and what it is called."""
 
     title: str
-    entries: list[Entry]
-
-
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A layer that was made before, and what it is called."""
-
-    title: str
     layer: Layer
 
 
-def layered(below: Image, layers: Sequence[Above | Made], run: RunConfig, home: Home) -> Image:
+def layered(below: Image, layers: Sequence[Above], run: RunConfig, home: Home) -> Image:
     """Put layers above an image, in their order, and keep what comes of it in the store."""
-    made = [one.layer if isinstance(one, Made) else write_layer(one.entries, home.store) for one in layers]
-    written = [History(created=CREATED, created_by="tiffin", comment=layer.title) for layer in layers]
+    made = [above.layer for above in layers]
+    written = [History(created=CREATED, created_by="tiffin", comment=above.title) for above in layers]
     config = ImageConfig(
         created=CREATED,
         architecture=below.config.architecture,

@@ -33,8 +33,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it is typed: of which pipeline, with which arguments (`NAME=VALUE`), how, and with what is shared.
 
     `native` does steps in this very process, `here` in processes of this very container. Nothing for `cache` leaves it
-    to tiffin.toml; "" is this machine alone.
-    `network` gives one to all steps of a compiled pipeline.
+    to tiffin.toml; "" is this machine alone. `network` gives one to all steps of a compiled pipeline. `wait` waits for
+    another pod of a cluster that runs it.
     """
 
     what: Path = Path()
@@ -43,6 +43,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     native: bool = False
     here: bool = False
     network: bool = False
+    wait: bool = False
     cache: str | None = None
     options: RunOptions = RunOptions()
 
@@ -55,6 +56,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     means: Means
     options: RunOptions
     place: Path
+    wait: bool = False
 
 
 def run(asked: Asked, told: Callable[[Event], None], stopped: Stopped) -> Run:
@@ -67,11 +69,13 @@ def run(asked: Asked, told: Callable[[Event], None], stopped: Stopped) -> Run:
 
 def run_opened(opened: Opened, told: Callable[[Event], None], stopped: Stopped) -> Run:
     """Run a pipeline that is open, as `run` does."""
+    from tiffin.api.pipelines.turn import turn
     from tiffin.pipeline.running.run import run_pipeline, schedule_options
 
     schedule_options(opened.graph, opened.options)
     _look_at_data(opened)
-    with begun(opened.place, Planned(graph=opened.graph, arguments=opened.arguments), told=told) as ledger:
+    planned = Planned(graph=opened.graph, arguments=opened.arguments)
+    with turn(stopped, wait=opened.wait), begun(opened.place, planned, told=told) as ledger:
         return run_pipeline(opened.graph, opened.arguments, opened.means, ledger, opened.options, stopped)
 
 
@@ -103,7 +107,8 @@ def open_pipeline(asked: Asked) -> Opened:
     from tiffin.pipeline.meaning.check import check_arguments
 
     opened = _checked(asked)
-    return msgspec.structs.replace(opened, arguments=check_arguments(opened.graph, opened.arguments))
+    arguments = check_arguments(opened.graph, opened.arguments)
+    return msgspec.structs.replace(opened, arguments=arguments, wait=asked.wait)
 
 
 def graph_of(asked: Asked) -> Graph:

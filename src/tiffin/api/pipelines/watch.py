@@ -62,7 +62,7 @@ def run_if_due(asked: Asked, listener: Listener, stopped: Stopped) -> Run | None
 
 @contextmanager
 def _watching(asked: Asked, listener: Listener) -> Iterator[Watching]:
-    home, project = Home.of(), _project(asked.what)
+    home, project = Home.of(), triggered(asked.what)
     name = asked.name.replace("_", "-") or project.pipeline.name.replace("_", "-")
     remembered = Remembered(home.data / "triggers" / (f"{project.name}.{name}" if name else project.name))
     with remembered.held(name or project.name):
@@ -75,7 +75,8 @@ def _watching(asked: Asked, listener: Listener) -> Iterator[Watching]:
         )
 
 
-def _project(folder: Path) -> Project:
+def triggered(folder: Path) -> Project:
+    """The project of a folder, which says what its pipeline is run for; raises ConfigError where it does not."""
     if is_spec(folder):
         raise UnsupportedError(
             f"{folder} is compiled, and says nothing of when it is run",
@@ -146,7 +147,7 @@ def _prepared(asked: Asked, listener: Listener) -> Prepared:
 
 def unit(asked: Asked, environment: Mapping[str, str] = os.environ) -> str:
     """Write a unit that has systemd keep a watcher of this user's; raises as `watch` does for what has no triggers."""
-    project = _project(asked.what)
+    project = triggered(asked.what)
     passed = {
         name: str(Path(environment[name]).absolute())
         for name in ("TIFFIN_HOME", "DOCKER_CONFIG")

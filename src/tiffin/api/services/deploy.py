@@ -134,15 +134,9 @@ def render(order: Order, version: str = "") -> str:
 
 def render_into(order: Order, folder: Path, version: str = "") -> list[str]:
     """Write it as a base for kustomize, and return the files; those of an earlier one are written over."""
-    from tiffin.deploy.kubernetes.manifests.render import kustomize
-    from tiffin.durable import renamed
+    from tiffin.deploy.kubernetes.manifests.files import write_base
 
-    written = []
-    for name, text in kustomize(_objects(_decide(_for_cluster(order), Home.of()), order, version)).items():
-        with renamed(folder / name) as file:
-            file.write(text.encode())
-        written.append(str(folder / name))
-    return written
+    return write_base(_objects(_decide(_for_cluster(order), Home.of()), order, version), folder)
 
 
 def _for_cluster(order: Order) -> Order:

@@ -50,7 +50,7 @@ def find(what: str, push: str, place: Place, home: Home) -> FoundImage:
         reference, image = build_image(Path(what), tag="", locked=False, home=home)
         if place.target == LOCAL:
             return _here(reference, image, home)
-        return _to_push(push or str(_pushed_name(reference, image, home)), image, home)
+        return to_push(push or str(_pushed_name(reference, image, home)), image, home)
     try:
         image = find_image(home.store, what)
     except NotFoundError:
@@ -59,7 +59,7 @@ def find(what: str, push: str, place: Place, home: Home) -> FoundImage:
         return _there(Reference.parse(what), place, home)
     reference = Reference.parse(what) if not what.startswith("sha256:") else Reference(repository="image")
     if place.target == KUBERNETES and push:
-        return _to_push(push, image, home)
+        return to_push(push, image, home)
     if place.target == KUBERNETES and not reference.registry:
         reference = _pushed_name(reference, image, home)
     return _here(reference, image, home)
@@ -86,7 +86,7 @@ def _there(reference: Reference, place: Place, home: Home) -> FoundImage:
     return FoundImage(store=remote, image=image, reference=reference, descriptor=descriptor)
 
 
-def _to_push(name: str, image: Image, home: Home) -> FoundImage:
+def to_push(name: str, image: Image, home: Home) -> FoundImage:
     """An image that goes to a registry, under a tag of its own: what may be gone back to must not be overwritten."""
     reference = Reference.parse(name)
     if not reference.registry or reference.digest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tiffin.deploy.kubernetes.changes import changed
@@ -13,7 +13,6 @@ from tiffin.deploy.kubernetes.client.refusals import FieldConflictError
 from tiffin.deploy.kubernetes.observe import belongings
 from tiffin.deploy.kubernetes.order import in_order, surplus
 from tiffin.deploy.kubernetes.waiting import unreachable
-from tiffin.deploy.service import Service
 from tiffin.deploy.target import Action, Change
 from tiffin.errors import ConflictError, NotFoundError, UnavailableError
 from tiffin.progress import step
@@ -27,27 +26,42 @@ _SCALERS = {"kube-controller-manager", "keda-operator", "keda", HANDOVER}
 
 
 class Keeper:
-    """Applies and removes the objects of services in one namespace."""
+    """Applies and removes the objects of services, or of pipelines, in one namespace."""
 
-    def __init__(self, api: Api, namespace: str, *, force: bool = False) -> None:
-        """Keep objects there; fields that others have set are taken over only with `force`."""
+    def __init__(
+        self,
+        api: Api,
+        namespace: str,
+        *,
+        force: bool = False,
+        belongings: Callable[[Api, str, str], Iterable[Object]] = belongings,
+    ) -> None:
+        """Keep objects there; fields that others have set are taken over only with `force`.
+
+        `belongings` finds all that is there of a name.
+        """
         self._api, self._namespace, self._force = api, namespace, force
+        self._belongings = belongings
 
-    def keep(self, service: Service, objects: Iterable[Object]) -> None:
-        """Apply objects, what starts pods last, and remove what the service had and needs no more.
+    def keep(self, name: str, objects: Iterable[Object]) -> None:
+        """Apply objects, what starts pods last, and remove what was there under the name and is needed no more.
 
         A cluster that goes away in the middle leaves what was applied; doing it again goes on from there.
         """
         ordered, left = in_order(objects), [*in_order(objects)]
-        with step("apply", service.name, total=len(ordered)) as progress:
+        with step("apply", name, total=len(ordered)) as progress:
             try:
                 while left:
                     self._apply(left[0])
                     left.pop(0)
                     progress.advance(1)
-                self.remove(surplus(belongings(self._api, self._namespace, service.name), ordered))
+                self.remove(surplus(self.there(name), ordered))
             except UnavailableError as error:
                 raise unreachable(error, len(ordered) - len(left), len(ordered)) from error
+
+    def there(self, name: str) -> list[Object]:
+        """All that is there of a name."""
+        return [*self._belongings(self._api, self._namespace, name)]
 
     def tried(self, wanted: Object) -> Change:
         """Say what applying an object would change, as the cluster sees it; a conflict is told as it would be."""

@@ -88,7 +88,7 @@ class KServeTarget:
     def _apply(self, service: Service, why: str) -> Status:
         objects = rendered_for_kserve(service, self._cluster(service.name), why)
         self._refuse_other(service.name)
-        self._keeper.keep(service, objects)
+        self._keeper.keep(service.name, objects)
         return self._wait(service, _image_in(objects))
 
     def status(self, name: str) -> Status:
@@ -109,7 +109,7 @@ class KServeTarget:
         service = service_of(self._kept(name))
         replicas = msgspec.structs.replace(service.replicas, least=least, most=most)
         service = msgspec.structs.replace(service, replicas=replicas)
-        self._keeper.keep(service, rendered_for_kserve(service, self._cluster(name)))
+        self._keeper.keep(service.name, rendered_for_kserve(service, self._cluster(name)))
 
     def _cluster(self, name: str) -> Cluster:
         cluster = cluster_of(self._api, self.namespace, name, said=self._said)

@@ -17,7 +17,7 @@ from tiffin.deploy.kubernetes.manifests.cluster import (
     Surroundings,
     can_map_users,
 )
-from tiffin.deploy.kubernetes.order import NAME, OURS, labels_of, optional_kinds
+from tiffin.deploy.kubernetes.order import NAME, OF_A_PIPELINE, OURS, labels_of, optional_kinds
 from tiffin.deploy.kubernetes.pods import is_ready
 from tiffin.deploy.kubernetes.revisions import SUFFIX, surroundings_of
 from tiffin.deploy.kubernetes.status import Observed
@@ -102,6 +102,12 @@ def belongings(api: Api, namespace: str, name: str) -> Iterator[Object]:
         except DeniedError:
             if kind in OURS:
                 raise
+
+
+def belongings_of_a_pipeline(api: Api, namespace: str, name: str) -> Iterator[Object]:
+    """Every object of a pipeline that is there."""
+    for kind in OF_A_PIPELINE:
+        yield from api.list(kind, namespace, labels_of(name))
 
 
 def cluster_of(api: Api, namespace: str, name: str, gateway: str = "", said: Surroundings | None = None) -> Cluster:

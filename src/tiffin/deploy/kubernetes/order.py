@@ -8,9 +8,13 @@ from typing import Any
 from tiffin.deploy.kubernetes.client.cluster import MANAGER
 from tiffin.deploy.kubernetes.client.kinds import (
     AUTOSCALER,
+    CRON_JOB,
     DEPLOYMENT,
     DISRUPTION_BUDGET,
+    LEASE,
     NETWORK_POLICY,
+    ROLE,
+    ROLE_BINDING,
     SERVICE,
     SERVICE_ACCOUNT,
 )
@@ -19,10 +23,12 @@ Object = dict[str, Any]
 Key = tuple[str, str, str]
 """Group, kind and name of an object in its namespace."""
 NAME, MANAGED_BY = "app.kubernetes.io/name", "app.kubernetes.io/managed-by"
-_FIRST = ("Namespace", "ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "Service")
-_LAST = ("HTTPRoute", "InferenceService", "Deployment")
+_FIRST = ("Namespace", "ServiceAccount", "Role", "RoleBinding", "NetworkPolicy", "PodDisruptionBudget", "Service")
+_LAST = ("HTTPRoute", "InferenceService", "Deployment", "CronJob")
 OURS = (DEPLOYMENT, AUTOSCALER, SERVICE, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE_ACCOUNT)
 """Kinds that every cluster has, of which a service may have objects; a namespace is never removed."""
+OF_A_PIPELINE = (CRON_JOB, LEASE, NETWORK_POLICY, ROLE_BINDING, ROLE, SERVICE_ACCOUNT)
+"""Kinds of which a pipeline has objects."""
 OPTIONAL = (
     ("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ("http.keda.sh/v1beta1", "InterceptorRoute"),

@@ -89,7 +89,7 @@ class KubernetesTarget:
             raise ConflictError(f"{service.name} is kept by KServe", hint)
         cluster = self._cluster(service.name)
         objects = rendered(service, cluster, canary, why)
-        self._keeper.keep(service, objects)
+        self._keeper.keep(service.name, objects)
         return self._rollout(service, service.name).wait(revision_of(service.template))
 
     def status(self, name: str) -> Status:
@@ -124,7 +124,7 @@ class KubernetesTarget:
         replicas = msgspec.structs.replace(service.replicas, least=least, most=most)
         service = msgspec.structs.replace(service, replicas=replicas)
         cluster = self._cluster(name)
-        self._keeper.keep(service, rendered(service, cluster, self._canary_of(name)))
+        self._keeper.keep(service.name, rendered(service, cluster, self._canary_of(name)))
 
     def history(self, name: str) -> Sequence[Revision]:
         """The revisions that are kept, newest first."""
@@ -156,7 +156,7 @@ class KubernetesTarget:
             )
         if abs(share - percent) > 1:
             note(f"without a route requests go by replicas: the canary has {share:.0f} % of them")
-        self._keeper.keep(stable, rendered(stable, cluster, (service, percent)))
+        self._keeper.keep(stable.name, rendered(stable, cluster, (service, percent)))
         return self._rollout(service, service.name + SUFFIX).wait(revision_of(service.template))
 
     def promote(self, name: str) -> Status:
@@ -167,13 +167,13 @@ class KubernetesTarget:
         service = as_before(service_of(canary), self._service(name))
         self._apply(service, "tiffin promote", (service_of(canary), canary_weight(canary)))
         cluster = self._cluster(name)
-        self._keeper.keep(service, rendered(service, cluster, None, "tiffin promote"))
+        self._keeper.keep(service.name, rendered(service, cluster, None, "tiffin promote"))
         return self.status(name)
 
     def _give_up(self, name: str, canary: Object) -> Status:
         note(f"the canary of {name}, {canary_weight(canary):g} % of the requests, is given up")
         service = self._service(name)
-        self._keeper.keep(service, rendered(service, self._cluster(name)))
+        self._keeper.keep(service.name, rendered(service, self._cluster(name)))
         return self.status(name)
 
     def pause(self, name: str) -> None:

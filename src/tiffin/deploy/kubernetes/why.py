@@ -36,7 +36,7 @@ def why(
     seen = [
         (pod, finding)
         for pod in waiting
-        for finding in findings(pod, [*_about(pod, ordered)], logs.get(_name(pod), ()), now or datetime.now(UTC))
+        for finding in findings(pod, [*told_of(pod, ordered)], logs.get(_name(pod), ()), now or datetime.now(UTC))
     ]
     found += _together(seen, len(theirs))
     if not found and _given_up(deployment):
@@ -70,9 +70,9 @@ def _refusals(deployment: Object, newest: Object | None, events: Sequence[Object
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True"
     ]
     if newest and not words and _lacks(newest):
-        words = [event.get("message", "") for event in _about(newest, events) if event.get("reason") == "FailedCreate"][
-            -1:
-        ]
+        words = [
+            event.get("message", "") for event in told_of(newest, events) if event.get("reason") == "FailedCreate"
+        ][-1:]
     for said, hint in dict.fromkeys(refused(text) for text in words):
         yield Finding(message=f"the cluster refuses its pods: {said}", hint=hint)
 
@@ -100,7 +100,8 @@ def _kind(message: str) -> str:
     return "".join(" " if letter.isdigit() else letter for letter in message).replace(" ", "")
 
 
-def _about(thing: Object, events: Sequence[Object]) -> Iterator[Object]:
+def told_of(thing: Object, events: Sequence[Object]) -> Iterator[Object]:
+    """The events about an object."""
     uid, name = thing.get("metadata", {}).get("uid"), _name(thing)
     for event in events:
         about = event.get("involvedObject", {})

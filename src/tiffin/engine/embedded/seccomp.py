@@ -33,6 +33,8 @@ _NAMESPACES = 0x7E020000
 _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 _FAMILIES = (38, 40)
 """AF_ALG and AF_VSOCK: the kernel's ciphers and the hypervisor are no container's business."""
+_UNIX = 1
+_IO_URING_SETUP = 425
 _TERMINAL_INPUT = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX: typing into the terminal of whoever started the container."""
 
@@ -65,6 +67,31 @@ def program(architecture: str) -> bytes:
     for low, high in ranges(table.allowed.values()):
         instructions += _range(low, high)
     instructions.append(_fail(errno.EPERM))
+    return _assembled(instructions)
+
+
+@functools.cache
+def without_network(architecture: str) -> bytes:
+    """Compile a filter that lets no socket be made but those between processes of one machine (AF_UNIX).
+
+    The calls of io_uring, which could make one too, are not there. Empty for an architecture that is not known.
+    """
+    table = tables().get(architecture)
+    if table is None:
+        return b""
+    return _assembled(
+        [
+            *_architecture(_AUDIT[architecture]),
+            (_LOAD, 0, 0, _NUMBER),
+            *_not_x32(),
+            *_conditional(_IO_URING_SETUP, [_fail(errno.ENOSYS)]),
+            *_conditional(table.conditional["socket"], _only(0, (_UNIX,))),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
+    )
+
+
+def _assembled(instructions: Iterable[Instruction]) -> bytes:
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
 
 
@@ -94,12 +121,11 @@ def _architecture(audit: int) -> list[Instruction]:
 
 def _newer(highest: int) -> list[Instruction]:
     """Say that calls newer than the list do not exist; x32's are not newer, they are refused."""
-    return [
-        (_AT_LEAST, 0, 1, _X32),
-        _fail(errno.EPERM),
-        (_GREATER, 0, 1, highest),
-        _fail(errno.ENOSYS),
-    ]
+    return [*_not_x32(), (_GREATER, 0, 1, highest), _fail(errno.ENOSYS)]
+
+
+def _not_x32() -> list[Instruction]:
+    return [(_AT_LEAST, 0, 1, _X32), _fail(errno.EPERM)]
 
 
 def _range(low: int, high: int) -> list[Instruction]:

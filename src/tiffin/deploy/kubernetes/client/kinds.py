@@ -50,12 +50,18 @@ RESOURCE_QUOTA = Kind(name="ResourceQuota", plural="resourcequotas")
 AUTOSCALER = Kind(group="autoscaling", version="v2", name="HorizontalPodAutoscaler", plural="horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind(group="policy", name="PodDisruptionBudget", plural="poddisruptionbudgets")
 NETWORK_POLICY = Kind(group="networking.k8s.io", name="NetworkPolicy", plural="networkpolicies")
+CRON_JOB = Kind(group="batch", name="CronJob", plural="cronjobs")
+JOB = Kind(group="batch", name="Job", plural="jobs")
+LEASE = Kind(group="coordination.k8s.io", name="Lease", plural="leases")
+ROLE = Kind(group="rbac.authorization.k8s.io", name="Role", plural="roles")
+ROLE_BINDING = Kind(group="rbac.authorization.k8s.io", name="RoleBinding", plural="rolebindings")
 
 BUILT_IN = {
     (kind.api_version, kind.name): kind
     for kind in (
         *(DEPLOYMENT, REPLICA_SET, POD, SERVICE, SERVICE_ACCOUNT, CONFIG_MAP, SECRET, EVENT, NAMESPACE, NODE),
         *(RESOURCE_QUOTA, AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY),
+        *(CRON_JOB, JOB, LEASE, ROLE, ROLE_BINDING),
     )
 }
 """Kinds that every cluster has, for which nobody need be asked."""

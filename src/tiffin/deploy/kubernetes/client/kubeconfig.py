@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tiffin.deploy.kubernetes.client.asking import Asking, Place, is_near
+from tiffin.deploy.kubernetes.client.asking import PATIENCE, Asking, Place, is_near
 from tiffin.deploy.kubernetes.client.cluster import Api
 from tiffin.deploy.kubernetes.client.kubeconfig_files import Choice, Entry, choose, places, read_kubeconfig
 from tiffin.deploy.kubernetes.client.login import Fixed, Identity, Login, TokenFile
 from tiffin.deploy.kubernetes.client.plugin import VERSIONS, Plugin, Program
 from tiffin.errors import ConfigError, NotFoundError
-from tiffin.network import Tls
+from tiffin.network import Patience, Tls
 
 MOUNTED = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod has the token of its service account, the cluster's authority, and its namespace."""
@@ -30,18 +30,21 @@ def connect(
     namespace: str = "",
     env: Mapping[str, str] = os.environ,
     mounted: Path = MOUNTED,
+    patience: Patience = PATIENCE,
 ) -> tuple[Api, str]:
     """Return a cluster as its kubeconfig says to talk to it, and the namespace to use; nothing is asked yet.
 
-    What is not given is the kubeconfig's current context and that one's namespace, or `default`. Raises ConfigError
+    What is not given is the kubeconfig's current context and that one's namespace, or `default`. In a pod without a
+    kubeconfig it is the pod's own cluster, whose context TIFFIN_CONTEXT names. Raises ConfigError
     with file and place for whatever is wrong there, and NotFoundError where there is neither one nor a pod around us.
     """
     config = read_kubeconfig(path, env)
     if config.files and (config.contexts or context or config.current):
         choice = choose(config, context)
-        asking, own = Asking(place_of(choice.cluster, choice.user), login_of(choice, env)), choice.namespace
-    elif env.get("KUBERNETES_SERVICE_HOST") and not (path or context):
-        asking, own = _pod(env, mounted)
+        asking = Asking(place_of(choice.cluster, choice.user), login_of(choice, env), patience)
+        own = choice.namespace
+    elif env.get("KUBERNETES_SERVICE_HOST") and not path and context in {"", env.get("TIFFIN_CONTEXT", "")}:
+        asking, own = _pod(env, mounted, patience)
     else:
         looked = ", ".join(map(str, places(path, env))) or "anywhere"
         hint = "let KUBECONFIG name one; `kubectl config get-contexts` shows what it has"
@@ -196,7 +199,7 @@ def _check_authority(cluster: Entry, authority: str) -> None:
         raise cluster.wrong("certificate-authority", f"has no certificate: {error}", "put one there, in PEM") from error
 
 
-def _pod(env: Mapping[str, str], mounted: Path) -> tuple[Asking, str]:
+def _pod(env: Mapping[str, str], mounted: Path, patience: Patience) -> tuple[Asking, str]:
     """The cluster that we run in."""
     host, port = env["KUBERNETES_SERVICE_HOST"], env.get("KUBERNETES_SERVICE_PORT", "443")
     try:
@@ -207,4 +210,4 @@ def _pod(env: Mapping[str, str], mounted: Path) -> tuple[Asking, str]:
         raise ConfigError(f"cannot read the service account in {mounted}: {error}", hint) from error
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     place = Place(url=url, tls=Tls(sole=authority))
-    return Asking(place, TokenFile(mounted / "token")), namespace or "default"
+    return Asking(place, TokenFile(mounted / "token"), patience), namespace or "default"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tiffin.deploy.kubernetes.manifests.names import Object
+from tiffin.durable import renamed
 
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@:+-]*(?<!:)|[0-9]+(?:[KMGT]i|m|s)")
 _NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "nan"})
@@ -50,6 +52,16 @@ def kustomize(objects: Iterable[Object]) -> dict[str, str]:
         "resources": list(made),
     }
     return {"kustomization.yaml": _one(listing), **made}
+
+
+def write_base(objects: Iterable[Object], folder: Path) -> list[str]:
+    """Write a base for kustomize into a folder, and return the files; those of an earlier one are written over."""
+    written = []
+    for name, text in kustomize(objects).items():
+        with renamed(folder / name) as file:
+            file.write(text.encode())
+        written.append(str(folder / name))
+    return written
 
 
 def _one(thing: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from tiffin.config.quantities import write_cpu, write_memory
 from tiffin.deploy.kubernetes.manifests.cluster import Cluster
 from tiffin.deploy.kubernetes.manifests.names import CONTAINER, Object, Track
 from tiffin.deploy.kubernetes.manifests.volumes import image_of, mounts, volumes
-from tiffin.deploy.service import Resources, Template
+from tiffin.deploy.service import Template
 
 PROPAGATION = 10
 """Seconds until every proxy of a cluster has heard that a pod is leaving; meanwhile it serves as before."""
@@ -32,9 +32,9 @@ def pod_spec(track: Track, cluster: Cluster, container: str = CONTAINER) -> Obje
         "enableServiceLinks": False,
         **_own_users(template, cluster),
         "terminationGracePeriodSeconds": grace(template),
-        "securityContext": _security(template, cluster),
+        "securityContext": pod_security(template.user, cluster),
         **_spread(track),
-        **_for_gpus(template.resources),
+        **for_gpus(template.resources.gpus),
         "containers": [_container(template, cluster, container)],
         "volumes": volumes(template, cluster),
     }
@@ -52,8 +52,9 @@ def _own_users(template: Template, cluster: Cluster) -> Object:
     return {"hostUsers": False} if able and not template.data and not template.resources.gpus else {}
 
 
-def _security(template: Template, cluster: Cluster) -> Object:
-    user, group = template.user
+def pod_security(of: tuple[int, int], cluster: Cluster) -> Object:
+    """As whom all of a pod runs: a user and a group by number; what it mounts is the group's too."""
+    user, group = of
     strict = {"supplementalGroupsPolicy": "Strict"} if cluster.version >= _SUPPLEMENTAL_GROUPS else {}
     return {
         **({"runAsNonRoot": True} if user else {}),
@@ -82,8 +83,9 @@ def _spread(track: Track) -> Object:
     }
 
 
-def _for_gpus(resources: Resources) -> Object:
-    return {"tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]} if resources.gpus else {}
+def for_gpus(number: int) -> Object:
+    """What lets a pod onto nodes that are kept for pods with GPUs."""
+    return {"tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]} if number else {}
 
 
 def _container(template: Template, cluster: Cluster, name: str) -> Object:

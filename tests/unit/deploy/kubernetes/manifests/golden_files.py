@@ -10,9 +10,11 @@ from pathlib import Path
 import msgspec
 
 from tiffin.deploy.kubernetes.manifests.render import Canary, Cluster, render, render_kserve, to_yaml
+from tiffin.deploy.kubernetes.scheduled.objects import render as render_pipeline
 from tiffin.deploy.service import Data, Replicas, Resources, SecretFile, Service, Weights
 from tiffin.oci.digest import Digest
 from unit.deploy.kubernetes.manifests.services import CANARY, CLUSTER, FULL, NEXT, OTHER, SERVICE, TEMPLATE
+from unit.deploy.kubernetes.scheduled.pipelines import DEPLOYING, PLAIN
 
 GOLDEN = Path(__file__).parent / "golden"
 replace = msgspec.structs.replace
@@ -53,6 +55,8 @@ def golden() -> dict[str, str]:
             render(Service(name="database", template=OTHER), replace(CLUSTER, makes_namespace=True))
         ),
         "kserve": to_yaml(render_kserve(replace(SERVICE, replicas=_SCALED), FULL, CANARY)),
+        "pipeline": to_yaml(render_pipeline(PLAIN, CLUSTER)),
+        "pipeline-that-deploys": to_yaml(render_pipeline(DEPLOYING, FULL)),
     }
 
 
