@@ -85,7 +85,8 @@ def _written(cron: Cron) -> str:
     minute, hour, day, month, weekday = text.split()
     all_days = _listed(cron.days) if cron.either else "*"
     all_weekdays = _listed(cron.weekdays) if cron.either else "*"
-    weekday = _listed(cron.weekdays) if "7" in re.split(r"[-,]|/\d+", weekday) else weekday
+    if "7" in re.split(r"[-,]|/\d+", weekday) and not _has_star(weekday):
+        weekday = _listed(cron.weekdays)
     stars = ((minute, "*"), (hour, "*"), (day, all_days), (month, "*"), (weekday, all_weekdays))
     return " ".join(whole if _has_star(field) else field for field, whole in stars)
 
