@@ -92,7 +92,8 @@ def _written(cron: Cron) -> str:
 
 
 def _has_star(field: str) -> bool:
-    return any(part in _STARS for part in field.split(","))
+    steps = (part.partition("/") for part in field.split(","))
+    return any(star in _STARS and int(step or 1) == 1 for star, _, step in steps)
 
 
 def _listed(numbers: frozenset[int]) -> str:
