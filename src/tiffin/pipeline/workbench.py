@@ -17,7 +17,10 @@ FILES, VALUES = "artifacts", "parameters"
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """An artifact that is there: its content's digest, where it lies on this machine, what it was called, its type."""
+    """An artifact that is there: its content's digest, where it lies on this machine, what it was called, its type.
+
+    What is `kept` lies in the store, where others rely on it; anything else lies where its user has it.
+    """
 
     digest: Digest
     path: Path
@@ -27,6 +30,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     folder: bool = False
     uri: str = ""
     metadata: dict[str, Any] = {}
+    kept: bool = False
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from tiffin.errors import UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, left_behind, metadata, took_longer, why
+from tiffin.pipeline.benches.inputs import lay_inputs
 from tiffin.pipeline.benches.orders import METADATA, Places, argv_of, order_document
 from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.watch import Watch
@@ -58,13 +59,14 @@ class NativeBench:
 
     def do(self, order: Order, said: Callable[[str], None], stopped: threading.Event) -> Ended:  # noqa: ARG002 - see below
         """Do it when no other is being done; what it writes goes to the terminal, and nobody else is told of it."""
-        with self._one, tempfile.TemporaryDirectory(prefix="tiffin-step-") as folder, self._within(order.step):
+        beside = order.folder.resolve()  # on the store's file system, where copies may cost nothing
+        with self._one, tempfile.TemporaryDirectory(prefix="step-", dir=beside) as folder, self._within(order.step):
             if stopped.is_set():  # while another was done
                 return Ended(exit_code=TERMINATED, reason=STOPPED)
             for name in (FILES, VALUES):
                 (order.folder / name).mkdir(exist_ok=True)
-            places = Places(inputs=str(Path(folder) / "in"), outputs=str(order.folder.resolve()))
-            link_inputs(order, places)
+            places = Places(inputs=str(Path(folder) / "in"), outputs=str(beside))
+            lay_inputs(order, places)
             if isinstance(order.step.does, Function):
                 code, reason = self._call(order, order.step.does, places, Path(folder)), ""
             else:
@@ -155,14 +157,6 @@ def packages(path: Sequence[str]) -> str:
         with contextlib.suppress(OSError):
             found |= {name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))}  # noqa: PTH208 - names
     return Digest.of(encode(sorted(found)))
-
-
-def link_inputs(order: Order, places: Places) -> None:
-    """Let each input lie under its own name, as it does in a container."""
-    for name in order.inputs:
-        for given, path in places.inputs_of(order, name):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).symlink_to(given.path.resolve())
 
 
 class _Process:
