@@ -177,6 +177,15 @@ def test_two_runs_at_once_are_refused_and_an_interrupted_one_goes_on_later(proje
     assert done == "word old"
 
 
+def test_what_a_killed_run_leaves_in_containers_is_gone_with_the_next_one(project: Project) -> None:
+    killed = project.begin("-p", "seconds=1001")
+    killed.kill()
+    killed.communicate(timeout=DEADLINE)
+    assert "slow" in tiffin(project.home, "ps", "-a")
+    tiffin(project.home, "pipeline", "run", project.folder, "--name", "words", "-p", "seconds=0")
+    assert "slow" not in tiffin(project.home, "ps", "-a")
+
+
 def test_code_that_is_edited_in_mid_run_counts_from_the_next_run_on(project: Project) -> None:
     running = project.begin("-p", "seconds=2")
     file = project.folder / "pipeline.py"

@@ -17,7 +17,7 @@ from tiffin.errors import ConfigError, NotFoundError
 from tiffin.pipeline.graph import Graph
 from tiffin.pipeline.results import Results
 from tiffin.pipeline.running.ledger import Event, Planned, begun
-from tiffin.pipeline.running.means import Means, RunOptions
+from tiffin.pipeline.running.means import Means, RunOptions, Sweep
 from tiffin.pipeline.running.runs import Run, Runs
 from tiffin.pipeline.workbench import Input, Workbench
 
@@ -66,7 +66,8 @@ def run_opened(opened: Opened, told: Callable[[Event], None], stopped: Stopped) 
 
     schedule_options(opened.graph, opened.options)
     _look_at_data(opened)
-    with begun(opened.place, Planned(graph=opened.graph, arguments=opened.arguments), told=told) as ledger:
+    planned, sweep = Planned(graph=opened.graph, arguments=opened.arguments), opened.means.sweep
+    with begun(opened.place, planned, told=told, sweep=sweep) as ledger:
         return run_pipeline(opened.graph, opened.arguments, opened.means, ledger, opened.options, stopped)
 
 
@@ -134,10 +135,11 @@ def _project(asked: Asked, home: Home) -> Opened:
     bench = native_bench(folder, home, include) if asked.native else container_bench(folder, home, include)
     graph = trace(bench, home, section.file.removesuffix(".py"), asked.name or section.name)
     actions = Actions(bench, Bound(folder=folder, home=home, engine=engine_name()))
+    results = OnlyPresent(_results(asked, section, home), home)
     return Opened(
         graph=graph,
         arguments={**section.arguments, **typed_arguments(asked.arguments)},
-        means=_means(actions, OnlyPresent(_results(asked, section, home), home), folder, home),
+        means=_means(actions, results, folder, home, bench.sweep),
         options=_options(asked, section),
         place=place_of(home, project.name, graph.name),
     )
@@ -157,20 +159,20 @@ def _spec(asked: Asked, home: Home) -> Opened:
     return Opened(
         graph=reading.graph,
         arguments=typed_arguments(asked.arguments),
-        means=_means(bench, _results(asked, PipelineSection(), home), Path.cwd(), home),
+        means=_means(bench, _results(asked, PipelineSection(), home), Path.cwd(), home, bench.sweep),
         options=asked.options,
         place=place,
     )
 
 
-def _means(bench: Workbench, results: Results, folder: Path, home: Home) -> Means:
+def _means(bench: Workbench, results: Results, folder: Path, home: Home, sweep: Sweep) -> Means:
     """What a run is done with; paths of arguments begin in the project's folder."""
     contents = home.contents
 
     def look(path: Path, kind: str) -> Input:
         return contents.input(folder / path, kind)
 
-    return Means(workbench=bench, results=results, look=look, changed=contents.changed)
+    return Means(workbench=bench, results=results, look=look, changed=contents.changed, sweep=sweep)
 
 
 def _results(asked: Asked, section: PipelineSection, home: Home) -> Results:

@@ -32,6 +32,7 @@ from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.watch import Watch
 from tiffin.pipeline.graph import Command, Function, Step, is_ready
 from tiffin.pipeline.workbench import FILES, VALUES, Ended, Order
+from tiffin.progress import note
 
 CODE, LANGUAGE, ORDER = "/pipeline", "/tiffin/pipeline", "/tiffin/order.json"
 PLACES = Places(inputs="/in", outputs="/out")
@@ -113,8 +114,13 @@ class ContainerBench:
                 container.remove(force=True)
 
     def sweep(self, runs: Collection[str]) -> None:
-        """Remove what is left of the steps of runs that were killed; those of others may just be ending."""
-        for container in self._with.engine().list():
+        """Remove what is left of the steps of runs that were killed; an engine that is not there is told of."""
+        try:
+            found = self._with.engine().list()
+        except TiffinError as error:
+            note(f"containers of a run that was killed may be left: {error.message}")
+            return
+        for container in found:
             if container.spec.labels.get(RUN) in runs:
                 with contextlib.suppress(TiffinError):  # somebody else did, or does
                     container.remove(force=True)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tiffin import __version__
@@ -72,6 +72,9 @@ class NativeBench:
             else:
                 code, reason = _run(order, places, stopped)
         return _outcome(order, code, reason)
+
+    def sweep(self, runs: Collection[str]) -> None:
+        """Remove nothing: a step dies with its run, and what it has left lies in its workplace."""
 
     def ask(self, argv: Sequence[str], said: Callable[[str], None], seconds: float) -> Answered:
         """Run this Python with these arguments in the project's folder, and read what it answers."""

@@ -16,7 +16,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,17 +172,21 @@ def begun(
     planned: Planned,
     clock: Callable[[], float] = time.time,
     told: Callable[[Event], None] = lambda _: None,
+    sweep: Callable[[Collection[str]], None] = lambda _: None,
 ) -> Iterator[Ledger]:
     """Begin a run in a pipeline's folder, the only one at this time; raises ConflictError, naming the other.
 
     `told` hears of each event once it is written, that the run began being the first.
-    What runs that were killed have left in their workplaces is deleted.
+    What runs that were killed have left in their workplaces is deleted; `sweep` is given these runs before, if there
+    are any, and removes what they have left elsewhere.
     """
     with room_in(folder, "the ledger of a run"):
         runs = folder / "runs"
         runs.mkdir(parents=True, exist_ok=True)
     with _held(folder / "lock", planned.graph.name) as lock:
         earlier = run_ids(folder)
+        if killed := [run for run in earlier if _was_at_work(runs / run)]:
+            sweep(killed)
         for run in earlier:
             shutil.rmtree(runs / run / WORK, ignore_errors=True)
         new = runs / _next_id(earlier[-1] if earlier else "", clock())
@@ -197,6 +201,12 @@ def begun(
             began = RunBegan(at=clock(), run=new.name, pipeline=planned.graph.name, pid=os.getpid())
             ledger.write(began, durable=True)
             yield ledger
+
+
+def _was_at_work(run: Path) -> bool:
+    """Whether an attempt of a run has left its workplace, as only one does that was killed."""
+    work = run / WORK
+    return work.is_dir() and any(work.iterdir())
 
 
 @contextmanager

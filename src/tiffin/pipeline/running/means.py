@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Event
 
@@ -12,9 +12,16 @@ import msgspec
 from tiffin.pipeline.results import Results
 from tiffin.pipeline.workbench import Input, Workbench
 
+Sweep = Callable[[Collection[str]], None]
+"""Removes what steps of these runs, which were killed, have left outside of their workplaces."""
+
 
 def _nobody(_task: str, _line: str) -> None:
     """Hear nothing of what steps write: the ledger's logs have it."""
+
+
+def _nothing(_runs: Collection[str]) -> None:
+    """Remove nothing: steps leave nothing behind."""
 
 
 def _wait(stopped: Event, seconds: float) -> None:
@@ -26,7 +33,8 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """Where steps are done, where results are kept, how arguments are read, and what time it is.
 
     `look` takes what lies at a path as an artifact of a type, and `changed` says whether that is another by now
-    (`Contents.input` and `Contents.changed`); `heard` is told each line that a task writes.
+    (`Contents.input` and `Contents.changed`); `heard` is told each line that a task writes. `sweep` removes what steps
+    of runs that were killed have left behind.
     """
 
     workbench: Workbench
@@ -34,6 +42,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     look: Callable[[Path, str], Input]
     changed: Callable[[Input], bool]
     heard: Callable[[str, str], None] = _nobody
+    sweep: Sweep = _nothing
     clock: Callable[[], float] = time.time
     wait: Callable[[Event, float], None] = _wait
 
