@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tiffin.pipeline.pictures.frames import Mark
     from tiffin.pipeline.pictures.plot import Measured
 
-PIPELINES = "pipelines"
 _PAUSE = 0.1
 """Seconds between two looks at a log that is followed."""
 _METRICS = "Metrics"
@@ -67,7 +66,7 @@ def is_spec(path: Path) -> bool:
 
 def place_of(home: Home, project: str, pipeline: str) -> Path:
     """Where the runs of a pipeline are kept: two projects may each have one called `retrain`."""
-    return home.data / PIPELINES / (f"{project}.{pipeline}" if project else pipeline)
+    return home.pipelines / (f"{project}.{pipeline}" if project else pipeline)
 
 
 def runs_of(meant: Meant, home: Home | None = None) -> Runs:
@@ -81,7 +80,7 @@ def runs_of(meant: Meant, home: Home | None = None) -> Runs:
     name = (meant.name or project.pipeline.name).replace("_", "-")
     if name:
         return _ran(Runs(place_of(home, project.name, name)), meant)
-    found = [Runs(folder) for folder in (home.data / PIPELINES).glob(f"{project.name}.*") if run_ids(folder)]
+    found = [Runs(folder) for folder in home.pipelines.glob(f"{project.name}.*") if run_ids(folder)]
     if not found:
         raise _never(meant)
     return max(found, key=lambda runs: runs.ids()[-1])

@@ -19,6 +19,7 @@ from tiffin.pipeline.kubeflow.importer import ImporterBench, Means, take_models
 from tiffin.pipeline.kubeflow.launcher import Where
 from tiffin.pipeline.kubeflow.read import Reading, read_graph
 from tiffin.pipeline.kubeflow.validate import read_spec
+from tiffin.pipeline.running.ledger import WORKSPACES
 from tiffin.pipeline.workbench import Ended, Order, Workbench
 from tiffin.progress import note
 
@@ -43,7 +44,7 @@ def spec_bench(reading: Reading, home: Home, place: Path, *, network: bool) -> C
     """What the steps of a compiled pipeline are done by; `place` is where its runs are."""
     own = partial(_no_project, reading.graph.name)
     parts = Parts(environment=own, code=own, language=own)
-    where = Where(pipeline=reading.graph.name, workspaces=place / "workspaces" if reading.workspace else None)
+    where = Where(pipeline=reading.graph.name, workspaces=place / WORKSPACES if reading.workspace else None)
     means = Means(network=network, models=partial(_models, home))
     return CompiledBench(LauncherBench(equipment(home, parts), where), ImporterBench(means))
 

@@ -6,6 +6,7 @@
       runs/ID/plan.json           the graph, and what it is run with
       runs/ID/logs/TASK.N.log     what attempt N wrote, as it writes it
       runs/ID/work/N/             what an attempt leaves, until it is kept
+      workspaces/ID/              what the tasks of a compiled pipeline share, where it asks for that
 
 A run whose ledger says no end, and that nobody has locked, was killed. IDs are times, and sort by them.
 """
@@ -31,6 +32,7 @@ from tiffin.pipeline.graph import Graph
 from tiffin.pipeline.results import Artifact
 from tiffin.pipeline.running.spots import State
 
+RUNS, WORKSPACES = "runs", "workspaces"
 LEDGER, PLAN, LOGS, WORK = "ledger.jsonl", "plan.json", "logs", "work"
 
 
@@ -181,7 +183,7 @@ def begun(
     are any, and removes what they have left elsewhere.
     """
     with room_in(folder, "the ledger of a run"):
-        runs = folder / "runs"
+        runs = folder / RUNS
         runs.mkdir(parents=True, exist_ok=True)
     with _held(folder / "lock", planned.graph.name) as lock:
         earlier = run_ids(folder)
@@ -242,8 +244,10 @@ def _who(file: BinaryIO) -> _Holder:
 
 def run_ids(folder: Path) -> list[str]:
     """The runs of a pipeline's folder, oldest first."""
-    runs = folder / "runs"
-    return sorted(path.name for path in runs.iterdir() if (path / PLAN).is_file()) if runs.is_dir() else []
+    runs = folder / RUNS
+    if not runs.is_dir():
+        return []
+    return sorted(path.name for path in runs.glob("[!.]*") if (path / PLAN).is_file())  # a dot: it is being deleted
 
 
 def log_path(run: Path, task: str, attempt: int) -> Path:
@@ -258,7 +262,15 @@ def _next_id(last: str, now: float) -> str:
     """A time in UTC, to the millisecond; after the last one, whatever the clock says."""
     millis = int(now * 1000)
     if last:
-        seconds, _, rest = last.rpartition("-")
-        began = datetime.strptime(seconds, _ID).replace(tzinfo=UTC).timestamp()
-        millis = max(millis, int(began) * 1000 + int(rest) + 1)
+        millis = max(millis, _millis(last) + 1)
     return f"{datetime.fromtimestamp(millis // 1000, UTC).strftime(_ID)}-{millis % 1000:03}"
+
+
+def began_at(run: str) -> float:
+    """When a run began by its name, in seconds since 1970."""
+    return _millis(run) / 1000
+
+
+def _millis(run: str) -> int:
+    seconds, _, rest = run.rpartition("-")
+    return int(datetime.strptime(seconds, _ID).replace(tzinfo=UTC).timestamp()) * 1000 + int(rest)
