@@ -30,6 +30,7 @@ from contract.workbench_fixtures import (
 )
 from tiffin.engine.embedded.engine import EmbeddedEngine
 from tiffin.engine.embedded.machine import Machine
+from tiffin.engine.gpus import Asked
 from tiffin.engine.spec import Engine
 from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
 from tiffin.layers.unpack import unpack_layer
@@ -238,12 +239,15 @@ def test_a_step_that_wants_a_network_has_one_or_is_told_what_it_lacks(tmp_path: 
 def test_gpus_are_chosen_for_a_step_that_asks_for_them_and_for_no_other(tmp_path: Path) -> None:
     asked = []
 
-    def devices(standing: Standing, count: int) -> tuple[str, ...]:
-        asked.append((standing.name, count))
-        raise NotFoundError(f"{count} GPUs are asked for, and there are 0", "ask for fewer")
+    def devices(standing: Standing, wanted: Asked) -> tuple[str, ...]:
+        asked.append((standing.name, wanted))
+        raise NotFoundError(f"{wanted.count} GPUs are asked for, and there are 0", "ask for fewer")
 
     case = container_case(EmbeddedEngine(tmp_path / "data", unpack_layer), "embedded", tmp_path, devices=devices)
     assert case.do(case.order(COPY, case.input("x")))[0].exit_code == 0
     with pytest.raises(NotFoundError, match="2 GPUs are asked for"):
         case.do(case.order(limited(COPY, gpus=2), case.input("x")))
-    assert asked == [("environment", 2)]
+    given = msgspec.structs.replace(case.order(limited(COPY, gpus=2), case.input("x")), gpus=("3", "5"))
+    with pytest.raises(NotFoundError):
+        case.do(given)
+    assert asked == [("environment", Asked(count=2)), ("environment", Asked(names=("3", "5")))]

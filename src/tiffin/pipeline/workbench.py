@@ -38,7 +38,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `task` is unique within a run (`train`, or `train[2]` of a loop's third round). `values` has a typed value for each
     parameter that is given; `inputs` an artifact, or several where the port takes many. `folder` is empty, and holds
-    `artifacts` and `parameters` when it has been done. `seconds` bounds how long it may take, 0 does not.
+    `artifacts` and `parameters` when it has been done. `seconds` bounds how long it may take, 0 does not. `gpus` are
+    this machine's by name, as many as the step asks for; where there are none, whoever does it chooses.
     """
 
     run: str
@@ -49,6 +50,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, tuple[Input, ...]]
     folder: Path
     seconds: float = 0.0
+    gpus: tuple[str, ...] = ()
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from tiffin.api.machine.home import Home
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.included import steps_of
 from tiffin.build.recipes import LAYOUT
+from tiffin.engine.gpus import Asked
 from tiffin.errors import ConflictError, IntegrityError, NotFoundError, TiffinError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor, encode
@@ -242,9 +243,8 @@ def _standing(home: Home, project: Path | None, reference: str) -> Standing:
     return Standing(name=reference, image=image, accounts=accounts)
 
 
-def _devices(standing: Standing, count: int) -> tuple[str, ...]:
-    """Choose GPUs as `tiffin run --gpus COUNT` does."""
-    from tiffin.api.containers.needs import with_gpus
-    from tiffin.engine.plan import RunOptions
+def _devices(standing: Standing, asked: Asked) -> tuple[str, ...]:
+    """The GPUs of a step's container, as `tiffin run --gpus` has them."""
+    from tiffin.api.containers.needs import gpus_of
 
-    return with_gpus(standing.name, standing.image, RunOptions(name="step", gpus=str(count))).devices
+    return gpus_of(standing.name, standing.image, asked)

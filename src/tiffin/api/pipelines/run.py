@@ -172,7 +172,13 @@ def _means(bench: Workbench, results: Results, folder: Path, home: Home, sweep: 
     def look(path: Path, kind: str) -> Input:
         return contents.input(folder / path, kind)
 
-    return Means(workbench=bench, results=results, look=look, changed=contents.changed, sweep=sweep)
+    return Means(workbench=bench, results=results, look=look, changed=contents.changed, sweep=sweep, gpus=_gpus)
+
+
+def _gpus() -> tuple[str, ...]:
+    from tiffin.api.containers.needs import gpus_here
+
+    return gpus_here()
 
 
 def _results(asked: Asked, section: PipelineSection, home: Home) -> Results:

@@ -15,9 +15,11 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from tiffin.engine.gpus import Asked
 from tiffin.engine.plan import Accounts, RunOptions, container_spec
 from tiffin.engine.plan import is_own as is_tiffins
 from tiffin.engine.spec import NOT_FOUND, Container, ContainerSpec, Engine, Limits, Mount, Network, State
@@ -60,8 +62,9 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     """What steps are done with, each part had when it is needed first.
 
     `environment` and `code` are the project's, `language` is the package that its code imports from tiffin; `find`
-    has an image by the reference of a command, pulled if it is not here, and `devices` chooses so many GPUs for a
-    container of an image. `network` is what a step gets that wants one. `reduced` is what of the code a function sees.
+    has an image by the reference of a command, pulled if it is not here, and `devices` has the GPUs that are asked
+    for a container of an image. `network` is what a step gets that wants one, and `reduced` what of the code a
+    function sees.
     """
 
     engine: Callable[[], Engine]
@@ -71,7 +74,7 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     code: Callable[[], Code]
     language: Callable[[], Code]
     find: Callable[[str], Standing]
-    devices: Callable[[Standing, int], tuple[str, ...]]
+    devices: Callable[[Standing, Asked], tuple[str, ...]]
     network: Network = Network.USER
     reduced: Callable[[Code, str, str], StepCode] = all_of_it
 
@@ -198,11 +201,13 @@ class ContainerBench:
     def _spec(self, order: Order, standing: Standing) -> ContainerSpec:
         equipment, step = self._with, order.step
         options = self._options(order, standing)
-        wanted = {
+        wanted: dict[str, Any] = {
             "name": f"{options.name}-{secrets.token_hex(3)}",  # what a killed run left may have the other
             "network": equipment.network if step.network else Network.NONE,
-            "devices": equipment.devices(standing, step.resources.gpus) if step.resources.gpus else (),
         }
+        if step.resources.gpus:
+            asked = Asked(names=order.gpus) if order.gpus else Asked(count=step.resources.gpus)
+            wanted["devices"] = equipment.devices(standing, asked)
         spec = container_spec(
             standing.name, standing.image, msgspec.structs.replace(options, **wanted), standing.accounts
         )

@@ -58,8 +58,8 @@ class Tasks:
         self._alone: dict[Digest, Lock] = {}
         self._guard = Lock()
 
-    def do(self, ready: Ready, *, allowed: bool = True) -> Outcome:
-        """Have a task done: by what is kept of it, or by attempts, which only `allowed` ones get.
+    def do(self, ready: Ready, *, allowed: bool = True, gpus: tuple[str, ...] = ()) -> Outcome:
+        """Have a task done: by what is kept of it, or by attempts, which only `allowed` ones get, with these GPUs.
 
         Whatever goes wrong is told in the outcome.
         """
@@ -69,7 +69,7 @@ class Tasks:
                 imported = self._asking.imported(ready)
                 if imported is not None:
                     return Outcome(state=State.SUCCEEDED, artifacts=dict(imported))
-                asked = self._asking.asked(ready)
+                asked = msgspec.structs.replace(self._asking.asked(ready), gpus=gpus)
                 key = asked.key
                 began = TaskBegan(
                     at=self._means.clock(), task=ready.name, key=key, document=msgspec.Raw(asked.document)
@@ -150,6 +150,7 @@ class Tasks:
                 inputs=dict(inputs),
                 folder=folder,
                 seconds=ready.task.timeout,
+                gpus=asked.gpus,
             )
 
             def said(line: str) -> None:

@@ -34,7 +34,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
 
     `look` takes what lies at a path as an artifact of a type, and `changed` says whether that is another by now
     (`Contents.input` and `Contents.changed`); `heard` is told each line that a task writes. `sweep` removes what steps
-    of runs that were killed have left behind.
+    of runs that were killed have left behind. `gpus` names those that steps are given, each to one at a time.
     """
 
     workbench: Workbench
@@ -43,6 +43,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     changed: Callable[[Input], bool]
     heard: Callable[[str, str], None] = _nobody
     sweep: Sweep = _nothing
+    gpus: Callable[[], tuple[str, ...]] = tuple
     clock: Callable[[], float] = time.time
     wait: Callable[[Event, float], None] = _wait
 

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from queue import SimpleQueue
 from threading import Event
 from types import FrameType
@@ -26,6 +27,7 @@ from tiffin.pipeline.meaning.check import check_arguments
 from tiffin.pipeline.meaning.outline import Outline, task_of
 from tiffin.pipeline.results import Artifact
 from tiffin.pipeline.running.attempt import Outcome, Tasks
+from tiffin.pipeline.running.gpus import Gpus
 from tiffin.pipeline.running.ledger import Ledger, RunEnded, TaskEnded
 from tiffin.pipeline.running.means import Means, RunOptions
 from tiffin.pipeline.running.runs import Run, Runs
@@ -125,17 +127,26 @@ class _Running:
     def _begin(self, pool: ThreadPoolExecutor) -> None:
         if self._stopped.is_set():  # seen when what runs has ended, which is soon: it is told as well
             self._schedule.stop(STOPPED)
-        while len(self._going) < self._jobs and (ready := self._schedule.begin()):
+        while len(self._going) < self._jobs and (ready := self._schedule.begin(self._has)):
             allowed = self._allowed is None or ready.task.name in self._allowed
+            gpus = self._gpus.take(ready.name, count) if (count := ready.step.resources.gpus) else ()
             within = contextvars.copy_context()
-            future = pool.submit(within.run, self._do, ready, allowed)
+            future = pool.submit(within.run, self._do, ready, allowed, gpus)
             self._going[future] = ready
             future.add_done_callback(self._ended.put)
         for each in self._schedule.left_out():
             self._leave(each)
 
-    def _do(self, ready: Ready, allowed: bool) -> Outcome:  # noqa: FBT001 - threads are given their arguments by position
-        return self._tasks.do(ready, allowed=allowed)
+    def _has(self, gpus: int) -> bool:
+        return not gpus or self._gpus.has(gpus)
+
+    @cached_property
+    def _gpus(self) -> Gpus:
+        """Looked for when a task asks for one."""
+        return Gpus(self._means.gpus())
+
+    def _do(self, ready: Ready, allowed: bool, gpus: tuple[str, ...]) -> Outcome:  # noqa: FBT001 - threads are given their arguments by position
+        return self._tasks.do(ready, allowed=allowed, gpus=gpus)
 
     def _end(self, ready: Ready, outcome: Outcome) -> None:
         """Write down how a task ended, and let go on what waited for it."""
@@ -153,6 +164,8 @@ class _Running:
             values=outcome.values,
             artifacts={name: _artifact(each) for name, each in outcome.artifacts.items()},
         )
+        if ready.step.resources.gpus:
+            self._gpus.give_back(ready.name)
         self._ledger.write(ended, durable=not outcome.cached)
         self._schedule.end(ready.name, outcome.state, {**outcome.values, **outcome.artifacts}, outcome.why)
 

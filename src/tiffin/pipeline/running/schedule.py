@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -64,7 +64,7 @@ class Schedule:
         self._spots = Spots(self.outline, arguments)
         self._followers: dict[tuple[str, At], list[Spot]] = {}
         self._due: deque[Spot] = deque()
-        self._ready: list[tuple[int, At, Spot, Ready]] = []
+        self._ready: dict[int, list[tuple[int, At, Spot, Ready]]] = {}  # by how many GPUs they ask for
         self._running: dict[str, Spot] = {}
         self._left_out: list[LeftOut] = []
         self._first_failure = self._stopped = ""
@@ -82,13 +82,14 @@ class Schedule:
         """How the whole of it ended, or that it has not."""
         return self._root.state
 
-    def begin(self) -> Ready | None:
+    def begin(self, has: Callable[[int], bool] = lambda _gpus: True) -> Ready | None:
         """The next task that may begin, which counts as running from now on; None until something else has ended.
 
+        `has` says whether there are so many GPUs free: a task for which there are not waits, and others go before it.
         Raises ConfigError where nothing ever will: tasks wait for each other.
         """
-        while self._ready:
-            _, _, spot, ready = heapq.heappop(self._ready)
+        while ready_ones := self._first(has):
+            _, _, spot, ready = heapq.heappop(ready_ones)
             if hindered := self._too_late(spot):
                 self._leave(spot, hindered)
                 self._settle()
@@ -99,6 +100,11 @@ class Schedule:
         if not self._running and not self.over:
             raise self._knot()
         return None
+
+    def _first(self, has: Callable[[int], bool]) -> list[tuple[int, At, Spot, Ready]] | None:
+        """Of those that may begin the ones that ask for as many GPUs as the first for which there are enough."""
+        enough = (some for gpus, some in self._ready.items() if some and has(gpus))
+        return min(enough, key=lambda some: some[0][:2], default=None)
 
     def end(self, name: str, state: State, outputs: Mapping[str, Any] | None = None, why: str = "") -> None:
         """Say how a task that was begun has ended, and what it gave: values, and artifacts as they are handed on."""
@@ -192,7 +198,7 @@ class Schedule:
                 else:
                     artifacts[name] = _artifacts(given, port, f"the input {name} of {spot.label}")
         ready = Ready(name=spot.label, task=task, step=step, values=values, artifacts=artifacts)
-        heapq.heappush(self._ready, (spot.order, spot.at, spot, ready))
+        heapq.heappush(self._ready.setdefault(step.resources.gpus, []), (spot.order, spot.at, spot, ready))
 
     def _given(self, spot: Spot, task: Task, name: str, port: Port) -> list[Any]:
         """What comes in by a port: one thing, or nothing where that is allowed."""
