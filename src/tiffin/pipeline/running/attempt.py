@@ -49,11 +49,22 @@ class _StoppedError(Exception):
     """The run was stopped before the task ended."""
 
 
+class Stops(msgspec.Struct, frozen=True, kw_only=True):
+    """The events that stop a run's tasks: `run` most of them, and `exits` what is done regardless."""
+
+    run: Event
+    exits: Event
+
+    def of(self, ready: Ready) -> Event:
+        """The one that stops this task."""
+        return self.exits if ready.regardless else self.run
+
+
 class Tasks:
     """Does the tasks of one run, each whenever it is asked to, in whatever thread."""
 
-    def __init__(self, means: Means, ledger: Ledger, stopped: Event, *, force: frozenset[str] = frozenset()) -> None:
-        self._means, self._ledger, self._stopped, self._force = means, ledger, stopped, force
+    def __init__(self, means: Means, ledger: Ledger, stops: Stops, *, force: frozenset[str] = frozenset()) -> None:
+        self._means, self._ledger, self._stops, self._force = means, ledger, stops, force
         self._asking = Asking(means)
         self._alone: dict[Digest, Lock] = {}
         self._guard = Lock()
@@ -111,7 +122,7 @@ class Tasks:
         taken, pauses, attempt = self._taken(asked), _pauses(asked.ready.task.retry), 0
         while True:
             attempt += 1
-            if self._stopped.is_set():
+            if self._stops.of(asked.ready).is_set():
                 raise _StoppedError("the run was stopped")
             self._ledger.write(TaskBegan(at=self._means.clock(), task=asked.ready.name, attempt=attempt))
             try:
@@ -128,7 +139,7 @@ class Tasks:
         )
         self._ledger.write(failed)
         progress.note(f"{error.message}; attempt {attempt + 1} of {ready.task.retry.count + 1} in {seconds:g} s")
-        self._means.wait(self._stopped, seconds)
+        self._means.wait(self._stops.of(ready), seconds)
 
     def _taken(self, asked: Asked) -> dict[str, tuple[Input, ...]]:
         take = self._means.results.take
@@ -139,7 +150,7 @@ class Tasks:
 
     def _attempt(self, asked: Asked, inputs: Mapping[str, tuple[Input, ...]], attempt: int) -> Result:
         """One attempt, in a folder of its own; what it gave is kept before anybody is told of it."""
-        ready, clock = asked.ready, self._means.clock
+        ready, clock, stopped = asked.ready, self._means.clock, self._stops.of(asked.ready)
         with self._ledger.workplace() as folder, self._ledger.log(ready.name, attempt) as log:
             order = Order(
                 run=self._ledger.run,
@@ -158,25 +169,11 @@ class Tasks:
                 self._means.heard(ready.name, line)
 
             began = clock()
-            ended = self._means.workbench.do(order, said, self._stopped)
+            ended = self._means.workbench.do(order, said, stopped)
             seconds = clock() - began
-            self._judge(order, ended, seconds)
+            _judge(order, ended, seconds, stopped)
             self._check(asked)
             return self._means.results.keep(asked.document, order, ended, seconds)
-
-    def _judge(self, order: Order, ended: Ended, seconds: float) -> None:
-        """Raise why an attempt gave nothing."""
-        if not ended.exit_code and not ended.reason:
-            return
-        if self._stopped.is_set():
-            raise _StoppedError("the run was stopped")
-        late = f"it took longer than {order.seconds:g} s" if 0 < order.seconds <= seconds else ""
-        reason = ended.reason or late or f"exit code {ended.exit_code}"
-        raise _StepError(
-            f"{order.task} failed: {reason}",
-            f"`tiffin pipeline logs {order.task}` shows what it wrote",
-            ended.exit_code,
-        )
 
     def _check(self, asked: Asked) -> None:
         """Refuse what was made of data that was another when its key was made: it would be kept under a wrong one."""
@@ -186,6 +183,21 @@ class Tasks:
                     f"{each.path} changed while {asked.ready.name} read it",
                     "run it again when nothing writes there; what was made before is kept",
                 )
+
+
+def _judge(order: Order, ended: Ended, seconds: float, stopped: Event) -> None:
+    """Raise why an attempt gave nothing."""
+    if not ended.exit_code and not ended.reason:
+        return
+    if stopped.is_set():
+        raise _StoppedError("the run was stopped")
+    late = f"it took longer than {order.seconds:g} s" if 0 < order.seconds <= seconds else ""
+    reason = ended.reason or late or f"exit code {ended.exit_code}"
+    raise _StepError(
+        f"{order.task} failed: {reason}",
+        f"`tiffin pipeline logs {order.task}` shows what it wrote",
+        ended.exit_code,
+    )
 
 
 def _pauses(retry: Retry) -> Iterator[float]:

@@ -48,11 +48,16 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     wait: Callable[[Event, float], None] = _wait
 
 
+EXIT_SECONDS = 30.0
+"""Seconds that steps on exit have when a run is stopped: as many as a pod has."""
+
+
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a run goes: so many `jobs` at once (0: one a processor), and whether its first failure is its last.
 
     `force` names tasks or steps that are done whatever is kept. `until` names all that is wanted, with what it needs;
-    of `only` the rest has to be kept already. Names may be of groups, loops and branches there.
+    of `only` the rest has to be kept already. Names may be of groups, loops and branches there. What is done on exit is
+    stopped `exit_seconds` after the run was.
     """
 
     jobs: int = 0
@@ -60,3 +65,4 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     force: frozenset[str] = frozenset()
     until: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    exit_seconds: float = EXIT_SECONDS

@@ -28,7 +28,8 @@ _ALL = frozenset(State) - {State.UNKNOWN}
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A task that may begin, with all that it takes: typed values, and artifacts as whoever ended tasks gave them.
 
-    `name` is unique within a run: `train`, or `train[1,2]` in loops.
+    `name` is unique within a run: `train`, or `train[1,2]` in loops. It is done `regardless` of how all else ended, or
+    stands in what is.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     step: Step
     values: dict[str, Any]
     artifacts: dict[str, tuple[Any, ...]]
+    regardless: bool = False
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +116,7 @@ class Schedule:
         self._settle()
 
     def stop(self, why: str) -> None:
-        """Let nothing begin any more, whatever it is."""
+        """Let nothing begin any more but what is done regardless, when what it comes after has ended."""
         self._stopped = why
 
     def left_out(self) -> list[LeftOut]:
@@ -167,7 +169,7 @@ class Schedule:
         if isinstance(node, Task):
             self._take(spot, node)
             return
-        if self._stopped:
+        if self._stopped and not spot.regardless:
             raise HinderedError(State.STOPPED, self._stopped)
         if isinstance(node, When | ForEach | Group):
             self._after(spot, node.after, regardless=node.regardless)
@@ -197,7 +199,9 @@ class Schedule:
                     values[name] = typed(given, port.type, f"the parameter {name} of {spot.label}")
                 else:
                     artifacts[name] = _artifacts(given, port, f"the input {name} of {spot.label}")
-        ready = Ready(name=spot.label, task=task, step=step, values=values, artifacts=artifacts)
+        ready = Ready(
+            name=spot.label, task=task, step=step, values=values, artifacts=artifacts, regardless=spot.regardless
+        )
         heapq.heappush(self._ready.setdefault(step.resources.gpus, []), (spot.order, spot.at, spot, ready))
 
     def _given(self, spot: Spot, task: Task, name: str, port: Port) -> list[Any]:
@@ -274,7 +278,7 @@ class Schedule:
             raise max(hindering, key=lambda each: badness(each.state)).hinders()
 
     def _too_late(self, spot: Spot) -> HinderedError | None:
-        if self._stopped:
+        if self._stopped and not spot.regardless:
             return HinderedError(State.STOPPED, self._stopped)
         if self._options.fail_fast and self._first_failure and not spot.regardless:
             why = f"{self._first_failure} failed, and nothing more was to begin by then"
