@@ -60,6 +60,13 @@ def text() -> int:
 
 
 @step
+def absent() -> int:
+    import no_such_package
+
+    return 1
+
+
+@step
 def slow(seconds: int) -> int:
     print("begun", flush=True)
     time.sleep(seconds)
@@ -90,7 +97,7 @@ def _alone(made):
     return pipeline(alone)
 
 
-all_of = [_alone(one) for one in (hang, eat, elsewhere, undeclared, not_a_number, text)]
+all_of = [_alone(one) for one in (hang, eat, elsewhere, undeclared, not_a_number, text, absent)]
 globals().update({f"only_{one.name}": one for one in all_of})
 
 
@@ -166,6 +173,7 @@ def project(downloads: Downloads, tmp_path_factory: pytest.TempPathFactory) -> I
         ("undeclared", "exit code 1", "No such file or directory: '/pipeline/rows.csv'"),
         ("not-a-number", "exit code", "accuracy"),
         ("text", "exit code 2", "'many'"),
+        ("absent", "exit code 1", "hint: add what brings `no_such_package` to `[python] dependencies`"),
     ],
 )
 def test_a_step_that_goes_wrong_is_told_of(project: Project, name: str, reason: str, said: str) -> None:

@@ -12,7 +12,8 @@ import msgspec
 from tiffin import progress
 from tiffin.errors import CommandError, ConflictError, NotFoundError, TiffinError
 from tiffin.oci.digest import Digest
-from tiffin.pipeline.graph import Retry
+from tiffin.pipeline.benches.missing import hint_for_log
+from tiffin.pipeline.graph import Command, Function, Retry, Step
 from tiffin.pipeline.results import Artifact, Result
 from tiffin.pipeline.running.asking import Asked, Asking, may_be_kept
 from tiffin.pipeline.running.ledger import AttemptFailed, Ledger, TaskBegan
@@ -43,6 +44,13 @@ class _StepError(CommandError):
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
         super().__init__(message, hint)
         self.exit_code_of_step = exit_code
+
+
+class _Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an attempt from outside: how long it took, and the last line that it wrote."""
+
+    seconds: float
+    last: str
 
 
 class _StoppedError(Exception):
@@ -164,14 +172,18 @@ class Tasks:
                 gpus=asked.gpus,
             )
 
+            last = ""
+
             def said(line: str) -> None:
+                nonlocal last
+                last = line.strip() or last
                 log(line)
                 self._means.heard(ready.name, line)
 
             began = clock()
             ended = self._means.workbench.do(order, said, stopped)
             seconds = clock() - began
-            _judge(order, ended, seconds, stopped)
+            _judge(order, ended, _Heard(seconds=seconds, last=last), stopped)
             self._check(asked)
             return self._means.results.keep(asked.document, order, ended, seconds)
 
@@ -185,19 +197,25 @@ class Tasks:
                 )
 
 
-def _judge(order: Order, ended: Ended, seconds: float, stopped: Event) -> None:
+def _judge(order: Order, ended: Ended, heard: _Heard, stopped: Event) -> None:
     """Raise why an attempt gave nothing."""
     if not ended.exit_code and not ended.reason:
         return
     if stopped.is_set():
         raise _StoppedError("the run was stopped")
-    late = f"it took longer than {order.seconds:g} s" if 0 < order.seconds <= seconds else ""
+    late = f"it took longer than {order.seconds:g} s" if 0 < order.seconds <= heard.seconds else ""
     reason = ended.reason or late or f"exit code {ended.exit_code}"
+    missing = hint_for_log(heard.last) if _is_in_environment(order.step) else ""
     raise _StepError(
         f"{order.task} failed: {reason}",
-        f"`tiffin pipeline logs {order.task}` shows what it wrote",
+        missing or f"`tiffin pipeline logs {order.task}` shows what it wrote",
         ended.exit_code,
     )
+
+
+def _is_in_environment(step: Step) -> bool:
+    """Whether a step is done with the project's packages, and not in an image of others."""
+    return isinstance(step.does, Function | Command) and not step.does.image
 
 
 def _pauses(retry: Retry) -> Iterator[float]:

@@ -279,6 +279,30 @@ def test_data_that_changes_while_it_is_read_is_named_and_nothing_is_kept_of_it(
     assert place.results.kept == []
 
 
+@pytest.mark.parametrize(
+    ("last", "image", "hint"),
+    [
+        (
+            "ModuleNotFoundError: No module named 'pandas.core'",
+            "",
+            "add what brings `pandas` to `[python] dependencies`",
+        ),
+        ("ModuleNotFoundError: No module named 'pandas'", "registry.test/others:1", "`tiffin pipeline logs a`"),
+        ("it has No module named 'pandas'", "", "`tiffin pipeline logs a`"),
+    ],
+)
+def test_a_step_that_lacks_a_module_is_told_how_to_have_it(place: Place, last: str, image: str, hint: str) -> None:
+    def lacks(work: Work) -> Ended:
+        for line in ("Traceback (most recent call last):", last, ""):
+            work.said(line)
+        return Ended(exit_code=1)
+
+    place.bench.does["a"] = lacks
+    does = msgspec.structs.replace(step("a").does, image=image)
+    run = place.run(graph(task("a"), steps=[msgspec.structs.replace(step("a"), does=does)]))
+    assert run.tasks["a"].hint.startswith(hint)
+
+
 def test_what_is_done_regardless_is_done_after_a_failure_and_told_of_it(place: Place) -> None:
     tell = step("tell", inputs={"how": Port(type="status")})
     body = (
