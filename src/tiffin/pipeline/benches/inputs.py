@@ -1,9 +1,10 @@
-"""What a step outside a container reads: its own copy of what is kept, and a link to what lies where users have it."""
+"""What a step outside a container reads: links, or its own copies of what is kept where nothing confines it."""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from tiffin.durable import room_in
@@ -16,24 +17,29 @@ _WORTH = 64 << 20
 _READ_ONLY = 0o555
 
 
-def lay_inputs(order: Order, places: Places) -> None:
-    """Let each input lie under its own name, as it does in a container.
-
-    What is kept is another name of a blob, and nothing confines the step: one that writes to its input would spoil the
-    result of another. Raises FullError where there is no room for a copy.
-    """
+def lay_inputs(order: Order, places: Places, lay: Callable[[Input, Path], None]) -> None:
+    """Let each input lie under its own name, as it does in a container, by a `link` or as the step's `own`."""
     for name in order.inputs:
         for given, path in places.inputs_of(order, name):
             target = Path(path)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if given.kept:
-                _copy(given, target)
-            else:
-                target.symlink_to(given.path.resolve())
+            lay(given, target)
 
 
-def _copy(given: Input, target: Path) -> None:
-    if given.size < _WORTH:
+def link(given: Input, target: Path) -> None:
+    """Let it be read where it lies."""
+    target.symlink_to(given.path.resolve())
+
+
+def own(given: Input, target: Path) -> None:
+    """Copy what is kept, and link to what lies where users have it.
+
+    What is kept is another name of a blob: a step that writes to it, which nothing keeps it from, would spoil the
+    result of another. Raises FullError where there is no room for a copy.
+    """
+    if not given.kept:
+        link(given, target)
+    elif given.size < _WORTH:
         _copy_all(given.path, target)
     else:
         with step("copy", given.name):

@@ -24,7 +24,7 @@ from tiffin.errors import UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
 from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, left_behind, metadata, took_longer, why
-from tiffin.pipeline.benches.inputs import lay_inputs
+from tiffin.pipeline.benches.inputs import lay_inputs, own
 from tiffin.pipeline.benches.orders import METADATA, Places, argv_of, order_document
 from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.watch import Watch
@@ -66,7 +66,7 @@ class NativeBench:
             for name in (FILES, VALUES):
                 (order.folder / name).mkdir(exist_ok=True)
             places = Places(inputs=str(Path(folder) / "in"), outputs=str(beside))
-            lay_inputs(order, places)
+            lay_inputs(order, places, own)
             if isinstance(order.step.does, Function):
                 code, reason = self._call(order, order.step.does, places, Path(folder)), ""
             else:
