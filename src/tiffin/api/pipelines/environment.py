@@ -30,7 +30,6 @@ from tiffin.oci.store import Store
 from tiffin.pipeline.benches.code import Bytecode, Code, keep_code
 from tiffin.pipeline.benches.containers import ContainerBench, Equipment, Standing
 from tiffin.pipeline.benches.native import NativeBench
-from tiffin.pipeline.benches.orders import Speaks, silent
 from tiffin.pipeline.benches.step_code import step_code
 from tiffin.pipeline.benches.tracing import trace as read_pipeline
 from tiffin.pipeline.graph import FORMAT, LANGUAGE, Graph
@@ -137,10 +136,10 @@ Compiles = Callable[[Mapping[str, Path]], Mapping[str, bytes]]
 
 
 def container_bench(
-    folder: Path, home: Home, include: Sequence[str] = (PIPELINE,), speaks: Speaks = silent, *, locked: bool = False
+    folder: Path, home: Home, include: Sequence[str] = (PIPELINE,), *, locked: bool = False
 ) -> ContainerBench:
     """Make the bench of the engine that is meant, for the project in a folder; what it needs is had when it is."""
-    return ContainerBench(equipment(home, parts_of(folder, home, include, locked=locked), folder), speaks)
+    return ContainerBench(equipment(home, parts_of(folder, home, include, locked=locked), folder))
 
 
 def parts_of(folder: Path, home: Home, include: Sequence[str] = (PIPELINE,), *, locked: bool = False) -> Parts:

@@ -27,8 +27,8 @@ from tiffin.errors import NotFoundError, TiffinError, UnsupportedError
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 from tiffin.pipeline.benches.code import Code
-from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, left_behind, metadata, why
-from tiffin.pipeline.benches.orders import METADATA, Places, Speaks, argv_of, order_document, silent
+from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, metadata, why
+from tiffin.pipeline.benches.orders import METADATA, Places, argv_of, order_document
 from tiffin.pipeline.benches.step_code import StepCode, all_of_it
 from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.watch import Watch
@@ -82,9 +82,8 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
 class ContainerBench:
     """Does each step in a container of its own (see `Workbench`)."""
 
-    def __init__(self, equipment: Equipment, speaks: Speaks = silent) -> None:
-        """`speaks` says words of commands in another way than tiffin's."""
-        self._with, self._speaks = equipment, speaks
+    def __init__(self, equipment: Equipment) -> None:
+        self._with = equipment
         self._standings: dict[str, Standing] = {}
         self._loaded: set[str] = set()
         self._reduced: dict[tuple[str, str], StepCode] = {}
@@ -216,7 +215,7 @@ class ContainerBench:
     def _options(self, order: Order, standing: Standing) -> RunOptions:
         """How a step's container runs, but for its network and devices."""
         own = self._own(self._code_of(order.step).code) if is_own(order.step) else {}
-        return step_options(order, standing, own, self._speaks)
+        return step_options(order, standing, own)
 
     def _outcome(self, order: Order, code: int, stopped: str, state: State) -> Ended:
         """How a step has ended."""
@@ -253,13 +252,13 @@ def is_own(step: Step) -> bool:
     return isinstance(step.does, Function) or (isinstance(step.does, Command) and not step.does.image)
 
 
-def step_options(order: Order, standing: Standing, own: Mapping[str, Path], speaks: Speaks = silent) -> RunOptions:
+def step_options(order: Order, standing: Standing, own: Mapping[str, Path]) -> RunOptions:
     """Decide how a step's container runs, but for its network and devices; `own` is mounted read-only. Pure."""
     step = order.step
     limits = Limits(memory=step.resources.memory, cpus=step.resources.cpus)
     return RunOptions(
         name=_stem(order),
-        entrypoint=_argv(order, standing, speaks),
+        entrypoint=_argv(order, standing),
         env=step_environment(step),
         cwd=CODE if own else "",
         mounts=(*_mounts(order), *(Mount(source=str(path), target=target) for target, path in own.items())),
@@ -325,10 +324,8 @@ def laid_out(order: Order) -> Iterator[None]:
 
 
 def outcome(order: Order, code: int, stopped: str, state: State) -> Ended:
-    """Say how a step has ended, looking at what it left."""
+    """Say how a step has ended, and what it says of its outputs; what these are is judged by whoever keeps them."""
     reason = stopped or why(Why(code=code, said=state.reason, step=order.step))
-    if code == 0 and not reason:
-        reason = left_behind(order)
     try:
         facts = metadata(order.folder / METADATA)
     except (ValueError, msgspec.MsgspecError) as error:
@@ -336,10 +333,10 @@ def outcome(order: Order, code: int, stopped: str, state: State) -> Ended:
     return Ended(exit_code=code, reason=reason, metadata=facts)
 
 
-def _argv(order: Order, standing: Standing, speaks: Speaks) -> tuple[str, ...]:
+def _argv(order: Order, standing: Standing) -> tuple[str, ...]:
     does = order.step.does
     if isinstance(does, Command):
-        return argv_of(does.argv, order, PLACES, speaks)
+        return argv_of(does.argv, order, PLACES)
     python = PYTHON if is_tiffins(standing.image.config.config.labels) else OTHERS_PYTHON
     return (python, "-m", "tiffin_pipeline", "step", ORDER)
 

@@ -23,7 +23,7 @@ from tiffin.engine.spec import NOT_FOUND, NOT_RUNNABLE
 from tiffin.errors import UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
-from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, left_behind, metadata, took_longer, why
+from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, metadata, took_longer, why
 from tiffin.pipeline.benches.inputs import lay_inputs, own
 from tiffin.pipeline.benches.orders import METADATA, Places, argv_of, order_document
 from tiffin.pipeline.benches.tracing import Answered
@@ -198,4 +198,4 @@ def _outcome(order: Order, code: int, reason: str) -> Ended:
         said = metadata(told)
         told.unlink(missing_ok=True)
     reason = reason or why(Why(code=code, said="", step=order.step))
-    return Ended(exit_code=code, reason=reason or (left_behind(order) if not code else ""), metadata=dict(said))
+    return Ended(exit_code=code, reason=reason, metadata=dict(said))
