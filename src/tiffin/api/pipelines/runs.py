@@ -20,7 +20,7 @@ from tiffin.pipeline.running.runs import Run, Runs, RunState, TaskRun
 from tiffin.pipeline.running.spots import State
 
 if TYPE_CHECKING:
-    from tiffin.pipeline.pictures.frames import Mark
+    from tiffin.pipeline.pictures.frames import Frame, Mark
     from tiffin.pipeline.pictures.plot import Measured
 
 _PAUSE = 0.1
@@ -252,10 +252,9 @@ def _numbers(run: Run, store: Store) -> dict[str, float]:
     return numbers
 
 
-def picture(meant: Meant, run: str = "") -> str:
-    """A run as SVG; a pipeline that was never run, as it is written."""
+def framed_run(meant: Meant, run: str = "") -> tuple[Frame, str]:
+    """A run, ready to be drawn, and a line below it; a pipeline that was never run, as it is written."""
     from tiffin.pipeline.pictures.frames import framed
-    from tiffin.pipeline.pictures.svg import svg
     from tiffin.pipeline.pictures.words import took
 
     try:
@@ -265,8 +264,8 @@ def picture(meant: Meant, run: str = "") -> str:
             raise
         from tiffin.api.pipelines.run import Asked, graph_of
 
-        return svg(framed(graph_of(Asked(what=meant.what, name=meant.name))))
-    return svg(framed(graph, marks_of(found)), f"run {found.id}: {found.state}, {took(_row(found).seconds)}")
+        return framed(graph_of(Asked(what=meant.what, name=meant.name))), ""
+    return framed(graph, marks_of(found)), f"run {found.id}: {found.state}, {took(_row(found).seconds)}"
 
 
 def plotted(meant: Meant) -> str:
