@@ -13,6 +13,7 @@ import msgspec
 
 from contract.engine_fixtures import DEADLINE, ClientBench, busybox_image
 from tiffin.engine.embedded.engine import EmbeddedEngine
+from tiffin.engine.gpus import Asked
 from tiffin.engine.plan import ENVIRONMENT, PATH
 from tiffin.engine.spec import Engine
 from tiffin.errors import NotFoundError
@@ -184,8 +185,8 @@ def equipment(
             raise NotFoundError(f"no image {reference}", "there is one")
         return Standing(name=reference, image=others)
 
-    def no_devices(standing: Standing, count: int) -> tuple[str, ...]:
-        raise AssertionError((standing, count))
+    def no_devices(standing: Standing, asked: Asked) -> tuple[str, ...]:
+        raise AssertionError((standing, asked))
 
     settings: dict[str, Any] = {
         "engine": lambda: engine,

@@ -20,7 +20,7 @@ DEADLINE = 60.0
 PIPELINE = """\
 import time
 
-from tiffin_pipeline import Metrics, Output, pipeline, step
+from tiffin_pipeline import Metrics, Output, Status, on_exit, pipeline, step
 
 WORD = "old"
 
@@ -60,6 +60,13 @@ def text() -> int:
 
 
 @step
+def absent() -> int:
+    import no_such_package
+
+    return 1
+
+
+@step
 def slow(seconds: int) -> int:
     print("begun", flush=True)
     time.sleep(seconds)
@@ -71,6 +78,17 @@ def word(after: int) -> str:
     return WORD
 
 
+@step
+def report(how: Status) -> None:
+    print("it was", how.state)
+
+
+@pipeline
+def leaving():
+    with on_exit(report):
+        slow(1000)
+
+
 def _alone(made):
     def alone():
         made()
@@ -79,7 +97,7 @@ def _alone(made):
     return pipeline(alone)
 
 
-all_of = [_alone(one) for one in (hang, eat, elsewhere, undeclared, not_a_number, text)]
+all_of = [_alone(one) for one in (hang, eat, elsewhere, undeclared, not_a_number, text, absent)]
 globals().update({f"only_{one.name}": one for one in all_of})
 
 
@@ -110,11 +128,11 @@ class Project:
         assert done.returncode == 10, done.stderr
         return done
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        """Begin a run of `words`, and return when its first step is being done."""
+    def begin(self, *arguments: str, name: str = "words") -> subprocess.Popen[str]:
+        """Begin a run, and return when its first step, `slow`, is being done."""
         before = self.begun()
         process = subprocess.Popen(
-            [sys.executable, "-m", "tiffin", "pipeline", "run", str(self.folder), "--name", "words", *arguments],
+            [sys.executable, "-m", "tiffin", "pipeline", "run", str(self.folder), "--name", name, *arguments],
             env=environment(self.home),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -125,7 +143,7 @@ class Project:
 
     def begun(self) -> int:
         """How many attempts at `slow` have written that they began."""
-        logs = (self.home / "data" / "pipelines" / "faults.words").glob("runs/*/logs/slow.*.log")
+        logs = (self.home / "data" / "pipelines").glob("*/runs/*/logs/slow.*.log")
         return sum("begun" in log.read_text() for log in logs)
 
 
@@ -155,6 +173,7 @@ def project(downloads: Downloads, tmp_path_factory: pytest.TempPathFactory) -> I
         ("undeclared", "exit code 1", "No such file or directory: '/pipeline/rows.csv'"),
         ("not-a-number", "exit code", "accuracy"),
         ("text", "exit code 2", "'many'"),
+        ("absent", "exit code 1", "hint: add what brings `no_such_package` to `[python] dependencies`"),
     ],
 )
 def test_a_step_that_goes_wrong_is_told_of(project: Project, name: str, reason: str, said: str) -> None:
@@ -175,6 +194,26 @@ def test_two_runs_at_once_are_refused_and_an_interrupted_one_goes_on_later(proje
     assert json.loads(status(project))["state"] == "stopped"
     done = tiffin(project.home, "pipeline", "run", project.folder, "--name", "words", "-p", "seconds=0")
     assert done == "word old"
+
+
+def test_what_is_done_on_exit_is_done_when_a_run_is_interrupted(project: Project) -> None:
+    run = project.begin(name="leaving")
+    run.send_signal(signal.SIGINT)
+    _, told = run.communicate(timeout=DEADLINE)
+    assert run.returncode == 130, told
+    assert "report is done before the run stops" in told
+    assert tiffin(project.home, "pipeline", "logs", "report", "-C", project.folder, "--name", "leaving") == (
+        "it was CANCELLED"
+    )
+
+
+def test_what_a_killed_run_leaves_in_containers_is_gone_with_the_next_one(project: Project) -> None:
+    killed = project.begin("-p", "seconds=1001")
+    killed.kill()
+    killed.communicate(timeout=DEADLINE)
+    assert "slow" in tiffin(project.home, "ps", "-a")
+    tiffin(project.home, "pipeline", "run", project.folder, "--name", "words", "-p", "seconds=0")
+    assert "slow" not in tiffin(project.home, "ps", "-a")
 
 
 def test_code_that_is_edited_in_mid_run_counts_from_the_next_run_on(project: Project) -> None:

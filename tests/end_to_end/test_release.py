@@ -183,7 +183,7 @@ def assert_reports(junit: Path, sarif: Path) -> None:
     assert suite is not None
     cases = [(case.get("classname"), case.get("name")) for case in suite]
     assert [name for where, name in cases if where == "release.small"] == STEPS
-    assert ("release.small.test", "checks/0") in cases
+    assert ("release.small.test", "request.json") in cases
     assert suite.get("failures") == "0"
     assert suite.get("tests") == str(len(cases))
     document = json.loads(sarif.read_text())
@@ -362,7 +362,7 @@ def test_a_cluster_gets_the_image_by_digest_once_the_environment_before_answers_
         _Answers.said = json.dumps(ANSWER).replace("[2]", "[7]").encode()
         done = run_tiffin(place.home, "release", place.project, KUBECONFIG=str(place.home / "kubeconfig"))
         assert done.returncode == 10
-        assert "staging, which comes before, answers wrongly: checks/0: $.outputs[0].data[0] is 7" in done.stderr
+        assert "staging, which comes before, answers wrongly: request.json: $.outputs[0].data[0] is 7" in done.stderr
         [deployment] = server.store.of(DEPLOYMENTS)
         assert deployment["metadata"]["namespace"] == "staging"
         _Answers.said = json.dumps(ANSWER).encode()

@@ -15,8 +15,9 @@ from tiffin.cli.table import show
 def command(*, older: float, plan: bool, as_json: bool) -> None:
     """Delete what nobody needs: layers and images without a name, what was unpacked of them, and what builds kept.
 
-    So do results of pipelines' steps go that no run asked for in 30 days. What an image with a name, a container or
-    another process at work needs stays. Downloads stay too.
+    So do results of pipelines' steps go that no run asked for in 30 days, and runs that are older than that, but for
+    the newest 100 of each pipeline. What an image with a name, a container or another process at work needs stays.
+    Downloads stay too.
     """
     from tiffin.api.images.prune import plan_prune, prune
     from tiffin.oci.documents import encode
@@ -27,4 +28,7 @@ def command(*, older: float, plan: bool, as_json: bool) -> None:
         return
     if plan:
         show(found.garbage, ("kind", "size", "digest"), as_json=False)
+        if found.runs:
+            click.echo()
+            show(found.runs, ("run", "size", "folder"), as_json=False)
     click.echo(f"{'a prune frees' if plan else 'freed'} {human_size(found.size)}")

@@ -24,7 +24,10 @@ def command(name: str, *, explain: bool, as_json: bool, **said: Any) -> None:
     if explain and not name:
         raise click.UsageError("--explain is about one service: name it")
     if not name:
-        show(services.services(where), ("name", "phase", "ready", "address", "place"), as_json=as_json)
+        rows, unkept = services.services(where)
+        show(rows, ("name", "phase", "ready", "address", "place"), as_json=as_json)
+        if unkept:
+            raise unkept
         return
     if explain:
         decided = services.explain(name, where)

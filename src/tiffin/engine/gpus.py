@@ -109,6 +109,23 @@ def kind_of(known: Known) -> str:
     return kinds[0]
 
 
+def countable(known: Known) -> tuple[str, ...]:
+    """The GPUs out of which so many are taken, in their order: by index where they have one.
+
+    None where there are none, or of several vendors and nobody says which.
+    """
+    try:
+        kind = kind_of(known)
+    except ConfigError:
+        return ()
+    return _counted(known.names(kind)) if kind else ()
+
+
+def _counted(there: Sequence[str]) -> tuple[str, ...]:
+    single = [name for name in there if name != ALL]
+    return tuple(sorted((name for name in single if name.isdecimal()), key=int) or single)
+
+
 def too_old(driver: str, label: str) -> bool:
     """Say whether a driver is older than an image's label (`>=525.60.13`) asks for; one that is not known is not."""
     least, own = _numbers(label.removeprefix(">=")), _numbers(driver)
@@ -142,7 +159,7 @@ def _names(asked: Asked, kind: str, there: Sequence[str]) -> tuple[str, ...]:
         return tuple(f"{kind}={name}" for name in single)
     if not asked.count:
         return tuple(f"{kind}={name}" for name in asked.names)
-    counted = sorted((name for name in single if name.isdecimal()), key=int) or single
+    counted = _counted(there)
     if len(counted) < asked.count:
         raise NotFoundError(f"{asked.count} GPUs are asked for, and there are {len(counted)}", "`--gpus all` takes all")
     return tuple(f"{kind}={name}" for name in counted[: asked.count])

@@ -17,7 +17,10 @@ FILES, VALUES = "artifacts", "parameters"
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """An artifact that is there: its content's digest, where it lies on this machine, what it was called, its type."""
+    """An artifact that is there: its content's digest, where it lies on this machine, what it was called, its type.
+
+    What is `kept` lies in the store, where others rely on it; anything else lies where its user has it.
+    """
 
     digest: Digest
     path: Path
@@ -27,6 +30,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     folder: bool = False
     uri: str = ""
     metadata: dict[str, Any] = {}
+    kept: bool = False
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +38,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `task` is unique within a run (`train`, or `train[2]` of a loop's third round). `values` has a typed value for each
     parameter that is given; `inputs` an artifact, or several where the port takes many. `folder` is empty, and holds
-    `artifacts` and `parameters` when it has been done. `seconds` bounds how long it may take, 0 does not.
+    `artifacts` and `parameters` when it has been done. `seconds` bounds how long it may take, 0 does not. `gpus` are
+    this machine's by name, as many as the step asks for; where there are none, whoever does it chooses.
     """
 
     run: str
@@ -45,6 +50,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     inputs: dict[str, tuple[Input, ...]]
     folder: Path
     seconds: float = 0.0
+    gpus: tuple[str, ...] = ()
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import pytest
 from tiffin.engine.cdi import Device, Known, Source, Spec
 from tiffin.engine.declared import DRIVER, GPU
 from tiffin.engine.gpu_sight import driver_version
-from tiffin.engine.gpus import Asked, Choice, Sight, choose, parse_gpus, too_old
+from tiffin.engine.gpus import Asked, Choice, Sight, choose, countable, parse_gpus, too_old
 from tiffin.errors import ConfigError, NotFoundError, TiffinError, UnsupportedError
 
 
@@ -41,6 +41,14 @@ CUDA13 = {GPU: "required", DRIVER: ">=580.65.06"}
 )
 def test_a_choice_is_read(text: str, asked: Asked | None) -> None:
     assert parse_gpus(text) == asked
+
+
+def test_so_many_are_taken_of_single_gpus_in_the_order_of_their_indices() -> None:
+    assert countable(known("10", "9", "GPU-1234", "all")) == ("9", "10")
+    assert countable(known("GPU-1234", "GPU-5678", "all")) == ("GPU-1234", "GPU-5678")
+    assert countable(BARE.known) == ()
+    several = known("0", kind="amd.com/gpu"), known("0", kind="intel.com/gpu")
+    assert countable(Known(sources=tuple(source for one in several for source in one.sources))) == ()
 
 
 @pytest.mark.parametrize("text", ["0", "some", "-1", "device=", "0,", "all,1", "GPU"])

@@ -27,6 +27,7 @@ class Player:
         self.gives = gives or (lambda _: {"out": 1.0})
         self.running: dict[str, Ready] = {}
         self.begun: list[str] = []
+        self.regardless: set[str] = set()
         self.states: dict[str, State] = {}
         self.why: dict[str, str] = {}
         self.taken: dict[str, dict[str, Any]] = {}
@@ -38,6 +39,7 @@ class Player:
             assert ready.name not in self.begun
             self.running[ready.name] = ready
             self.begun.append(ready.name)
+            self.regardless |= {ready.name} if ready.regardless else set()
             self.taken[ready.name] = {**ready.values, **ready.artifacts}
         self.most_at_once = max(self.most_at_once, len(self.running))
         for each in self.schedule.left_out():

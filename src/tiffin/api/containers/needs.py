@@ -10,7 +10,7 @@ import msgspec
 
 from tiffin.api.machine.engines import EMBEDDED, engine_name
 from tiffin.engine.declared import DRIVER, GPU
-from tiffin.engine.gpus import Sight, choose, parse_gpus
+from tiffin.engine.gpus import Asked, Sight, choose, countable, parse_gpus
 from tiffin.engine.plan import SOCKETS, RunOptions, parse_sockets
 from tiffin.engine.spec import ContainerSpec, Engine, Foresees, Obstacle, Port
 from tiffin.oci.image import Image
@@ -30,6 +30,17 @@ def with_gpus(name: str, image: Image, options: RunOptions) -> RunOptions:
     if choice.word:
         note(choice.word)
     return msgspec.structs.replace(options, devices=(*choice.devices, *options.devices))
+
+
+def gpus_of(name: str, image: Image, asked: Asked) -> tuple[str, ...]:
+    """The GPUs that are asked for a container of an image, as CDI names; raises where it cannot have them."""
+    return choose(name, image.config.config.labels, asked, _sight()).devices
+
+
+def gpus_here() -> tuple[str, ...]:
+    """The GPUs of the machine where the engine is, by name; none where it cannot be looked at."""
+    sight = _sight()
+    return countable(sight.known) if sight else ()
 
 
 def mention_grpc(name: str, image: Image, ports: Sequence[Port]) -> None:

@@ -3,7 +3,7 @@
 What is needed begins with names: the images that have one, what speaks of them (provenance, signatures), the layers
 that containers stand on, and what steps of pipelines gave that somebody asked for in the last month. What a process at
 work relies on has no name yet: while there is such a process, what was relied on in the last hour stays. So a document
-that stays keeps all that it names.
+that stays keeps all that it names. Of each pipeline the runs of that month and the newest ones stay.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tiffin.oci.copy import children
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import INDEX, MANIFEST, Descriptor
 from tiffin.oci.image import DOCUMENT_LIMIT, read_image
+from tiffin.pipeline.running.old import OldRun, let_go, old_runs, sweep_runs
 from tiffin.progress import note, step
 from tiffin.store.beginnings import Kept
 from tiffin.store.layout import LayoutStore
@@ -35,7 +36,7 @@ GRACE_SECONDS = 3600
 """For how long something stays that was relied on, while another process is at work."""
 _DAY = 24 * 3600
 RESULTS_DAYS = 30
-"""For how long the result of a step stays that no run asks for."""
+"""For how long the result of a step stays that no run asks for, and what was written of a run."""
 
 
 class Kind(StrEnum):
@@ -63,6 +64,7 @@ class PrunePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What a prune deletes, in this order; `busy` says that another process is at work, whose things stay."""
 
     garbage: list[Garbage]
+    runs: list[OldRun] = []
     size: int
     busy: bool = False
 
@@ -96,10 +98,13 @@ def prune(older: float = 0, *, home: Home | None = None) -> PrunePlan:
             note("another process uses the store: what was relied on in the last hour stays")
         _forget(home, plan)
         deleted = _delete(home, plan.garbage)
+        for run in plan.runs:
+            let_go(run)
+        sweep_runs(home.pipelines)
         home.sweep()
         home.results.sweep()
         home.bookmarks.sweep()
-    return PrunePlan(garbage=deleted, size=sum(part.size for part in deleted), busy=plan.busy)
+    return PrunePlan(garbage=deleted, runs=plan.runs, size=_size(deleted, plan.runs), busy=plan.busy)
 
 
 def _plan(home: Home, older: float, *, busy: bool) -> PrunePlan:
@@ -112,7 +117,12 @@ def _plan(home: Home, older: float, *, busy: bool) -> PrunePlan:
         *(() if busy else _taken(home, needed)),
         *_begun(home.store, before, all_=all_),
     ]
-    return PrunePlan(garbage=garbage, size=sum(part.size for part in garbage), busy=busy)
+    runs = old_runs(home.pipelines, time.time() - max(older, RESULTS_DAYS) * _DAY)
+    return PrunePlan(garbage=garbage, runs=runs, size=_size(garbage, runs), busy=busy)
+
+
+def _size(garbage: Iterable[Garbage], runs: Iterable[OldRun]) -> int:
+    return sum(part.size for part in garbage) + sum(run.size for run in runs)
 
 
 def _blobs(store: LayoutStore, needed: set[Digest], before: float, *, all_: bool) -> list[Garbage]:

@@ -73,6 +73,11 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
         return KeptResults(LayoutStore(self.data, pruned=True), self.contents)
 
     @property
+    def pipelines(self) -> Path:
+        """The folders with the runs of each pipeline."""
+        return self.data / "pipelines"
+
+    @property
     def whereabouts(self) -> Whereabouts:
         """Which repositories have which blobs, as far as is known."""
         from tiffin.store.remote.whereabouts import Whereabouts

@@ -22,6 +22,7 @@ from tiffin.api.machine.home import Home
 from tiffin.build.fingerprint import Fingerprints
 from tiffin.build.included import steps_of
 from tiffin.build.recipes import LAYOUT
+from tiffin.engine.gpus import Asked
 from tiffin.errors import ConflictError, IntegrityError, NotFoundError, TiffinError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import Descriptor, encode
@@ -30,7 +31,6 @@ from tiffin.oci.store import Store
 from tiffin.pipeline.benches.code import Bytecode, Code, keep_code
 from tiffin.pipeline.benches.containers import ContainerBench, Equipment, Standing
 from tiffin.pipeline.benches.native import NativeBench
-from tiffin.pipeline.benches.orders import Speaks, silent
 from tiffin.pipeline.benches.step_code import step_code
 from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.tracing import trace as read_pipeline
@@ -138,10 +138,10 @@ Compiles = Callable[[Mapping[str, Path]], Mapping[str, bytes]]
 
 
 def container_bench(
-    folder: Path, home: Home, include: Sequence[str] = (PIPELINE,), speaks: Speaks = silent, *, locked: bool = False
+    folder: Path, home: Home, include: Sequence[str] = (PIPELINE,), *, locked: bool = False
 ) -> ContainerBench:
     """Make the bench of the engine that is meant, for the project in a folder; what it needs is had when it is."""
-    return ContainerBench(equipment(home, parts_of(folder, home, include, locked=locked), folder), speaks)
+    return ContainerBench(equipment(home, parts_of(folder, home, include, locked=locked), folder))
 
 
 def parts_of(folder: Path, home: Home, include: Sequence[str] = (PIPELINE,), *, locked: bool = False) -> Parts:
@@ -256,9 +256,8 @@ def _standing(home: Home, project: Path | None, reference: str) -> Standing:
     return Standing(name=reference, image=image, accounts=accounts)
 
 
-def _devices(standing: Standing, count: int) -> tuple[str, ...]:
-    """Choose GPUs as `tiffin run --gpus COUNT` does."""
-    from tiffin.api.containers.needs import with_gpus
-    from tiffin.engine.plan import RunOptions
+def _devices(standing: Standing, asked: Asked) -> tuple[str, ...]:
+    """The GPUs of a step's container, as `tiffin run --gpus` has them."""
+    from tiffin.api.containers.needs import gpus_of
 
-    return with_gpus(standing.name, standing.image, RunOptions(name="step", gpus=str(count))).devices
+    return gpus_of(standing.name, standing.image, asked)

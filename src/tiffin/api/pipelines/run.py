@@ -17,7 +17,7 @@ from tiffin.errors import ConfigError, NotFoundError
 from tiffin.pipeline.graph import Graph
 from tiffin.pipeline.results import Results
 from tiffin.pipeline.running.ledger import Event, Planned, begun
-from tiffin.pipeline.running.means import Means, RunOptions
+from tiffin.pipeline.running.means import Means, RunOptions, Sweep
 from tiffin.pipeline.running.runs import Run, Runs
 from tiffin.pipeline.workbench import Input, Workbench
 
@@ -74,8 +74,9 @@ def run_opened(opened: Opened, told: Callable[[Event], None], stopped: Stopped) 
 
     schedule_options(opened.graph, opened.options)
     _look_at_data(opened)
-    planned = Planned(graph=opened.graph, arguments=opened.arguments)
-    with turn(stopped, wait=opened.wait), begun(opened.place, planned, told=told) as ledger:
+    planned, sweep = Planned(graph=opened.graph, arguments=opened.arguments), opened.means.sweep
+    taken = turn(stopped, wait=opened.wait)
+    with taken, begun(opened.place, planned, told=told, sweep=sweep) as ledger:
         return run_pipeline(opened.graph, opened.arguments, opened.means, ledger, opened.options, stopped)
 
 
@@ -144,10 +145,11 @@ def _project(asked: Asked, home: Home) -> Opened:
     bench = _bench(asked, folder, home, include)
     graph = trace(bench, home, section.file.removesuffix(".py"), asked.name or section.name)
     actions = Actions(bench, Bound(folder=folder, home=home, engine=engine_name()))
+    results = OnlyPresent(_results(asked, section, home), home)
     return Opened(
         graph=graph,
         arguments={**section.arguments, **typed_arguments(asked.arguments)},
-        means=_means(actions, OnlyPresent(_results(asked, section, home), home), folder, home),
+        means=_means(actions, results, folder, home, bench.sweep),
         options=_options(asked, section),
         place=place_of(home, project.name, graph.name),
     )
@@ -185,20 +187,26 @@ def _spec(asked: Asked, home: Home) -> Opened:
     return Opened(
         graph=reading.graph,
         arguments=typed_arguments(asked.arguments),
-        means=_means(bench, _results(asked, PipelineSection(), home), Path.cwd(), home),
+        means=_means(bench, _results(asked, PipelineSection(), home), Path.cwd(), home, bench.sweep),
         options=asked.options,
         place=place,
     )
 
 
-def _means(bench: Workbench, results: Results, folder: Path, home: Home) -> Means:
+def _means(bench: Workbench, results: Results, folder: Path, home: Home, sweep: Sweep) -> Means:
     """What a run is done with; paths of arguments begin in the project's folder."""
     contents = home.contents
 
     def look(path: Path, kind: str) -> Input:
         return contents.input(folder / path, kind)
 
-    return Means(workbench=bench, results=results, look=look, changed=contents.changed)
+    return Means(workbench=bench, results=results, look=look, changed=contents.changed, sweep=sweep, gpus=_gpus)
+
+
+def _gpus() -> tuple[str, ...]:
+    from tiffin.api.containers.needs import gpus_here
+
+    return gpus_here()
 
 
 def _results(asked: Asked, section: PipelineSection, home: Home) -> Results:

@@ -20,10 +20,9 @@ from tiffin.pipeline.running.runs import Run, Runs, RunState, TaskRun
 from tiffin.pipeline.running.spots import State
 
 if TYPE_CHECKING:
-    from tiffin.pipeline.pictures.frames import Mark
+    from tiffin.pipeline.pictures.frames import Frame, Mark
     from tiffin.pipeline.pictures.plot import Measured
 
-PIPELINES = "pipelines"
 _PAUSE = 0.1
 """Seconds between two looks at a log that is followed."""
 _METRICS = "Metrics"
@@ -67,7 +66,7 @@ def is_spec(path: Path) -> bool:
 
 def place_of(home: Home, project: str, pipeline: str) -> Path:
     """Where the runs of a pipeline are kept: two projects may each have one called `retrain`."""
-    return home.data / PIPELINES / (f"{project}.{pipeline}" if project else pipeline)
+    return home.pipelines / (f"{project}.{pipeline}" if project else pipeline)
 
 
 def runs_of(meant: Meant, home: Home | None = None) -> Runs:
@@ -81,7 +80,7 @@ def runs_of(meant: Meant, home: Home | None = None) -> Runs:
     name = (meant.name or project.pipeline.name).replace("_", "-")
     if name:
         return _ran(Runs(place_of(home, project.name, name)), meant)
-    found = [Runs(folder) for folder in (home.data / PIPELINES).glob(f"{project.name}.*") if run_ids(folder)]
+    found = [Runs(folder) for folder in home.pipelines.glob(f"{project.name}.*") if run_ids(folder)]
     if not found:
         raise _never(meant)
     return max(found, key=lambda runs: runs.ids()[-1])
@@ -253,10 +252,9 @@ def _numbers(run: Run, store: Store) -> dict[str, float]:
     return numbers
 
 
-def picture(meant: Meant, run: str = "") -> str:
-    """A run as SVG; a pipeline that was never run, as it is written."""
+def framed_run(meant: Meant, run: str = "") -> tuple[Frame, str]:
+    """A run, ready to be drawn, and a line below it; a pipeline that was never run, as it is written."""
     from tiffin.pipeline.pictures.frames import framed
-    from tiffin.pipeline.pictures.svg import svg
     from tiffin.pipeline.pictures.words import took
 
     try:
@@ -266,8 +264,8 @@ def picture(meant: Meant, run: str = "") -> str:
             raise
         from tiffin.api.pipelines.run import Asked, graph_of
 
-        return svg(framed(graph_of(Asked(what=meant.what, name=meant.name))))
-    return svg(framed(graph, marks_of(found)), f"run {found.id}: {found.state}, {took(_row(found).seconds)}")
+        return framed(graph_of(Asked(what=meant.what, name=meant.name))), ""
+    return framed(graph, marks_of(found)), f"run {found.id}: {found.state}, {took(_row(found).seconds)}"
 
 
 def plotted(meant: Meant) -> str:

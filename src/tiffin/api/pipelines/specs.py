@@ -12,12 +12,14 @@ from tiffin.api.machine.home import Home
 from tiffin.api.pipelines.environment import Parts, equipment
 from tiffin.errors import ConfigError, NotFoundError
 from tiffin.oci.reference import Reference
+from tiffin.pipeline.benches.containers import ContainerBench
 from tiffin.pipeline.graph import Importer, Step
 from tiffin.pipeline.kubeflow.bench import LauncherBench
 from tiffin.pipeline.kubeflow.importer import ImporterBench, Means, take_models
 from tiffin.pipeline.kubeflow.launcher import Where
 from tiffin.pipeline.kubeflow.read import Reading, read_graph
 from tiffin.pipeline.kubeflow.validate import read_spec
+from tiffin.pipeline.running.ledger import WORKSPACES
 from tiffin.pipeline.workbench import Ended, Order, Workbench
 from tiffin.progress import note
 
@@ -38,20 +40,21 @@ def name_of(path: Path) -> str:
     return read_compiled(path).graph.name
 
 
-def spec_bench(reading: Reading, home: Home, place: Path, *, network: bool) -> Workbench:
+def spec_bench(reading: Reading, home: Home, place: Path, *, network: bool) -> CompiledBench:
     """What the steps of a compiled pipeline are done by; `place` is where its runs are."""
     own = partial(_no_project, reading.graph.name)
     parts = Parts(environment=own, code=own, language=own)
-    where = Where(pipeline=reading.graph.name, workspaces=place / "workspaces" if reading.workspace else None)
+    where = Where(pipeline=reading.graph.name, workspaces=place / WORKSPACES if reading.workspace else None)
     means = Means(network=network, models=partial(_models, home))
-    return _Compiled(LauncherBench(equipment(home, parts), where), ImporterBench(means))
+    return CompiledBench(LauncherBench(equipment(home, parts), where), ImporterBench(means))
 
 
-class _Compiled:
+class CompiledBench:
     """Does importers by one bench, and all other steps in containers."""
 
-    def __init__(self, containers: Workbench, importers: Workbench) -> None:
+    def __init__(self, containers: ContainerBench, importers: Workbench) -> None:
         self._containers, self._importers = containers, importers
+        self.sweep = containers.sweep
 
     def identity(self, step: Step) -> dict[str, str]:
         """As whoever does it says."""

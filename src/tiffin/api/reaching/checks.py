@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tiffin.api.images.sbom import document
+from tiffin.build.carried import PROJECT, read_project_text
 from tiffin.build.plan import SERVICE
 from tiffin.errors import NotFoundError, TiffinError
 from tiffin.oci.image import Image
@@ -20,7 +21,10 @@ from tiffin.traffic.service import PREDICT, Service, failed, words
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of an image's own, and the answer that is expected; None where any answer but an error will do."""
+    """A request of an image's own, and the answer that is expected; None where any answer but an error will do.
+
+    It is called by the file of its request, as the project has it.
+    """
 
     name: str
     path: str
@@ -35,7 +39,24 @@ def checks_of(store: Store, image: Image, name: str) -> list[Check]:
         said = msgspec.json.decode(document(store, image, SERVICE, name), type=dict[str, Any])
     except NotFoundError:
         return []
-    return [_check(store, image, name, one, said["name"]) for one in said.get("checks", [])]
+    checks = [_check(store, image, name, one, said["name"]) for one in said.get("checks", [])]
+    names = _names(store, image, name) if checks else ()
+    if len(names) != len(checks):
+        return checks
+    return [msgspec.structs.replace(check, name=own) for check, own in zip(checks, names, strict=True)]
+
+
+def _names(store: Store, image: Image, name: str) -> tuple[str, ...]:
+    """What the project calls its checks; nothing where the image carries none that this tiffin can read."""
+    try:
+        project = read_project_text(document(store, image, PROJECT, name), f"{name}: /{PROJECT}")
+    except TiffinError:
+        return ()
+    asked = [check.request for check in project.check]
+    return tuple(
+        check.request if asked.count(check.request) == 1 else f"{check.request}, {check.expect or 'any answer'}"
+        for check in project.check
+    )
 
 
 def _check(store: Store, image: Image, name: str, said: Mapping[str, Any], model: str) -> Check:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -185,8 +185,11 @@ def forget(home: Home, name: str, place: Place) -> None:
         home.records("services").forget(_key(name))
 
 
-def everywhere(where: Where) -> Iterator[Found]:
-    """Every service of the place that is meant; where none is, of all that are known, without those that are silent."""
+def everywhere(where: Where) -> tuple[list[Found], UnavailableError | None]:
+    """Every service of the place that is meant; where none is, of all that are known, without those that are silent.
+
+    What goes with them is that nobody keeps the services which this machine has.
+    """
     home = Home.of()
     project = project_in(Path.cwd())
     if where != Where():
@@ -194,14 +197,27 @@ def everywhere(where: Where) -> Iterator[Found]:
     else:
         known = [place for one in home.records("services").all(_Known).values() for place in one.places]
         places = [Place(), *(place for place in dict.fromkeys(known) if place.target != LOCAL)]
+    found: list[Found] = []
+    unkept: UnavailableError | None = None
     for place in places:
         try:
-            yield from (Found(place=place, status=status) for status in open_target(place, home).list())
+            found += [Found(place=place, status=status) for status in open_target(place, home).list()]
         except (UnavailableError, UnsupportedError, ConfigError, NotFoundError) as error:
             if where != Where():
                 raise
             if place != Place():
                 note(f"{place}: {error.message}")
+            elif names := _kept_here(home):
+                unkept = UnavailableError(f"{', '.join(names)}: {error.message}", error.hint)
+    return found, unkept
+
+
+def _kept_here(home: Home) -> list[str]:
+    """The services that this machine is to keep, whether anybody does or not."""
+    from tiffin.deploy.local.places import DATABASE
+    from tiffin.deploy.local.state import kept_names
+
+    return kept_names(home.data / DATABASE)
 
 
 def _same(one: Place, other: Place) -> bool:

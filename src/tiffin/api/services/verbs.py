@@ -26,7 +26,7 @@ from tiffin.deploy.target import (
     Target,
 )
 from tiffin.engine.spec import LogLine
-from tiffin.errors import ConfigError, NotFoundError, UnsupportedError
+from tiffin.errors import ConfigError, NotFoundError, UnavailableError, UnsupportedError
 
 Ability = TypeVar("Ability")
 
@@ -41,9 +41,10 @@ class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
     place: str
 
 
-def services(where: Where) -> list[ServiceRow]:
-    """List the services of the place that is meant, or of every place that is known."""
-    return [_row(found) for found in everywhere(where)]
+def services(where: Where) -> tuple[list[ServiceRow], UnavailableError | None]:
+    """List the services of the place that is meant, or of every place that is known; and say if nobody keeps ours."""
+    found, unkept = everywhere(where)
+    return [_row(one) for one in found], unkept
 
 
 def status(name: str, where: Where) -> Status:

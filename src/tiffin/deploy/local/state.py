@@ -361,6 +361,17 @@ def kept_images(path: Path) -> set[Digest]:
         state.close()
 
 
+def kept_names(path: Path) -> list[str]:
+    """The services that are to be kept, whether anybody keeps them or not."""
+    if not path.exists():
+        return []
+    state = State(path)
+    try:
+        return list(state.services())
+    finally:
+        state.close()
+
+
 def _translated(error: sqlite3.Error, path: Path) -> TiffinError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:

@@ -15,9 +15,11 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from tiffin.engine.gpus import Asked
 from tiffin.engine.plan import Accounts, RunOptions, container_spec
 from tiffin.engine.plan import is_own as is_tiffins
 from tiffin.engine.spec import NOT_FOUND, Container, ContainerSpec, Engine, Limits, Mount, Network, State
@@ -25,14 +27,15 @@ from tiffin.errors import NotFoundError, TiffinError, UnsupportedError
 from tiffin.oci.image import Image
 from tiffin.oci.store import Store
 from tiffin.pipeline.benches.code import Code
-from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, left_behind, metadata, why
-from tiffin.pipeline.benches.orders import METADATA, Places, Speaks, argv_of, order_document, silent
+from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, metadata, why
+from tiffin.pipeline.benches.orders import METADATA, Places, argv_of, order_document
 from tiffin.pipeline.benches.own_code import CODE, LANGUAGE, OwnCode, Reduces, is_own
 from tiffin.pipeline.benches.step_code import all_of_it
 from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.watch import Watch
 from tiffin.pipeline.graph import Command, Function, Step
 from tiffin.pipeline.workbench import FILES, VALUES, Ended, Order
+from tiffin.progress import note
 
 ORDER = "/tiffin/order.json"
 PLACES = Places(inputs="/in", outputs="/out")
@@ -60,8 +63,9 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     """What steps are done with, each part had when it is needed first.
 
     `environment` and `code` are the project's, `language` is the package that its code imports from tiffin; `find`
-    has an image by the reference of a command, pulled if it is not here, and `devices` chooses so many GPUs for a
-    container of an image. `network` is what a step gets that wants one. `reduced` is what of the code a function sees.
+    has an image by the reference of a command, pulled if it is not here, and `devices` has the GPUs that are asked
+    for a container of an image. `network` is what a step gets that wants one, and `reduced` what of the code a
+    function sees.
     """
 
     engine: Callable[[], Engine]
@@ -71,7 +75,7 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
     code: Callable[[], Code]
     language: Callable[[], Code]
     find: Callable[[str], Standing]
-    devices: Callable[[Standing, int], tuple[str, ...]]
+    devices: Callable[[Standing, Asked], tuple[str, ...]]
     network: Network = Network.USER
     reduced: Reduces = all_of_it
 
@@ -79,9 +83,8 @@ class Equipment(msgspec.Struct, frozen=True, kw_only=True):
 class ContainerBench:
     """Does each step in a container of its own (see `Workbench`)."""
 
-    def __init__(self, equipment: Equipment, speaks: Speaks = silent) -> None:
-        """`speaks` says words of commands in another way than tiffin's."""
-        self._with, self._speaks = equipment, speaks
+    def __init__(self, equipment: Equipment) -> None:
+        self._with = equipment
         self._standings: dict[str, Standing] = {}
         self._loaded: set[str] = set()
         self._own_code = OwnCode(equipment.code, equipment.language, equipment.reduced)
@@ -110,8 +113,13 @@ class ContainerBench:
                 container.remove(force=True)
 
     def sweep(self, runs: Collection[str]) -> None:
-        """Remove what is left of the steps of runs that were killed; those of others may just be ending."""
-        for container in self._with.engine().list():
+        """Remove what is left of the steps of runs that were killed; an engine that is not there is told of."""
+        try:
+            found = self._with.engine().list()
+        except TiffinError as error:
+            note(f"containers of a run that was killed may be left: {error.message}")
+            return
+        for container in found:
             if container.spec.labels.get(RUN) in runs:
                 with contextlib.suppress(TiffinError):  # somebody else did, or does
                     container.remove(force=True)
@@ -176,11 +184,13 @@ class ContainerBench:
     def _spec(self, order: Order, standing: Standing) -> ContainerSpec:
         equipment, step = self._with, order.step
         options = self._options(order, standing)
-        wanted = {
+        wanted: dict[str, Any] = {
             "name": f"{options.name}-{secrets.token_hex(3)}",  # what a killed run left may have the other
             "network": equipment.network if step.network else Network.NONE,
-            "devices": equipment.devices(standing, step.resources.gpus) if step.resources.gpus else (),
         }
+        if step.resources.gpus:
+            asked = Asked(names=order.gpus) if order.gpus else Asked(count=step.resources.gpus)
+            wanted["devices"] = equipment.devices(standing, asked)
         spec = container_spec(
             standing.name, standing.image, msgspec.structs.replace(options, **wanted), standing.accounts
         )
@@ -189,7 +199,7 @@ class ContainerBench:
     def _options(self, order: Order, standing: Standing) -> RunOptions:
         """How a step's container runs, but for its network and devices."""
         own = self._own(self._own_code.of(order.step).code) if is_own(order.step) else {}
-        return step_options(order, standing, own, self._speaks)
+        return step_options(order, standing, own)
 
     def _outcome(self, order: Order, code: int, stopped: str, state: State) -> Ended:
         """How a step has ended."""
@@ -221,13 +231,13 @@ class ContainerBench:
         return self._outcome(order, code, watch.reason, container.state())
 
 
-def step_options(order: Order, standing: Standing, own: Mapping[str, Path], speaks: Speaks = silent) -> RunOptions:
+def step_options(order: Order, standing: Standing, own: Mapping[str, Path]) -> RunOptions:
     """Decide how a step's container runs, but for its network and devices; `own` is mounted read-only. Pure."""
     step = order.step
     limits = Limits(memory=step.resources.memory, cpus=step.resources.cpus)
     return RunOptions(
         name=_stem(order),
-        entrypoint=_argv(order, standing, speaks),
+        entrypoint=_argv(order, standing),
         env=step_environment(step),
         cwd=CODE if own else "",
         mounts=(*_mounts(order), *(Mount(source=str(path), target=target) for target, path in own.items())),
@@ -293,10 +303,8 @@ def laid_out(order: Order, places: Places = PLACES) -> Iterator[None]:
 
 
 def outcome(order: Order, code: int, stopped: str, said: str) -> Ended:
-    """Say how a step has ended, looking at what it left."""
+    """Say how a step has ended, and what it says of its outputs; what these are is judged by whoever keeps them."""
     reason = stopped or why(Why(code=code, said=said, step=order.step))
-    if code == 0 and not reason:
-        reason = left_behind(order)
     try:
         facts = metadata(order.folder / METADATA)
     except (ValueError, msgspec.MsgspecError) as error:
@@ -304,10 +312,10 @@ def outcome(order: Order, code: int, stopped: str, said: str) -> Ended:
     return Ended(exit_code=code, reason=reason, metadata=facts)
 
 
-def _argv(order: Order, standing: Standing, speaks: Speaks) -> tuple[str, ...]:
+def _argv(order: Order, standing: Standing) -> tuple[str, ...]:
     does = order.step.does
     if isinstance(does, Command):
-        return argv_of(does.argv, order, PLACES, speaks)
+        return argv_of(does.argv, order, PLACES)
     python = PYTHON if is_tiffins(standing.image.config.config.labels) else OTHERS_PYTHON
     return (python, "-m", "tiffin_pipeline", "step", ORDER)
 

@@ -1,9 +1,8 @@
-"""How a step ended, in words: killed for its memory, by a signal, for its time; and what is wrong with what it left."""
+"""How a step ended, in words: killed for its memory, by a signal, for its time; and what it said of its outputs."""
 
 from __future__ import annotations
 
 import signal
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import msgspec
 
 from tiffin.engine.spec import KILLED, NOT_FOUND, NOT_RUNNABLE
 from tiffin.pipeline.graph import Step
-from tiffin.pipeline.workbench import FILES, VALUES, Order
 
 STOPPED = "was stopped"
 TERMINATED = 143
@@ -75,37 +73,6 @@ def size(amount: int) -> str:
         if amount >= 1 << power:
             return f"{amount / (1 << power):.3g} {unit}"
     return f"{amount} bytes"
-
-
-def left_behind(order: Order) -> str:
-    """Say what is wrong with what a step left: something that is no output of it, or neither a file nor a folder."""
-    outputs = order.step.outputs
-    known = {
-        FILES: {name for name, port in outputs.items() if not port.is_parameter},
-        VALUES: {name for name, port in outputs.items() if port.is_parameter},
-    }
-    for folder, names in known.items():
-        for path in sorted((order.folder / folder).iterdir()):
-            if path.name not in names:
-                said = ", ".join(sorted(names)) or "none"
-                return f"wrote {path.name!r}, which is no output of it; its {_called(folder)} are: {said}"
-            if unlike := _unlike(path, file_only=folder == VALUES):
-                return f"its output {path.name!r} is {unlike}"
-    return ""
-
-
-def _called(folder: str) -> str:
-    return "outputs" if folder == FILES else "values"
-
-
-def _unlike(path: Path, *, file_only: bool) -> str:
-    """Say what a path is where it is nothing that can be kept."""
-    mode = path.lstat().st_mode
-    if stat.S_ISREG(mode) or (stat.S_ISDIR(mode) and not file_only):
-        return ""
-    if stat.S_ISLNK(mode):
-        return f"a link, to {path.readlink()}; write the file itself"
-    return "a folder, where a value's text goes" if stat.S_ISDIR(mode) else "neither a file nor a folder"
 
 
 def metadata(path: Path) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tiffin import __version__
@@ -23,7 +23,8 @@ from tiffin.engine.spec import NOT_FOUND, NOT_RUNNABLE
 from tiffin.errors import UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
-from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, left_behind, metadata, took_longer, why
+from tiffin.pipeline.benches.endings import STOPPED, TERMINATED, Why, metadata, took_longer, why
+from tiffin.pipeline.benches.inputs import lay_inputs, own
 from tiffin.pipeline.benches.orders import METADATA, Places, argv_of, order_document
 from tiffin.pipeline.benches.tracing import Answered
 from tiffin.pipeline.benches.watch import Watch
@@ -58,18 +59,22 @@ class NativeBench:
 
     def do(self, order: Order, said: Callable[[str], None], stopped: threading.Event) -> Ended:  # noqa: ARG002 - see below
         """Do it when no other is being done; what it writes goes to the terminal, and nobody else is told of it."""
-        with self._one, tempfile.TemporaryDirectory(prefix="tiffin-step-") as folder, self._within(order.step):
+        beside = order.folder.resolve()  # on the store's file system, where copies may cost nothing
+        with self._one, tempfile.TemporaryDirectory(prefix="step-", dir=beside) as folder, self._within(order.step):
             if stopped.is_set():  # while another was done
                 return Ended(exit_code=TERMINATED, reason=STOPPED)
             for name in (FILES, VALUES):
                 (order.folder / name).mkdir(exist_ok=True)
-            places = Places(inputs=str(Path(folder) / "in"), outputs=str(order.folder.resolve()))
-            link_inputs(order, places)
+            places = Places(inputs=str(Path(folder) / "in"), outputs=str(beside))
+            lay_inputs(order, places, own)
             if isinstance(order.step.does, Function):
                 code, reason = self._call(order, order.step.does, places, Path(folder)), ""
             else:
                 code, reason = _run(order, places, stopped)
         return _outcome(order, code, reason)
+
+    def sweep(self, runs: Collection[str]) -> None:
+        """Remove nothing: a step dies with its run, and what it has left lies in its workplace."""
 
     def ask(self, argv: Sequence[str], said: Callable[[str], None], seconds: float) -> Answered:
         """Run this Python with these arguments in the project's folder, and read what it answers."""
@@ -157,14 +162,6 @@ def packages(path: Sequence[str]) -> str:
     return Digest.of(encode(sorted(found)))
 
 
-def link_inputs(order: Order, places: Places) -> None:
-    """Let each input lie under its own name, as it does in a container."""
-    for name in order.inputs:
-        for given, path in places.inputs_of(order, name):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).symlink_to(given.path.resolve())
-
-
 class _Process:
     """A command that runs, as what can be told to end."""
 
@@ -201,4 +198,4 @@ def _outcome(order: Order, code: int, reason: str) -> Ended:
         said = metadata(told)
         told.unlink(missing_ok=True)
     reason = reason or why(Why(code=code, said="", step=order.step))
-    return Ended(exit_code=code, reason=reason or (left_behind(order) if not code else ""), metadata=dict(said))
+    return Ended(exit_code=code, reason=reason, metadata=dict(said))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -50,15 +50,6 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.outputs}/{VALUES if order.step.outputs[name].is_parameter else FILES}/{name}"
 
 
-Speaks = Callable[[Word, Order], str | None]
-"""Says a word of a command in its own way; None leaves it to be said as tiffin says it."""
-
-
-def silent(word: Word, order: Order) -> str | None:  # noqa: ARG001 - it has nothing to say of any
-    """Leave every word to tiffin."""
-    return None
-
-
 def is_many(order: Order, name: str) -> bool:
     """Whether an input takes several artifacts."""
     port = order.step.inputs.get(name)
@@ -71,22 +62,20 @@ def file_name(given: Input) -> str:
     return name if name not in {"", "..", "."} else "artifact"
 
 
-def argv_of(words: Sequence[str | Word], order: Order, places: Places, speaks: Speaks = silent) -> tuple[str, ...]:
+def argv_of(words: Sequence[str | Word], order: Order, places: Places) -> tuple[str, ...]:
     """Put a command line together; raises UnsupportedError for a word that nobody says."""
-    return tuple(text for word in words for text in _said(word, order, places, speaks))
+    return tuple(text for word in words for text in _said(word, order, places))
 
 
-def _said(word: str | Word, order: Order, places: Places, speaks: Speaks) -> Iterator[str]:
+def _said(word: str | Word, order: Order, places: Places) -> Iterator[str]:
     if isinstance(word, str):
         yield word
-    elif (own := speaks(word, order)) is not None:
-        yield own
     elif isinstance(word, IfGiven):
         given = word.input in order.values or word.input in order.inputs
         for part in word.then if given else word.otherwise:
-            yield from _said(part, order, places, speaks)
+            yield from _said(part, order, places)
     elif isinstance(word, Joined):
-        yield "".join(text for part in word.words for text in _said(part, order, places, speaks))
+        yield "".join(text for part in word.words for text in _said(part, order, places))
     else:
         yield _one(word, order, places)
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,7 @@ from tiffin.pipeline.benches.confinement import DEVICES, KERNEL, SOFTWARE, Bound
 from tiffin.pipeline.benches.containers import ORDER, PYTHON, laid_out, outcome, step_environment
 from tiffin.pipeline.benches.endings import STOPPED, TERMINATED
 from tiffin.pipeline.benches.guarded import Task, guarded
-from tiffin.pipeline.benches.native import link_inputs
+from tiffin.pipeline.benches.inputs import lay_inputs, link
 from tiffin.pipeline.benches.orders import METADATA, Places, argv_of
 from tiffin.pipeline.benches.own_code import CODE, LANGUAGE, OwnCode
 from tiffin.pipeline.benches.tracing import Answered
@@ -81,7 +81,7 @@ class ProcessBench:
             said(own.as_written(line.replace(str(own.code.path), CODE), CODE))
 
         with laid_out(order, places), _made(folder / _SCRATCH):
-            link_inputs(order, places)
+            lay_inputs(order, places, link)
             task = self._task(order, places, own.code.path)
             if not shutil.which(task.argv[0], path=task.variables["PATH"]):
                 return Ended(exit_code=NOT_FOUND, reason=f"{task.argv[0]}: {os.strerror(errno.ENOENT)}")
@@ -90,6 +90,9 @@ class ProcessBench:
                     heard(line)
                 code, told = process.wait(), process.report()
             return outcome(order, code, watch.reason, told)
+
+    def sweep(self, runs: Collection[str]) -> None:
+        """Remove nothing: a step dies with its run, and what it has left lies in its workplace."""
 
     def ask(self, argv: Sequence[str], said: Callable[[str], None], seconds: float) -> Answered:
         """Run the environment's Python with the project's code and nothing else, and read what it answers."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tiffin.errors import CommandError, ConfigError
+from tiffin.pipeline.benches.missing import hint_for
 from tiffin.pipeline.graph import Graph, Place
 
 PROGRAM = ("-m", "tiffin_pipeline", "trace")
 SECONDS = 300.0
 """How long reading a file may take; it imports what the steps import."""
-_MISSING = re.compile(r"No module named '([^']+)'")
 _LAST = 20
 """Lines that are quoted of what was said, where there is no answer."""
 
@@ -64,17 +63,7 @@ def trace(ask: Ask, module: str, name: str = "") -> Graph:
 def refusal(mistake: Mistake) -> ConfigError:
     """Say what is wrong, and for a package that is not there how to have it."""
     place = f"{mistake.place}: " if str(mistake.place) else ""
-    found = _MISSING.search(mistake.message)
-    hint = _without(found[1]) if found else mistake.hint
-    return ConfigError(f"{place}{mistake.message}", hint or None)
-
-
-def _without(module: str) -> str:
-    package = module.partition(".")[0]
-    return (
-        f"add what brings `{package}` to `[python] dependencies` (or its requirements);"
-        f" if it is a file of the project, to `[pipeline] include`"
-    )
+    return ConfigError(f"{place}{mistake.message}", hint_for(mistake.message) or mistake.hint or None)
 
 
 def _silence(module: str, answered: Answered, said: Sequence[str], error: Exception | None) -> CommandError:

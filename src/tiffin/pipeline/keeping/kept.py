@@ -123,6 +123,7 @@ class KeptResults:
             size=artifact.size,
             folder=artifact.folder,
             metadata=artifact.metadata,
+            kept=True,
         )
 
     def roots(self, since: float = 0) -> list[Descriptor]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tiffin.engine.plan import RunOptions
 from tiffin.engine.spec import State
 from tiffin.pipeline.benches.containers import ContainerBench, Equipment, Standing, outcome, step_options
-from tiffin.pipeline.benches.endings import Why, left_behind, why
+from tiffin.pipeline.benches.endings import Why, why
 from tiffin.pipeline.graph import Command, Step
 from tiffin.pipeline.kubeflow.collected import collect
 from tiffin.pipeline.kubeflow.launcher import TOLD, Where, launch
@@ -41,7 +41,6 @@ class LauncherBench(ContainerBench):
         if not is_launched(order.step):
             return super()._options(order, standing)
         launched = launch(order, self._where)
-        # Its words are said by the launcher, and not by whoever says those of other commands.
         plain = replace(order, step=replace(order.step, does=Command(argv=launched.argv, image=standing.name)))
         options = step_options(plain, standing, {})
         return replace(options, env=launched.env, mounts=launched.mounts, read_only=False)
@@ -50,8 +49,7 @@ class LauncherBench(ContainerBench):
         if not is_launched(order.step):
             return outcome(order, code, stopped, state.reason)
         reason = stopped or why(Why(code=code, said=state.reason, step=order.step))
-        ended = collect(order, self._where, Ended(exit_code=code, reason=reason))
-        return ended if code or ended.reason else replace(ended, reason=left_behind(order))
+        return collect(order, self._where, Ended(exit_code=code, reason=reason))
 
 
 def is_launched(step: Step) -> bool:

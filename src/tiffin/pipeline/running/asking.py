@@ -23,13 +23,17 @@ V = TypeVar("V")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a task: its key, and the artifacts that it reads, of which `read` lie where users have them."""
+    """What is asked of a task: its key, and the artifacts that it reads, of which `read` lie where users have them.
+
+    The `gpus` that it has for the time being are no part of the key.
+    """
 
     ready: Ready
     document: bytes
     key: Digest
     inputs: dict[str, tuple[Artifact | Input, ...]]
     read: tuple[Input, ...]
+    gpus: tuple[str, ...] = ()
 
 
 class Asking:

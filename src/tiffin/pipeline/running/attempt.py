@@ -12,7 +12,8 @@ import msgspec
 from tiffin import progress
 from tiffin.errors import CommandError, ConflictError, NotFoundError, TiffinError
 from tiffin.oci.digest import Digest
-from tiffin.pipeline.graph import Retry
+from tiffin.pipeline.benches.missing import hint_for_log
+from tiffin.pipeline.graph import Command, Function, Retry, Step
 from tiffin.pipeline.results import Artifact, Result
 from tiffin.pipeline.running.asking import Asked, Asking, may_be_kept
 from tiffin.pipeline.running.ledger import AttemptFailed, Ledger, TaskBegan
@@ -45,21 +46,39 @@ class _StepError(CommandError):
         self.exit_code_of_step = exit_code
 
 
+class _Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an attempt from outside: how long it took, and the last line that it wrote."""
+
+    seconds: float
+    last: str
+
+
 class _StoppedError(Exception):
     """The run was stopped before the task ended."""
+
+
+class Stops(msgspec.Struct, frozen=True, kw_only=True):
+    """The events that stop a run's tasks: `run` most of them, and `exits` what is done regardless."""
+
+    run: Event
+    exits: Event
+
+    def of(self, ready: Ready) -> Event:
+        """The one that stops this task."""
+        return self.exits if ready.regardless else self.run
 
 
 class Tasks:
     """Does the tasks of one run, each whenever it is asked to, in whatever thread."""
 
-    def __init__(self, means: Means, ledger: Ledger, stopped: Event, *, force: frozenset[str] = frozenset()) -> None:
-        self._means, self._ledger, self._stopped, self._force = means, ledger, stopped, force
+    def __init__(self, means: Means, ledger: Ledger, stops: Stops, *, force: frozenset[str] = frozenset()) -> None:
+        self._means, self._ledger, self._stops, self._force = means, ledger, stops, force
         self._asking = Asking(means)
         self._alone: dict[Digest, Lock] = {}
         self._guard = Lock()
 
-    def do(self, ready: Ready, *, allowed: bool = True) -> Outcome:
-        """Have a task done: by what is kept of it, or by attempts, which only `allowed` ones get.
+    def do(self, ready: Ready, *, allowed: bool = True, gpus: tuple[str, ...] = ()) -> Outcome:
+        """Have a task done: by what is kept of it, or by attempts, which only `allowed` ones get, with these GPUs.
 
         Whatever goes wrong is told in the outcome.
         """
@@ -69,7 +88,7 @@ class Tasks:
                 imported = self._asking.imported(ready)
                 if imported is not None:
                     return Outcome(state=State.SUCCEEDED, artifacts=dict(imported))
-                asked = self._asking.asked(ready)
+                asked = msgspec.structs.replace(self._asking.asked(ready), gpus=gpus)
                 key = asked.key
                 began = TaskBegan(
                     at=self._means.clock(), task=ready.name, key=key, document=msgspec.Raw(asked.document)
@@ -111,7 +130,7 @@ class Tasks:
         taken, pauses, attempt = self._taken(asked), _pauses(asked.ready.task.retry), 0
         while True:
             attempt += 1
-            if self._stopped.is_set():
+            if self._stops.of(asked.ready).is_set():
                 raise _StoppedError("the run was stopped")
             self._ledger.write(TaskBegan(at=self._means.clock(), task=asked.ready.name, attempt=attempt))
             try:
@@ -128,7 +147,7 @@ class Tasks:
         )
         self._ledger.write(failed)
         progress.note(f"{error.message}; attempt {attempt + 1} of {ready.task.retry.count + 1} in {seconds:g} s")
-        self._means.wait(self._stopped, seconds)
+        self._means.wait(self._stops.of(ready), seconds)
 
     def _taken(self, asked: Asked) -> dict[str, tuple[Input, ...]]:
         take = self._means.results.take
@@ -139,7 +158,7 @@ class Tasks:
 
     def _attempt(self, asked: Asked, inputs: Mapping[str, tuple[Input, ...]], attempt: int) -> Result:
         """One attempt, in a folder of its own; what it gave is kept before anybody is told of it."""
-        ready, clock = asked.ready, self._means.clock
+        ready, clock, stopped = asked.ready, self._means.clock, self._stops.of(asked.ready)
         with self._ledger.workplace() as folder, self._ledger.log(ready.name, attempt) as log:
             order = Order(
                 run=self._ledger.run,
@@ -150,32 +169,23 @@ class Tasks:
                 inputs=dict(inputs),
                 folder=folder,
                 seconds=ready.task.timeout,
+                gpus=asked.gpus,
             )
 
+            last = ""
+
             def said(line: str) -> None:
+                nonlocal last
+                last = line.strip() or last
                 log(line)
                 self._means.heard(ready.name, line)
 
             began = clock()
-            ended = self._means.workbench.do(order, said, self._stopped)
+            ended = self._means.workbench.do(order, said, stopped)
             seconds = clock() - began
-            self._judge(order, ended, seconds)
+            _judge(order, ended, _Heard(seconds=seconds, last=last), stopped)
             self._check(asked)
             return self._means.results.keep(asked.document, order, ended, seconds)
-
-    def _judge(self, order: Order, ended: Ended, seconds: float) -> None:
-        """Raise why an attempt gave nothing."""
-        if not ended.exit_code and not ended.reason:
-            return
-        if self._stopped.is_set():
-            raise _StoppedError("the run was stopped")
-        late = f"it took longer than {order.seconds:g} s" if 0 < order.seconds <= seconds else ""
-        reason = ended.reason or late or f"exit code {ended.exit_code}"
-        raise _StepError(
-            f"{order.task} failed: {reason}",
-            f"`tiffin pipeline logs {order.task}` shows what it wrote",
-            ended.exit_code,
-        )
 
     def _check(self, asked: Asked) -> None:
         """Refuse what was made of data that was another when its key was made: it would be kept under a wrong one."""
@@ -185,6 +195,27 @@ class Tasks:
                     f"{each.path} changed while {asked.ready.name} read it",
                     "run it again when nothing writes there; what was made before is kept",
                 )
+
+
+def _judge(order: Order, ended: Ended, heard: _Heard, stopped: Event) -> None:
+    """Raise why an attempt gave nothing."""
+    if not ended.exit_code and not ended.reason:
+        return
+    if stopped.is_set():
+        raise _StoppedError("the run was stopped")
+    late = f"it took longer than {order.seconds:g} s" if 0 < order.seconds <= heard.seconds else ""
+    reason = ended.reason or late or f"exit code {ended.exit_code}"
+    missing = hint_for_log(heard.last) if _is_in_environment(order.step) else ""
+    raise _StepError(
+        f"{order.task} failed: {reason}",
+        missing or f"`tiffin pipeline logs {order.task}` shows what it wrote",
+        ended.exit_code,
+    )
+
+
+def _is_in_environment(step: Step) -> bool:
+    """Whether a step is done with the project's packages, and not in an image of others."""
+    return isinstance(step.does, Function | Command) and not step.does.image
 
 
 def _pauses(retry: Retry) -> Iterator[float]:

@@ -6,6 +6,7 @@
       runs/ID/plan.json           the graph, and what it is run with
       runs/ID/logs/TASK.N.log     what attempt N wrote, as it writes it
       runs/ID/work/N/             what an attempt leaves, until it is kept
+      workspaces/ID/              what the tasks of a compiled pipeline share, where it asks for that
 
 A run whose ledger says no end, and that nobody has locked, was killed. IDs are times, and sort by them.
 """
@@ -16,7 +17,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +32,7 @@ from tiffin.pipeline.graph import Graph
 from tiffin.pipeline.results import Artifact
 from tiffin.pipeline.running.spots import State
 
+RUNS, WORKSPACES = "runs", "workspaces"
 LEDGER, PLAN, LOGS, WORK = "ledger.jsonl", "plan.json", "logs", "work"
 
 
@@ -172,17 +174,21 @@ def begun(
     planned: Planned,
     clock: Callable[[], float] = time.time,
     told: Callable[[Event], None] = lambda _: None,
+    sweep: Callable[[Collection[str]], None] = lambda _: None,
 ) -> Iterator[Ledger]:
     """Begin a run in a pipeline's folder, the only one at this time; raises ConflictError, naming the other.
 
     `told` hears of each event once it is written, that the run began being the first.
-    What runs that were killed have left in their workplaces is deleted.
+    What runs that were killed have left in their workplaces is deleted; `sweep` is given these runs before, if there
+    are any, and removes what they have left elsewhere.
     """
     with room_in(folder, "the ledger of a run"):
-        runs = folder / "runs"
+        runs = folder / RUNS
         runs.mkdir(parents=True, exist_ok=True)
     with _held(folder / "lock", planned.graph.name) as lock:
         earlier = run_ids(folder)
+        if killed := [run for run in earlier if _was_at_work(runs / run)]:
+            sweep(killed)
         for run in earlier:
             shutil.rmtree(runs / run / WORK, ignore_errors=True)
         new = runs / _next_id(earlier[-1] if earlier else "", clock())
@@ -197,6 +203,12 @@ def begun(
             began = RunBegan(at=clock(), run=new.name, pipeline=planned.graph.name, pid=os.getpid())
             ledger.write(began, durable=True)
             yield ledger
+
+
+def _was_at_work(run: Path) -> bool:
+    """Whether an attempt of a run has left its workplace, as only one does that was killed."""
+    work = run / WORK
+    return work.is_dir() and any(work.iterdir())
 
 
 @contextmanager
@@ -232,8 +244,10 @@ def _who(file: BinaryIO) -> _Holder:
 
 def run_ids(folder: Path) -> list[str]:
     """The runs of a pipeline's folder, oldest first."""
-    runs = folder / "runs"
-    return sorted(path.name for path in runs.iterdir() if (path / PLAN).is_file()) if runs.is_dir() else []
+    runs = folder / RUNS
+    if not runs.is_dir():
+        return []
+    return sorted(path.name for path in runs.glob("[!.]*") if (path / PLAN).is_file())  # a dot: it is being deleted
 
 
 def log_path(run: Path, task: str, attempt: int) -> Path:
@@ -248,7 +262,15 @@ def _next_id(last: str, now: float) -> str:
     """A time in UTC, to the millisecond; after the last one, whatever the clock says."""
     millis = int(now * 1000)
     if last:
-        seconds, _, rest = last.rpartition("-")
-        began = datetime.strptime(seconds, _ID).replace(tzinfo=UTC).timestamp()
-        millis = max(millis, int(began) * 1000 + int(rest) + 1)
+        millis = max(millis, _millis(last) + 1)
     return f"{datetime.fromtimestamp(millis // 1000, UTC).strftime(_ID)}-{millis % 1000:03}"
+
+
+def began_at(run: str) -> float:
+    """When a run began by its name, in seconds since 1970."""
+    return _millis(run) / 1000
+
+
+def _millis(run: str) -> int:
+    seconds, _, rest = run.rpartition("-")
+    return int(datetime.strptime(seconds, _ID).replace(tzinfo=UTC).timestamp()) * 1000 + int(rest)

@@ -12,8 +12,9 @@ import signal
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, Thread
 from types import FrameType
 from typing import Any
 
@@ -25,7 +26,8 @@ from tiffin.pipeline.graph import Graph
 from tiffin.pipeline.meaning.check import check_arguments
 from tiffin.pipeline.meaning.outline import Outline, task_of
 from tiffin.pipeline.results import Artifact
-from tiffin.pipeline.running.attempt import Outcome, Tasks
+from tiffin.pipeline.running.attempt import Outcome, Stops, Tasks
+from tiffin.pipeline.running.gpus import Gpus
 from tiffin.pipeline.running.ledger import Ledger, RunEnded, TaskEnded
 from tiffin.pipeline.running.means import Means, RunOptions
 from tiffin.pipeline.running.runs import Run, Runs
@@ -34,6 +36,8 @@ from tiffin.pipeline.running.spots import State
 from tiffin.pipeline.workbench import Input
 
 STOPPED = "the run was stopped"
+_PAUSE = 0.1
+"""Seconds between two looks at whether a run was stopped."""
 
 
 def run_pipeline(
@@ -46,12 +50,14 @@ def run_pipeline(
 ) -> Run:
     """Run a pipeline to its end and tell how that was; a task that fails raises nothing.
 
-    `stopped` ends it before: what runs is stopped, and nothing begins any more. Raises ConfigError for arguments that
-    do not fit, NotFoundError for options that name what is not there, and FullError where the ledger finds no room.
+    `stopped` ends it before: what runs is stopped, and nothing begins any more but what is done on exit, as with `argo
+    stop`; that is given some seconds. Raises ConfigError for arguments that do not fit, NotFoundError for options that
+    name what is not there, and FullError where the ledger finds no room.
     """
     schedule = Schedule(graph, check_arguments(graph, arguments), schedule_options(graph, options or RunOptions()))
-    running = _Running(schedule, means, ledger, options or RunOptions(), stopped or Event())
-    running.go()
+    options, stopped = options or RunOptions(), stopped or Event()
+    with _after(stopped, options.exit_seconds) as exits:
+        _Running(schedule, means, ledger, options, Stops(run=stopped, exits=exits)).go()
     return Runs(ledger.folder.parent.parent).read(ledger.run)
 
 
@@ -94,12 +100,33 @@ def stopped_by_signals() -> Iterator[Event]:
         again()
 
 
+@contextmanager
+def _after(stopped: Event, seconds: float) -> Iterator[Event]:
+    """An event that comes so many seconds after another one."""
+    later, over = Event(), Event()
+
+    def follow() -> None:
+        while not over.wait(_PAUSE):
+            if stopped.is_set():
+                over.wait(seconds)
+                later.set()
+                return
+
+    thread = Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield later
+    finally:
+        over.set()
+        thread.join()
+
+
 class _Running:
     """The loop of one run."""
 
-    def __init__(self, schedule: Schedule, means: Means, ledger: Ledger, options: RunOptions, stopped: Event) -> None:
-        self._schedule, self._means, self._ledger, self._stopped = schedule, means, ledger, stopped
-        self._tasks = Tasks(means, ledger, stopped, force=options.force)
+    def __init__(self, schedule: Schedule, means: Means, ledger: Ledger, options: RunOptions, stops: Stops) -> None:
+        self._schedule, self._means, self._ledger, self._stops = schedule, means, ledger, stops
+        self._tasks = Tasks(means, ledger, stops, force=options.force)
         self._jobs = options.jobs or os.cpu_count() or 1
         self._allowed = schedule.outline.within(options.only) if options.only else None
         self._going: dict[Future[Outcome], Ready] = {}
@@ -115,7 +142,8 @@ class _Running:
                     self._end(self._going.pop(future), future.result())
                     self._begin(pool)
             except BaseException as error:
-                self._stopped.set()
+                self._stops.run.set()
+                self._stops.exits.set()
                 with suppress(TiffinError):
                     self._write_end(State.FAILED, _words(error))
                 raise
@@ -123,19 +151,30 @@ class _Running:
         self._write_end(state, STOPPED if state is State.STOPPED else "")
 
     def _begin(self, pool: ThreadPoolExecutor) -> None:
-        if self._stopped.is_set():  # seen when what runs has ended, which is soon: it is told as well
+        if self._stops.run.is_set():  # seen when what runs has ended, which is soon: it is told as well
             self._schedule.stop(STOPPED)
-        while len(self._going) < self._jobs and (ready := self._schedule.begin()):
+        while len(self._going) < self._jobs and (ready := self._schedule.begin(self._has)):
+            if ready.regardless and self._stops.run.is_set():
+                progress.note(f"{ready.name} is done before the run stops; a second interruption ends it at once")
             allowed = self._allowed is None or ready.task.name in self._allowed
+            gpus = self._gpus.take(ready.name, count) if (count := ready.step.resources.gpus) else ()
             within = contextvars.copy_context()
-            future = pool.submit(within.run, self._do, ready, allowed)
+            future = pool.submit(within.run, self._do, ready, allowed, gpus)
             self._going[future] = ready
             future.add_done_callback(self._ended.put)
         for each in self._schedule.left_out():
             self._leave(each)
 
-    def _do(self, ready: Ready, allowed: bool) -> Outcome:  # noqa: FBT001 - threads are given their arguments by position
-        return self._tasks.do(ready, allowed=allowed)
+    def _has(self, gpus: int) -> bool:
+        return not gpus or self._gpus.has(gpus)
+
+    @cached_property
+    def _gpus(self) -> Gpus:
+        """Looked for when a task asks for one."""
+        return Gpus(self._means.gpus())
+
+    def _do(self, ready: Ready, allowed: bool, gpus: tuple[str, ...]) -> Outcome:  # noqa: FBT001 - threads are given their arguments by position
+        return self._tasks.do(ready, allowed=allowed, gpus=gpus)
 
     def _end(self, ready: Ready, outcome: Outcome) -> None:
         """Write down how a task ended, and let go on what waited for it."""
@@ -153,6 +192,8 @@ class _Running:
             values=outcome.values,
             artifacts={name: _artifact(each) for name, each in outcome.artifacts.items()},
         )
+        if ready.step.resources.gpus:
+            self._gpus.give_back(ready.name)
         self._ledger.write(ended, durable=not outcome.cached)
         self._schedule.end(ready.name, outcome.state, {**outcome.values, **outcome.artifacts}, outcome.why)
 

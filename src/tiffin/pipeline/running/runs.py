@@ -17,6 +17,7 @@ from tiffin.pipeline.running.ledger import (
     LEDGER,
     LOGS,
     PLAN,
+    RUNS,
     AttemptFailed,
     Event,
     Planned,
@@ -118,7 +119,7 @@ class Runs:
             raise NotFoundError(
                 f"{self.folder.name} has no run {run}; the latest are {known}", "`tiffin pipeline list` shows all"
             )
-        return self.folder / "runs" / run
+        return self.folder / RUNS / run
 
 
 _EVENTS = msgspec.json.Decoder(Event, dec_hook=read_digest)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -28,7 +28,8 @@ _ALL = frozenset(State) - {State.UNKNOWN}
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A task that may begin, with all that it takes: typed values, and artifacts as whoever ended tasks gave them.
 
-    `name` is unique within a run: `train`, or `train[1,2]` in loops.
+    `name` is unique within a run: `train`, or `train[1,2]` in loops. It is done `regardless` of how all else ended, or
+    stands in what is.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     step: Step
     values: dict[str, Any]
     artifacts: dict[str, tuple[Any, ...]]
+    regardless: bool = False
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +66,7 @@ class Schedule:
         self._spots = Spots(self.outline, arguments)
         self._followers: dict[tuple[str, At], list[Spot]] = {}
         self._due: deque[Spot] = deque()
-        self._ready: list[tuple[int, At, Spot, Ready]] = []
+        self._ready: dict[int, list[tuple[int, At, Spot, Ready]]] = {}  # by how many GPUs they ask for
         self._running: dict[str, Spot] = {}
         self._left_out: list[LeftOut] = []
         self._first_failure = self._stopped = ""
@@ -82,13 +84,14 @@ class Schedule:
         """How the whole of it ended, or that it has not."""
         return self._root.state
 
-    def begin(self) -> Ready | None:
+    def begin(self, has: Callable[[int], bool] = lambda _gpus: True) -> Ready | None:
         """The next task that may begin, which counts as running from now on; None until something else has ended.
 
+        `has` says whether there are so many GPUs free: a task for which there are not waits, and others go before it.
         Raises ConfigError where nothing ever will: tasks wait for each other.
         """
-        while self._ready:
-            _, _, spot, ready = heapq.heappop(self._ready)
+        while ready_ones := self._first(has):
+            _, _, spot, ready = heapq.heappop(ready_ones)
             if hindered := self._too_late(spot):
                 self._leave(spot, hindered)
                 self._settle()
@@ -100,6 +103,11 @@ class Schedule:
             raise self._knot()
         return None
 
+    def _first(self, has: Callable[[int], bool]) -> list[tuple[int, At, Spot, Ready]] | None:
+        """Of those that may begin the ones that ask for as many GPUs as the first for which there are enough."""
+        enough = (some for gpus, some in self._ready.items() if some and has(gpus))
+        return min(enough, key=lambda some: some[0][:2], default=None)
+
     def end(self, name: str, state: State, outputs: Mapping[str, Any] | None = None, why: str = "") -> None:
         """Say how a task that was begun has ended, and what it gave: values, and artifacts as they are handed on."""
         spot = self._running.pop(name)
@@ -108,7 +116,7 @@ class Schedule:
         self._settle()
 
     def stop(self, why: str) -> None:
-        """Let nothing begin any more, whatever it is."""
+        """Let nothing begin any more but what is done regardless, when what it comes after has ended."""
         self._stopped = why
 
     def left_out(self) -> list[LeftOut]:
@@ -161,7 +169,7 @@ class Schedule:
         if isinstance(node, Task):
             self._take(spot, node)
             return
-        if self._stopped:
+        if self._stopped and not spot.regardless:
             raise HinderedError(State.STOPPED, self._stopped)
         if isinstance(node, When | ForEach | Group):
             self._after(spot, node.after, regardless=node.regardless)
@@ -191,8 +199,10 @@ class Schedule:
                     values[name] = typed(given, port.type, f"the parameter {name} of {spot.label}")
                 else:
                     artifacts[name] = _artifacts(given, port, f"the input {name} of {spot.label}")
-        ready = Ready(name=spot.label, task=task, step=step, values=values, artifacts=artifacts)
-        heapq.heappush(self._ready, (spot.order, spot.at, spot, ready))
+        ready = Ready(
+            name=spot.label, task=task, step=step, values=values, artifacts=artifacts, regardless=spot.regardless
+        )
+        heapq.heappush(self._ready.setdefault(step.resources.gpus, []), (spot.order, spot.at, spot, ready))
 
     def _given(self, spot: Spot, task: Task, name: str, port: Port) -> list[Any]:
         """What comes in by a port: one thing, or nothing where that is allowed."""
@@ -268,7 +278,7 @@ class Schedule:
             raise max(hindering, key=lambda each: badness(each.state)).hinders()
 
     def _too_late(self, spot: Spot) -> HinderedError | None:
-        if self._stopped:
+        if self._stopped and not spot.regardless:
             return HinderedError(State.STOPPED, self._stopped)
         if self._options.fail_fast and self._first_failure and not spot.regardless:
             why = f"{self._first_failure} failed, and nothing more was to begin by then"

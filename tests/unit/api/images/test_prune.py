@@ -32,6 +32,9 @@ from tiffin.oci.digest import Digest
 from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS
 from tiffin.oci.image import Image
 from tiffin.oci.platform import Platform
+from tiffin.pipeline.graph import Graph
+from tiffin.pipeline.running.ledger import Planned, begun, run_ids
+from tiffin.pipeline.running.old import NEWEST
 
 SHARED = b"shared" * 1000
 LONG_AGO = 10 * GRACE_SECONDS
@@ -286,3 +289,16 @@ def test_every_document_that_stays_has_all_that_it_names_wherever_a_prune_is_kil
                     media_type="application/vnd.oci.image.manifest.v1+json", digest=blob.digest, size=blob.size
                 )
                 assert all(child.digest in there(home) for child in children(home.store, document))
+
+
+def test_old_runs_of_pipelines_go_but_for_the_newest_and_are_told_of_before(home: Home) -> None:
+    for index in range(NEWEST + 1):
+        with begun(home.pipelines / "iris.retrain", Planned(graph=Graph(name="retrain")), lambda now=1e9 + index: now):  # type: ignore[misc]
+            pass
+    runs = run_ids(home.pipelines / "iris.retrain")
+    assert [one.run for one in plan_prune(home=home).runs] == runs[:1]
+    assert plan_prune(older=36500, home=home).runs == []
+    freed = prune(home=home)
+    assert [one.run for one in freed.runs] == runs[:1]
+    assert freed.size >= freed.runs[0].size > 0
+    assert run_ids(home.pipelines / "iris.retrain") == runs[1:]

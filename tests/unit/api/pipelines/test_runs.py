@@ -11,12 +11,12 @@ from tiffin.api.machine.home import Home
 from tiffin.api.pipelines.run import typed_arguments
 from tiffin.api.pipelines.runs import (
     Meant,
+    framed_run,
     history,
     is_spec,
     logs,
     marks_of,
     metrics,
-    picture,
     place_of,
     plotted,
     runs_of,
@@ -26,6 +26,7 @@ from tiffin.api.pipelines.runs import (
 from tiffin.cli.pipeline_progress import line_of
 from tiffin.errors import ConfigError, NotFoundError
 from tiffin.pipeline.graph import Argument, Function, Graph, Output, Port, Step, Task
+from tiffin.pipeline.pictures.svg import svg
 from tiffin.pipeline.running.ledger import Event, Planned, TaskEnded, begun
 from tiffin.pipeline.running.means import Means, RunOptions
 from tiffin.pipeline.running.run import run_pipeline
@@ -180,7 +181,7 @@ def test_metrics_are_gathered_over_runs(shop: Shop) -> None:
         shop.run(depth)
     assert [run.numbers for run in metrics(shop.meant)] == [{"measure.accuracy": 0.3}, {"measure.accuracy": 0.4}]
     assert "measure.accuracy" in plotted(shop.meant)
-    assert 'class="task done"' in picture(shop.meant)
+    assert 'class="task done"' in svg(*framed_run(shop.meant))
 
 
 def test_compiled_pipelines_are_told_by_their_name(tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tiffin.pipeline.benches.endings import Why, left_behind, metadata, size, took_longer, why
+from tiffin.pipeline.benches.endings import Why, metadata, size, took_longer, why
 from tiffin.pipeline.graph import Command, Port, Resources, Step
-from tiffin.pipeline.workbench import FILES, VALUES, Order
 
 STEP = Step(
     name="fit",
@@ -48,37 +47,6 @@ def test_bytes_are_said_in_the_units_that_are_written(amount: int, said: str) ->
 
 def test_seconds_are_said_as_they_were_written() -> None:
     assert [took_longer(60.0), took_longer(0.5)] == ["took longer than 60 s", "took longer than 0.5 s"]
-
-
-@pytest.fixture
-def order(tmp_path: Path) -> Order:
-    for name in (FILES, VALUES):
-        (tmp_path / name).mkdir()
-    return Order(run="r", task="fit", attempt=1, step=STEP, values={}, inputs={}, folder=tmp_path)
-
-
-def test_what_belongs_there_is_right(order: Order) -> None:
-    (order.folder / FILES / "model").mkdir()
-    (order.folder / VALUES / "score").write_text("1")
-    assert left_behind(order) == ""
-
-
-def test_what_is_no_output_is_named(order: Order) -> None:
-    (order.folder / FILES / "modle").touch()
-    assert left_behind(order) == "wrote 'modle', which is no output of it; its outputs are: model"
-
-
-def test_a_value_in_the_place_of_a_file_is_named(order: Order) -> None:
-    (order.folder / VALUES / "model").touch()
-    assert left_behind(order) == "wrote 'model', which is no output of it; its values are: score"
-
-
-def test_links_and_folders_of_values_are_no_outputs(order: Order) -> None:
-    (order.folder / FILES / "model").symlink_to("/etc/shadow")
-    assert left_behind(order) == "its output 'model' is a link, to /etc/shadow; write the file itself"
-    (order.folder / FILES / "model").unlink()
-    (order.folder / VALUES / "score").mkdir()
-    assert left_behind(order) == "its output 'score' is a folder, where a value's text goes"
 
 
 def test_facts_about_outputs_are_read(tmp_path: Path) -> None:

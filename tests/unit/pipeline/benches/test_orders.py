@@ -92,14 +92,6 @@ def test_kubeflows_own_words_are_refused_with_their_place() -> None:
         argv_of((Executor(),), order(), PLACES)
 
 
-def test_somebody_else_may_say_words_wherever_they_are() -> None:
-    def speaks(word: Word, order: Order) -> str | None:
-        return f"<{order.task}>" if isinstance(word, Executor) else None
-
-    words = (Executor(), Joined(words=("a", Executor())), IfGiven(input="depth", then=(Executor(),)))
-    assert argv_of(words, order(), PLACES, speaks) == ("<fit>", "a<fit>", "<fit>")
-
-
 @pytest.mark.parametrize("name", ["", "..", "."])
 def test_a_name_that_is_none_leads_nowhere_else(name: str) -> None:
     given = order(inputs={"rows": (artifact(name),)})

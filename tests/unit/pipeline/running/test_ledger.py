@@ -179,6 +179,19 @@ def test_what_killed_runs_left_behind_is_deleted_by_the_next_one(tmp_path: Path)
         assert not (ledger.folder / "work").exists()
 
 
+def test_a_sweep_is_told_of_runs_that_were_killed_in_mid_attempt_and_of_no_others(tmp_path: Path) -> None:
+    told: list[list[str]] = []
+    with begun(tmp_path, PLANNED, sweep=lambda runs: told.append(list(runs))) as killed, killed.workplace():
+        pass
+    with begun(tmp_path, PLANNED, sweep=lambda runs: told.append(list(runs))):
+        assert not told
+        (killed.folder / "work" / "7").mkdir(parents=True)
+    with begun(tmp_path, PLANNED, sweep=lambda runs: told.append(list(runs))):
+        assert told == [[killed.run]]
+    with begun(tmp_path, PLANNED, sweep=lambda runs: told.append(list(runs))):
+        assert told == [[killed.run]]
+
+
 def test_a_run_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     assert Runs(tmp_path / "none").last() is None
     with begun(tmp_path, PLANNED) as ledger:

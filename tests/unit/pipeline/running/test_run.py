@@ -279,6 +279,30 @@ def test_data_that_changes_while_it_is_read_is_named_and_nothing_is_kept_of_it(
     assert place.results.kept == []
 
 
+@pytest.mark.parametrize(
+    ("last", "image", "hint"),
+    [
+        (
+            "ModuleNotFoundError: No module named 'pandas.core'",
+            "",
+            "add what brings `pandas` to `[python] dependencies`",
+        ),
+        ("ModuleNotFoundError: No module named 'pandas'", "registry.test/others:1", "`tiffin pipeline logs a`"),
+        ("it has No module named 'pandas'", "", "`tiffin pipeline logs a`"),
+    ],
+)
+def test_a_step_that_lacks_a_module_is_told_how_to_have_it(place: Place, last: str, image: str, hint: str) -> None:
+    def lacks(work: Work) -> Ended:
+        for line in ("Traceback (most recent call last):", last, ""):
+            work.said(line)
+        return Ended(exit_code=1)
+
+    place.bench.does["a"] = lacks
+    does = msgspec.structs.replace(step("a").does, image=image)
+    run = place.run(graph(task("a"), steps=[msgspec.structs.replace(step("a"), does=does)]))
+    assert run.tasks["a"].hint.startswith(hint)
+
+
 def test_what_is_done_regardless_is_done_after_a_failure_and_told_of_it(place: Place) -> None:
     tell = step("tell", inputs={"how": Port(type="status")})
     body = (
@@ -349,6 +373,46 @@ def test_a_run_that_is_stopped_stops_what_runs_and_goes_on_from_there_next_time(
     assert states(run) == {"split": State.SUCCEEDED, "fit": State.STOPPED, "evaluate": State.STOPPED}
     held.open()
     assert done(place.run(RETRAIN, rows)) == ["evaluate", "fit"]
+
+
+EXITING = graph(
+    group("all", task("a"), task("b", x=output("a"))),
+    task("tell", after=("all",), regardless=True, how=status("all")),
+    steps=[step("tell", inputs={"how": Port(type="status")})],
+)
+
+
+def _stopped_at(place: Place, name: str, **options: Any) -> Run:
+    """A run that is stopped while one of its tasks is being done."""
+    held, stopped, runs = place.bench.hold(name), threading.Event(), list[Run]()
+    options_ = RunOptions(**options)
+    thread = threading.Thread(target=lambda: runs.append(place.run(EXITING, options=options_, stopped=stopped)))
+    thread.start()
+    held.reached()
+    stopped.set()
+    if options:
+        thread.join()
+    held.open()
+    thread.join()
+    return runs[0]
+
+
+def test_what_is_done_on_exit_is_done_when_a_run_is_stopped_and_told_of_it(place: Place) -> None:
+    run = _stopped_at(place, "a")
+    assert states(run) == {"a": State.STOPPED, "b": State.STOPPED, "tell": State.SUCCEEDED}
+    assert place.bench.orders[-1].values["how"]["state"] == "CANCELLED"
+    assert run.state is RunState.STOPPED
+
+
+def test_what_is_being_done_on_exit_goes_on_when_a_run_is_stopped(place: Place) -> None:
+    run = _stopped_at(place, "tell")
+    assert states(run) == dict.fromkeys(["a", "b", "tell"], State.SUCCEEDED)
+
+
+def test_what_is_done_on_exit_is_stopped_in_the_end(place: Place) -> None:
+    run = _stopped_at(place, "tell", exit_seconds=0.0)
+    assert states(run)["tell"] is State.STOPPED
+    assert run.state is RunState.STOPPED
 
 
 def test_a_signal_stops_a_run_once_and_a_second_one_does_what_it_did_before() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -86,12 +89,18 @@ def test_what_is_ready_when_something_fails_does_not_begin_either() -> None:
     assert schedule.over
 
 
-def test_a_run_that_is_stopped_begins_nothing_more_whatever_it_is() -> None:
-    player = Player(graph(group("all", *CHAIN), task("tell", after=("all",), regardless=True)), lambda _: State.STOPPED)
+def test_a_run_that_is_stopped_begins_nothing_more_but_what_is_done_regardless() -> None:
+    def gives(ready: Ready) -> Mapping[str, Any] | State:
+        return {"out": 1.0} if ready.regardless else State.STOPPED
+
+    told = group("telling", task("tell"), task("more", after=("tell",)), after=("all",))
+    body = (group("all", *CHAIN), but(told, regardless=True), task("next", after=("all",)))
+    player = Player(graph(*body), gives)
     player.begin().schedule.stop("interrupted")
     player.play()
-    assert set(player.states.values()) == {State.STOPPED}
-    assert player.why["tell"] == "interrupted"
+    assert player.begun[-2:] == ["tell", "more"]
+    assert {name for name, state in player.states.items() if state is SUCCEEDED} == {"tell", "more"}
+    assert player.states["next"] is State.STOPPED
     assert player.schedule.state is State.STOPPED
 
 

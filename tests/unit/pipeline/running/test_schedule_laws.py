@@ -144,7 +144,7 @@ def test_a_run_that_is_stopped_ends_wherever_that_is(seed: int, after: int) -> N
     player.schedule.stop("interrupted")
     begun = len(player.begun)
     player.play()
-    assert len(player.begun) == begun
+    assert set(player.begun[begun:]) <= player.regardless
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
