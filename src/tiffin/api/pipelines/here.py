@@ -15,8 +15,9 @@ from tiffin.oci.documents import decode
 from tiffin.pipeline.benches.code import Code
 from tiffin.pipeline.benches.confinement import here as kernel
 from tiffin.pipeline.benches.own_code import LANGUAGE, OwnCode
-from tiffin.pipeline.benches.processes import OWN, ProcessBench, Surroundings
+from tiffin.pipeline.benches.processes import OWN, ProcessBench, Surroundings, refuse
 from tiffin.pipeline.benches.step_code import step_code
+from tiffin.pipeline.graph import Action, Graph
 from tiffin.progress import note
 
 DOCUMENT = OWN / "pipeline.json"
@@ -48,6 +49,13 @@ def here_bench(folder: Path, home: Home, include: tuple[str, ...], document: Pat
             partial(code_of, folder, home, include), lambda: language, partial(step_code, home.records("step-code"))
         ),
     )
+
+
+def refuse_others(graph: Graph) -> None:
+    """Refuse a pipeline of which a step needs another container; raises UnsupportedError with its line."""
+    for each in graph.steps.values():
+        if not isinstance(each.does, Action):
+            refuse(each)
 
 
 def surroundings(document: Path = DOCUMENT) -> PipelineImage:

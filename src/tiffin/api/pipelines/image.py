@@ -13,7 +13,7 @@ from tiffin.api.pipelines.carried import carried
 from tiffin.api.pipelines.compile import graph_of
 from tiffin.api.pipelines.environment import parts_of
 from tiffin.api.pipelines.ground import ground_of
-from tiffin.api.pipelines.here import DOCUMENT, PipelineImage
+from tiffin.api.pipelines.here import DOCUMENT, PipelineImage, refuse_others
 from tiffin.api.pipelines.layered import Above, files_at, layered
 from tiffin.api.pipelines.tool import TOOL, tool_layer
 from tiffin.build.itself import itself
@@ -24,8 +24,6 @@ from tiffin.oci.documents import RunConfig, encode
 from tiffin.oci.image import Image
 from tiffin.pipeline.benches.containers import PYTHON
 from tiffin.pipeline.benches.own_code import CODE, LANGUAGE
-from tiffin.pipeline.benches.processes import refuse
-from tiffin.pipeline.graph import Action
 from tiffin.progress import step
 
 TAG = "pipeline"
@@ -45,9 +43,7 @@ def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
     lock = fresh_lock(checkout, home)
     tool = itself(checkout.image_python(lock.base_image))
     graph = graph_of(folder, home, pipeline)
-    for each in graph.steps.values():
-        if not isinstance(each.does, Action):
-            refuse(each)
+    refuse_others(graph)
     parts = parts_of(folder, home, (section.file, *section.include))
     below, language = parts.environment().image, parts.language()
     said = PipelineImage(
