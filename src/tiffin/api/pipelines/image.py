@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from tiffin.api.building.projects import Checkout, fresh_lock
+from tiffin.api.machine.container import DOCUMENT, PipelineImage
 from tiffin.api.machine.home import Home
 from tiffin.api.pipelines.carried import carried
 from tiffin.api.pipelines.compile import graph_of
 from tiffin.api.pipelines.environment import parts_of
 from tiffin.api.pipelines.ground import ground_of
-from tiffin.api.pipelines.here import DOCUMENT, PipelineImage, refuse_others
+from tiffin.api.pipelines.here import refuse_others
 from tiffin.api.pipelines.layered import Above, files_at, layered
 from tiffin.api.pipelines.tool import TOOL, tool_layer
 from tiffin.build.itself import itself
@@ -49,6 +50,7 @@ def keep_pipeline_image(folder: Path, home: Home, pipeline: str = "") -> Image:
     said = PipelineImage(
         environment=below.descriptor.digest,
         language=language.digest,
+        layers=tuple(below.config.rootfs.diff_ids),
         variables=environment(below.config.config.env),
     )
     ground = partial(ground_of, checkout, home) if checkout.project.image.bytecode else None

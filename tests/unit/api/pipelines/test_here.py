@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tiffin.api.machine.container import PipelineImage
 from tiffin.api.machine.home import Home
 from tiffin.api.pipelines import here
-from tiffin.api.pipelines.here import PipelineImage, here_bench, refuse_others
+from tiffin.api.pipelines.here import here_bench, refuse_others
 from tiffin.errors import UnsupportedError
 from tiffin.oci.digest import Digest
 from tiffin.oci.documents import encode
