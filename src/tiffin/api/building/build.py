@@ -15,6 +15,7 @@ from tiffin.api.building.imports import approve_weights
 from tiffin.api.building.lock_layers import LockedLayers, completed
 from tiffin.api.building.overlaps import kept_wheels, with_overlaps
 from tiffin.api.building.projects import Checkout, debian_of, fresh_lock, index_of
+from tiffin.api.machine.container import this_container
 from tiffin.api.machine.home import Home
 from tiffin.build.carried import lock_text
 from tiffin.build.conversion import ONNX, attach_report, check_format
@@ -226,6 +227,9 @@ def workshop_of(checkout: Checkout, home: Home, lock: Lock, program: str, source
         from tiffin.engine.embedded.tool import tool_argv
         from tiffin.layers.compiler import ProcessCompiler
 
+        container = this_container()
+        if container and {layer.diff_id for layer in layers} <= set(container.layers):
+            return ProcessCompiler([program])  # which is here: these layers are this very container's
         with unpacking:  # several layers are compiled at once; the first unpacks for all
             folders = unpacked_folders(home, layers)
         sandbox = partial(tool_argv, folders, machine=Machine.here(), env={"PYTHONHASHSEED": "0"})

@@ -50,7 +50,7 @@ def files_at(place: str, files: Mapping[str, Path]) -> list[Entry]:
             f"{place.strip('/')}/{name}",
             path.stat().st_size,
             partial(_opened, path),
-            executable=bool(path.stat().st_mode & 0o100),
+            executable=bool(path.stat().st_mode & 0o111),
         )
         for name, path in sorted(files.items())
     ]

@@ -144,6 +144,10 @@ def _project(asked: Asked, home: Home) -> Opened:
     include = (section.file, *section.include)
     bench = _bench(asked, folder, home, include)
     graph = trace(bench, home, section.file.removesuffix(".py"), asked.name or section.name)
+    if asked.here:
+        from tiffin.api.pipelines.here import refuse_others
+
+        refuse_others(graph)
     actions = Actions(bench, Bound(folder=folder, home=home, engine=engine_name()))
     results = OnlyPresent(_results(asked, section, home), home)
     return Opened(
