@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, Optional
@@ -71,6 +70,8 @@ def _pipelines(module: ModuleType) -> List[Pipeline]:
 
 def _foreign(error: BaseException, module: str, root: str) -> Dict[str, Any]:
     """What a module raised, at the last line of the user's that it went through."""
+    import traceback
+
     place = Place(str(Path(root, module.replace(".", "/") + ".py")), 0)
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename

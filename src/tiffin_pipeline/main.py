@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import List
 
-from tiffin_pipeline.loading import traced
 from tiffin_pipeline.work import do
 
 _USAGE = """usage: python -m tiffin_pipeline trace MODULE [NAME]
@@ -35,6 +34,8 @@ def main(arguments: List[str]) -> int:
 
 def _trace(module: str, name: str) -> int:
     """Print the graph, and nothing else: what the module itself prints goes to stderr."""
+    from tiffin_pipeline.loading import traced
+
     answer = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr

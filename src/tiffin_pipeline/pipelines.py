@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from tiffin_pipeline.artifacts import Status
 from tiffin_pipeline.errors import PipelineError, known
+from tiffin_pipeline.functions import is_function, parameters
 from tiffin_pipeline.handles import Value
 from tiffin_pipeline.nodes import written
 from tiffin_pipeline.operands import Condition, Facts, Operand, facts_of
@@ -35,9 +35,9 @@ class Pipeline:
         what = "pipeline `%s`" % self.name
         hints = type_hints(self.function, what, self.place)
         ports: Dict[str, Port] = {}
-        for name, parameter in inspect.signature(self.function).parameters.items():
+        for name, named, default in parameters(self.function):
             says = "%s: parameter `%s`" % (what, name)
-            if name not in hints or parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            if name not in hints or not named:
                 hint = "write each with its type: `depth: int = 4`, `rows: Dataset`"
                 raise PipelineError("%s has no type" % says, hint, self.place)
             port = kind_of(hints[name], says, self.place)
@@ -46,10 +46,9 @@ class Pipeline:
                 raise PipelineError(
                     "%s cannot be %s" % (says, "an Output" if port.written else "a Status"), hint, self.place
                 )
-            if parameter.default is not parameter.empty:
-                given = parameter.default
-                default = None if given is None else default_of(port, given, says, self.place)
-                port = port._replace(optional=True, default=default)
+            for given in default or ():
+                value = None if given is None else default_of(port, given, says, self.place)
+                port = port._replace(optional=True, default=value)
             ports[name] = port
         return ports
 
@@ -142,7 +141,7 @@ class Pipeline:
 
 def pipeline(function: Callable[..., Any]) -> Pipeline:
     """Make a pipeline of a function that calls steps."""
-    if not inspect.isfunction(function):
+    if not is_function(function):
         raise PipelineError(
             "`@pipeline` stands above %r" % (function,), "write it right above a `def`, without brackets"
         )

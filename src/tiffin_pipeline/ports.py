@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import os
@@ -14,6 +13,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from tiffin_pipeline.artifacts import OUTPUT, Artifact, Status, plain
 from tiffin_pipeline.errors import PipelineError, Place, a
+from tiffin_pipeline.functions import Parameter, parameters, written
 
 PARAMETERS: Dict[Any, str] = {
     int: "int",
@@ -83,9 +83,9 @@ def ports_of(function: Callable[..., Any], what: str) -> Ports:
     hints = type_hints(function, what, place)
     inputs: Dict[str, Port] = {}
     outputs: Dict[str, Port] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        port = _port(name, parameter, hints, "%s: parameter `%s`" % (what, name), place)
-        (outputs if port.written else inputs)[name] = port
+    for parameter in parameters(function):
+        port = _port(parameter, hints, "%s: parameter `%s`" % (what, parameter.name), place)
+        (outputs if port.written else inputs)[parameter.name] = port
     returned = _returned(hints.get("return"), what, place)
     for name in returned:
         if name in outputs:
@@ -95,7 +95,7 @@ def ports_of(function: Callable[..., Any], what: str) -> Ports:
 
 def place_of(function: Callable[..., Any]) -> Place:
     """Where a function is written."""
-    code = inspect.unwrap(function).__code__
+    code = written(function).__code__
     return Place(code.co_filename, code.co_firstlineno)
 
 
@@ -136,20 +136,21 @@ def type_hints(function: Callable[..., Any], what: str, place: Place) -> Dict[st
         raise PipelineError("%s: an annotation cannot be read: %s" % (what, error), hint, place) from error
 
 
-def _port(name: str, parameter: inspect.Parameter, hints: Dict[str, Any], what: str, place: Place) -> Port:
-    if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+def _port(parameter: Parameter, hints: Dict[str, Any], what: str, place: Place) -> Port:
+    if not parameter.named:
         raise PipelineError("%s must be an ordinary parameter" % what, "write each input with its name and type", place)
-    if name not in hints:
+    if parameter.name not in hints:
         raise PipelineError("%s has no type" % what, _HINT, place)
     # What `= None` alone makes optional is so on all versions; get_type_hints says it up to Python 3.10 only.
-    port = kind_of(hints[name], what, place)
-    if parameter.default is parameter.empty:
+    port = kind_of(hints[parameter.name], what, place)
+    if parameter.default is None:
         return port
+    (default,) = parameter.default
     if port.written:
         raise PipelineError("%s is written, so it has no default" % what, "leave `= …` away", place)
-    if parameter.default is None:
+    if default is None:
         return port._replace(optional=True)
-    return port._replace(optional=True, default=default_of(port, parameter.default, what, place))
+    return port._replace(optional=True, default=default_of(port, default, what, place))
 
 
 def default_of(port: Port, given: Any, what: str, place: Place) -> Any:

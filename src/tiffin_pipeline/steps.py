@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, Generic, Mapping, Optional, Tuple, TypeVar, Union, overload
 
 from tiffin_pipeline.artifacts import Artifact, Metrics, Status
 from tiffin_pipeline.errors import PipelineError, Place, a, caller, known, meant
+from tiffin_pipeline.functions import is_function, is_plain, parameters
 from tiffin_pipeline.handles import Call, positive, retries, whole
 from tiffin_pipeline.ports import Port, Ports, default_of, kind_of, place_of, ports_of
 from tiffin_pipeline.tracing import Trace, current
@@ -127,6 +127,8 @@ def _takes(names: "list[str]") -> str:
 
 def direct(step: "Step[Any]", args: Tuple[Any, ...], kwargs: Dict[str, Any]) -> Any:
     """Run a step's function here, with paths for its files and folders; metrics that it logs are written."""
+    import inspect
+
     arguments = inspect.signature(step.function).bind(*args, **kwargs).arguments
     ports = {**step.outputs, **step.inputs}
     given = {name: artifacts(ports[name], value) for name, value in arguments.items()}
@@ -159,14 +161,14 @@ def step(function: Any = None, **options: Any) -> Any:
 
 def _of_function(function: Callable[..., R], options: Dict[str, Any]) -> Step[R]:
     name = getattr(function, "__name__", "")
-    if not inspect.isfunction(function) or "<" in function.__qualname__ or "." in function.__qualname__:
+    if not is_function(function) or "<" in function.__qualname__ or "." in function.__qualname__:
         hint = "write it as `def` at the top level of the file, so that a container can import it"
         raise PipelineError("`@step` stands above %s" % (name or repr(function)), hint)
     what, place = "step `%s`" % name, place_of(function)
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+    if not is_plain(function):
         raise PipelineError("%s is an async function or a generator" % what, "write an ordinary function", place)
-    for parameter in inspect.signature(function).parameters.values():
-        if isinstance(parameter.default, (list, dict, set)):
+    for parameter in parameters(function):
+        if any(isinstance(default, (list, dict, set)) for default in parameter.default or ()):
             message = "%s: `%s` has a default that calls would share" % (what, parameter.name)
             raise PipelineError(message, "write `= None` and make it in the function, or a tuple", place)
     does = {"kind": "function", "module": function.__module__, "name": name}

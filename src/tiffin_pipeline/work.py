@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Any, Dict, Mapping
 
@@ -129,6 +128,8 @@ def _written(name: str, artifact: Artifact) -> None:
 
 def _tell(error: BaseException) -> None:
     """The traceback as the step's writer would see it, without the lines that led here."""
+    import traceback
+
     frames = error.__traceback__
     while frames is not None and _before(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next

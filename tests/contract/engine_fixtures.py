@@ -21,6 +21,7 @@ from programs.process import run
 from programs.waiting import until
 from tiffin.engine.clients.engine import ClientEngine
 from tiffin.engine.embedded.engine import EmbeddedEngine
+from tiffin.engine.embedded.keepers import Begin, ForkServer, execute
 from tiffin.engine.memory import MemoryEngine, Process
 from tiffin.engine.spec import CanExec, Command, Container, ContainerSpec, Engine, Mount, Streams
 from tiffin.oci.digest import Digest
@@ -127,12 +128,18 @@ class RealBench:
         return self.run("", argv=python_argv(code), mounts=(*own, *more.pop("mounts", ())), **more)
 
 
+def begin(begun: str) -> Begin:
+    """How keepers are begun that are "executed", or "forked"."""
+    return execute if begun == "executed" else ForkServer().fork
+
+
 class EmbeddedBench(RealBench):
     """The embedded engine."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        self.engine = EmbeddedEngine(data, never_unpacked)
+    def __init__(self, data: Path, begun: str = "executed") -> None:
+        """`begun` is how its keepers are."""
+        self.data, self.begun = data, begun
+        self.engine = EmbeddedEngine(data, never_unpacked, begin(begun))
         self.layers = (make_busybox_layer(data),)
 
 

@@ -28,7 +28,7 @@ from contract.engine_fixtures import (
 )
 from tiffin.api.containers.options import options
 from tiffin.engine.clients.engine import ClientEngine
-from tiffin.engine.embedded import launch
+from tiffin.engine.embedded import boot
 from tiffin.engine.plan import Accounts, RunOptions, container_spec
 from tiffin.engine.spec import (
     KILLED,
@@ -185,7 +185,7 @@ class TestSecrets:
 
 def without_groups(module: str) -> list[str]:
     """Start a keeper on a machine that seems to have no control groups."""
-    *front, code = launch.python(module)
+    *front, code = boot.python(module)
     blind = "import tiffin.engine.embedded.cgroup as c; c.here = dict; "
     return [*front, code.replace("from tiffin", blind + "from tiffin", 1)]
 
@@ -412,7 +412,7 @@ class TestWhatOnlyTheEmbeddedEngineDoes:
     def test_without_control_groups_the_keeper_watches(
         self, embedded: EmbeddedBench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tiffin.engine.embedded.container.python", without_groups)
+        monkeypatch.setattr("tiffin.engine.embedded.keepers.python", without_groups)
         container = python(embedded, HOG, limits=Limits(memory=64 * MEBIBYTE, cpus=1))
         code, _, state = finished(container)
         assert (code, state.reason, state.limits) == (KILLED, "memory", {"memory": "keeper", "cpus": "affinity"})

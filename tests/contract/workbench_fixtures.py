@@ -13,6 +13,7 @@ import msgspec
 
 from contract.engine_fixtures import DEADLINE, ClientBench, busybox_image
 from tiffin.engine.embedded.engine import EmbeddedEngine
+from tiffin.engine.embedded.keepers import ForkServer
 from tiffin.engine.gpus import Asked
 from tiffin.engine.plan import ENVIRONMENT, PATH
 from tiffin.engine.spec import Engine
@@ -160,7 +161,7 @@ def process_bench(folder: Path, confinement: Confinement, **more: Any) -> Proces
 
 
 def embedded_case(folder: Path) -> Case:
-    return container_case(EmbeddedEngine(folder / "data", unpack_layer), "embedded", folder)
+    return container_case(EmbeddedEngine(folder / "data", unpack_layer, ForkServer().fork), "embedded", folder)
 
 
 def client_case(bench: ClientBench, folder: Path) -> Case:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from contract.engine_fixtures import EmbeddedBench, python_argv, python_mounts, ready
+from programs.keepers import keeper
 from programs.waiting import until
 from tiffin.engine.spec import KILLED, Container, Port, Status
 from tiffin.errors import ConflictError
@@ -20,37 +21,28 @@ from tiffin.errors import ConflictError
 COMMAND_LINE = """
 import sys, time
 from pathlib import Path
-from contract.engine_fixtures import never_unpacked
+from contract.engine_fixtures import begin, never_unpacked
 from tiffin.engine.embedded.engine import EmbeddedEngine
-container = EmbeddedEngine(Path(sys.argv[1]), never_unpacked).find("a")
+container = EmbeddedEngine(Path(sys.argv[1]), never_unpacked, begin(sys.argv[3])).find("a")
 container.start(attached=sys.argv[2] == "attached")
 print("started", flush=True)
 time.sleep(600)
 """
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> EmbeddedBench:
-    return EmbeddedBench(tmp_path / "data")
+@pytest.fixture(params=["executed", "forked"])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> EmbeddedBench:
+    return EmbeddedBench(tmp_path / "data", request.param)
 
 
 def command_line(bench: EmbeddedBench, how: str) -> subprocess.Popen[bytes]:
     """Another process that starts container `a` and stays; killed with its whole group, as a terminal would not."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND_LINE, str(bench.data), how],
+        [sys.executable, "-c", COMMAND_LINE, str(bench.data), how, bench.begun],
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": path},
     )
-
-
-def keeper_of(container: Container) -> int:
-    """The process number of the keeper: the parent of bubblewrap, which is the parent of the program."""
-    return parent(parent(container.state().pid))
-
-
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def gone(pid: int) -> bool:
@@ -62,7 +54,7 @@ def test_a_keeper_that_is_killed_takes_its_container_with_it(bench: EmbeddedBenc
     container.start()
     ready(container)
     pid = container.state().pid
-    os.kill(keeper_of(container), signal.SIGKILL)
+    os.kill(keeper(container.state().pid), signal.SIGKILL)
     assert container.wait() == KILLED
     until(lambda: gone(pid))
     state = container.state()
@@ -81,14 +73,14 @@ def test_a_container_that_gave_up_its_parent_death_signal_dies_with_its_keeper_t
     container.start()
     ready(container)
     pid = container.state().pid
-    os.kill(keeper_of(container), signal.SIGKILL)
+    os.kill(keeper(container.state().pid), signal.SIGKILL)
     until(lambda: gone(pid))
 
 
 def test_after_its_keeper_was_killed_it_starts_again_and_can_be_removed(bench: EmbeddedBench) -> None:
     container = bench.engine.create(bench.program("a", "serve"))
     container.start()
-    os.kill(keeper_of(container), signal.SIGKILL)
+    os.kill(keeper(container.state().pid), signal.SIGKILL)
     container.wait()
     said = len(list(container.logs()))
     container.start()
@@ -103,7 +95,7 @@ def test_a_keeper_that_hangs_is_killed_by_stop(bench: EmbeddedBench, monkeypatch
     container = bench.engine.create(bench.program("a", "serve"))
     container.start()
     pid = container.state().pid
-    os.kill(keeper_of(container), signal.SIGSTOP)
+    os.kill(keeper(container.state().pid), signal.SIGSTOP)
     container.stop(0)
     until(lambda: gone(pid))
     assert container.state().status is Status.EXITED
@@ -113,7 +105,7 @@ def test_a_keeper_told_to_terminate_stops_its_container_first(bench: EmbeddedBen
     container = bench.engine.create(bench.program("a", "serve"))
     container.start()
     ready(container)
-    os.kill(keeper_of(container), signal.SIGTERM)
+    os.kill(keeper(container.state().pid), signal.SIGTERM)
     assert container.wait() == 5
 
 
@@ -135,7 +127,7 @@ def test_a_detached_container_goes_on_when_its_command_line_is_killed(bench: Emb
         assert process.stdout.readline() == b"started\n"
         process.kill()
     assert container.state().status is Status.RUNNING
-    assert keeper_of(container) != process.pid
+    assert keeper(container.state().pid) != process.pid
     ready(container)
     container.stop()
     assert container.wait() == 5

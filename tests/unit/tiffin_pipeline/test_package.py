@@ -69,6 +69,16 @@ def test_it_imports_only_the_standard_library() -> None:
     assert {name.partition(".")[0] for name in answer.stdout.split()} <= allowed
 
 
+def test_no_cycles_are_looked_for_in_what_it_has_imported(tmp_path: Path) -> None:
+    code = "import gc\nfrom tiffin_pipeline import pipeline, step\nprint(gc.get_freeze_count() > 1000)\n"
+    code += "@step\ndef one() -> int:\n    return 1\n@pipeline\ndef two():\n    one()\n"
+    words = [sys.executable, "-m", "tiffin_pipeline", "trace", "pl"]
+    (tmp_path / "pl.py").write_text(code)
+    environment = {"PYTHONPATH": str(SRC)}
+    answer = subprocess.run(words, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert answer.stderr == "True\n"
+
+
 def test_all_that_it_names_is_there() -> None:
     assert [name for name in tiffin_pipeline.__all__ if not hasattr(tiffin_pipeline, name)] == []
     assert "step" in STEPS

@@ -42,23 +42,29 @@ def engine_name(environment: Mapping[str, str] = os.environ, platform: str = sys
     return name or (EMBEDDED if platform == "linux" else "docker")
 
 
-def open_engine(home: Home) -> Engine:
-    """The engine that is meant, with what is imported only for it."""
+def open_engine(home: Home, *, in_turn: bool = False) -> Engine:
+    """The engine that is meant, with what is imported only for it; `in_turn` it starts one container after the other.
+
+    For these it has a process that forks their keepers, which begins while the engine is imported.
+    """
     name = engine_name()
     if name == EMBEDDED:
+        from tiffin.engine.embedded.keepers import ForkServer, execute
+
+        begin = ForkServer().fork if in_turn else execute
         from tiffin.engine.embedded.engine import EmbeddedEngine
 
-        return EmbeddedEngine(home.data, _unpack)
+        return EmbeddedEngine(home.data, _unpack, begin)
     from tiffin.engine.clients.dialect import DIALECTS
     from tiffin.engine.clients.engine import ClientEngine
 
     return ClientEngine(DIALECTS[name], _save, copies=home.data / "secrets")
 
 
-def engine_called(home: Home, name: str) -> Engine:
-    """The engine of this name."""
+def engine_called(home: Home, name: str, *, in_turn: bool = False) -> Engine:
+    """The engine of this name (see `open_engine`)."""
     with choosing(name):
-        return open_engine(home)
+        return open_engine(home, in_turn=in_turn)
 
 
 def _save(store: Store, images: Mapping[str, Image], out: BinaryIO) -> None:

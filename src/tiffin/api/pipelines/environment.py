@@ -178,7 +178,7 @@ def equipment(home: Home, parts: Parts, project: Path | None = None) -> Equipmen
     """
     name = engine_name()  # now: whoever does steps may be a thread, for which nobody has chosen one
     return Equipment(
-        engine=cache(partial(engine_called, home, name)),
+        engine=cache(partial(engine_called, home, name, in_turn=True)),
         engine_name=name,
         store=home.store,
         environment=cache(parts.environment),

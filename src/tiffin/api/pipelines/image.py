@@ -30,6 +30,7 @@ from tiffin.oci.documents import RunConfig, encode
 from tiffin.oci.image import Image
 from tiffin.pipeline.benches.containers import PYTHON
 from tiffin.pipeline.benches.own_code import CODE, LANGUAGE
+from tiffin.pipeline.graph import Action, Graph
 from tiffin.progress import step
 
 TAG = "pipeline"

@@ -1,7 +1,7 @@
 """The first and the last of a keeper as its starter sees them. Standard library only.
 
 A keeper is a program of its own, which whoever starts it executes. Where the starter is one thread and has imported
-little more than a keeper has, it forks instead: what a keeper begins with is there already (docs/adr/0023).
+little more than a keeper has, it forks instead: what a keeper begins with is there already (docs/adr/0023, 0053).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 import sys
 
 from tiffin.engine.embedded import keeper
+from tiffin.engine.embedded.handing import handed
 
 TYPE_CHECKING = False  # see `stage`
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def _leave(plan: keeper.Plan, words: int, mask: set[int]) -> NoReturn:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.chdir("/")
-        _keep_only(words, {plan["lease"], plan["folder"]})
+        _keep_only(words, {*handed(plan)})
         library = os.path.dirname(os.__file__)  # noqa: PTH120 - see `stage`
-        sys.path[:] = [library, f"{library}/lib-dynload", _SOURCES]  # as `launch.python` has it; no folder of a user's
+        sys.path[:] = [library, f"{library}/lib-dynload", _SOURCES]  # as `boot.python` has it; no folder of a user's
         keeper.keep(plan)
     except BaseException:  # noqa: BLE001 - it is said where a keeper's words are read
         sys.excepthook(*sys.exc_info())

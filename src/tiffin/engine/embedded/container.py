@@ -9,7 +9,6 @@ import os
 import signal as signals
 import socket
 import struct
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from tiffin.engine.embedded.begin import heard, reach
 from tiffin.engine.embedded.denied import denied
 from tiffin.engine.embedded.folder import Folders, absent, read_spec
 from tiffin.engine.embedded.ids import identity
-from tiffin.engine.embedded.launch import paper, python
+from tiffin.engine.embedded.keepers import Begin, execute
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.ports import bound, listen
 from tiffin.engine.embedded.usage import usage_of
@@ -69,8 +68,15 @@ _STATES, _ENTRIES = msgspec.json.Decoder(State), msgspec.json.Decoder(_Entry)
 class EmbeddedContainer:
     """A container in a folder; every question is answered by the folder and the keeper, nothing is remembered here."""
 
-    def __init__(self, folders: Folders, path: Path, decide: Callable[[ContainerSpec, Path], stage.Launch]) -> None:
-        self._folders, self._path, self._decide = folders, path, decide
+    def __init__(
+        self,
+        folders: Folders,
+        path: Path,
+        decide: Callable[[ContainerSpec, Path], stage.Launch],
+        begin: Begin = execute,
+    ) -> None:
+        """`begin` is how its keeper is begun."""
+        self._folders, self._path, self._decide, self._begin = folders, path, decide, begin
         self._run = path / "run"
         self._lease: socket.socket | None = None
         self.spec = read_spec(path)
@@ -123,7 +129,7 @@ class EmbeddedContainer:
             plan |= {"lease": theirs.fileno(), "folder": folder, "secrets": given}
             plan |= {"listeners": [listener.fileno() for listener in listeners], "ports": msgspec.to_builtins(ports)}
             plan |= {"attached": attached, "awaited": awaited, "terminal": size if self.spec.tty else None}
-            _spawn(plan, words)
+            self._begin(plan, words)
             theirs.close()
             self._await(heard(lease), words)
             if attached:
@@ -348,21 +354,6 @@ def plan_of(spec: ContainerSpec, path: Path, launch: stage.Launch) -> keeper.Pla
         "restart": (spec.restart.policy.value, spec.restart.tries),
         "remove": spec.remove,
     }
-
-
-def _spawn(plan: keeper.Plan, words: int) -> None:
-    """Start a keeper in a session of its own and let go of it: it forks away from us at once."""
-    with paper(plan) as descriptor:
-        subprocess.run(
-            python("keeper"),
-            stdin=descriptor,
-            stdout=subprocess.DEVNULL,
-            stderr=words,
-            cwd="/",
-            pass_fds=(plan["lease"], plan["folder"], *plan["listeners"], *(fd for fd, _ in plan["secrets"])),
-            start_new_session=True,
-            check=False,
-        )
 
 
 def _ended(connection: socket.socket, seconds: float | None) -> bool:

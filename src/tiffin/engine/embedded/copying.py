@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import IO, BinaryIO, cast
 
 from tiffin.engine.embedded import transfer, tree
-from tiffin.engine.embedded.launch import paper, python
+from tiffin.engine.embedded.boot import paper, python
 from tiffin.engine.embedded.stage import Refused
 from tiffin.errors import (
     CommandError,

@@ -17,6 +17,7 @@ from tiffin.engine.embedded.container import EmbeddedContainer
 from tiffin.engine.embedded.devices import refuse_groups
 from tiffin.engine.embedded.folder import Folders, Owner, absent
 from tiffin.engine.embedded.ids import Identity, identity, one_user, refuse_without_ids, several
+from tiffin.engine.embedded.keepers import Begin, execute
 from tiffin.engine.embedded.launch import Stack, launch, refuse_what_cannot_be
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.unpacked import Unpack, Unpacked
@@ -31,7 +32,9 @@ from tiffin.oci.store import Store
 class EmbeddedEngine:
     """Runs containers of a data folder: `unpacked/`, `containers/`, `volumes/` in it; several processes may at once."""
 
-    def __init__(self, data: Path, unpack: Unpack) -> None:
+    def __init__(self, data: Path, unpack: Unpack, begin: Begin = execute) -> None:
+        """`begin` is how keepers of its containers are begun."""
+        self._begin = begin
         self._unpacked = Unpacked(data / "unpacked", unpack)
         self._folders = Folders(data / "containers")
         self._volumes = Volumes(data / "volumes")
@@ -101,7 +104,7 @@ class EmbeddedEngine:
         return [container for container in self.list() if name in named_volumes(container.spec)]
 
     def _container(self, path: Path) -> EmbeddedContainer:
-        return EmbeddedContainer(self._folders, path, self._decide)
+        return EmbeddedContainer(self._folders, path, self._decide, self._begin)
 
     def _decide(self, spec: ContainerSpec, root: Path) -> stage.Launch:
         return self._launch(spec, root, Machine.here())

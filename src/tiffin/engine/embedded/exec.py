@@ -20,8 +20,8 @@ import msgspec
 from tiffin.engine.devices import Devices, find_devices, with_devices
 from tiffin.engine.embedded import join
 from tiffin.engine.embedded.argv import environment
+from tiffin.engine.embedded.boot import paper, python
 from tiffin.engine.embedded.ids import Identity, identity, several
-from tiffin.engine.embedded.launch import paper, python
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.embedded.seccomp import program
 from tiffin.engine.plan import CAPABILITY_MASK, Accounts, absolute, checked, parse_user

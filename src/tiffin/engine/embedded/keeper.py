@@ -28,6 +28,7 @@ import time
 from tiffin.engine.embedded import linux, stage
 from tiffin.engine.embedded.again import NO, Restarts
 from tiffin.engine.embedded.audience import MESSAGE, Audience
+from tiffin.engine.embedded.handing import handed
 from tiffin.engine.embedded.keeper_log import Log, now
 from tiffin.engine.embedded.limits import hold
 from tiffin.engine.embedded.loop import Loop, signalled
@@ -86,8 +87,7 @@ def main() -> None:
 def keep(plan: Plan) -> NoReturn:
     """Keep one container until it has exited, then end this process."""
     lease = socket.socket(fileno=plan["lease"])
-    secrets = (descriptor for descriptor, _ in plan["secrets"])
-    for descriptor in (plan["lease"], plan["folder"], *plan["listeners"], *secrets):
+    for descriptor in handed(plan):
         os.set_inheritable(descriptor, False)
     try:
         Keeper(plan, lease).keep()

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -28,9 +23,6 @@ from tiffin.engine.refused import refused_mount, refused_program
 from tiffin.engine.spec import ContainerSpec, Mount, Network
 from tiffin.errors import UnsupportedError
 
-SOURCES = str(Path(__file__).parents[3])
-"""Where the package `tiffin` lies; the keeper gets this folder last on its path."""
-_BOOT = "import sys; sys.path.append({sources!r}); from tiffin.engine.embedded.{module} import main; main()"
 _LOCALHOST = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
 _ANYBODY = ("--uid", str(CONTAINER_USER), "--gid", str(CONTAINER_USER), "--hostname", "container")
 """Who a tool is, whoever runs it and wherever: what it makes may depend on it."""
@@ -47,23 +39,6 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     folders: list[Path]
     trees: list[Path]
     root: Path | None = None
-
-
-def python(module: str) -> list[str]:
-    """The command that runs `main()` of a module of this package with a bare interpreter: no site, no environment."""
-    return [sys.executable, "-I", "-S", "-c", _BOOT.format(sources=SOURCES, module=module)]
-
-
-@contextlib.contextmanager
-def paper(plan: Mapping[str, object]) -> Iterator[int]:
-    """Write a plan where only a descriptor leads: a command line could be read by every user of the machine."""
-    descriptor = os.memfd_create("tiffin")
-    try:
-        os.write(descriptor, json.dumps(plan).encode())
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def launch(spec: ContainerSpec, stack: Stack, machine: Machine, devices: Devices = _NO_DEVICES) -> stage.Launch:

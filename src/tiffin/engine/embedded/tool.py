@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from tiffin.engine.embedded.launch import python, tool
+from tiffin.engine.embedded.boot import python
+from tiffin.engine.embedded.launch import tool
 from tiffin.engine.embedded.machine import Machine
 from tiffin.engine.plan import PATH
 

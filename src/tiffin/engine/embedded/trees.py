@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tiffin.durable import full
+from tiffin.engine.embedded.boot import python
 from tiffin.engine.embedded.ids import NOBODY, Ids, find
-from tiffin.engine.embedded.launch import python
 from tiffin.errors import UnavailableError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import IO, BinaryIO
 
 from tiffin.durable import lock, room_in
 from tiffin.engine.embedded import volume_files
-from tiffin.engine.embedded.launch import python
+from tiffin.engine.embedded.boot import python
 from tiffin.engine.refused import absent_volume
 from tiffin.errors import CommandError, DeniedError, IntegrityError, TiffinError, UnsupportedError
 

@@ -17,6 +17,7 @@ import pytest
 
 from faults.family import family
 from programs.base_image import packed
+from programs.keepers import keeper, standing
 from programs.waiting import until
 from tiffin.api.containers import warm
 from tiffin.oci.documents import LAYER, Descriptor, ImageConfig, RootFS, RunConfig
@@ -227,27 +228,6 @@ class TestWarm:
                 process.terminate()
                 process.communicate(timeout=60)
         assert seen[0] == seen[1]
-
-
-def standing(keeper: int, command: int) -> dict[str, object]:
-    """How a process stands in the machine: what it holds, what it does not hear, where it is, whose it is."""
-    proc = Path(f"/proc/{keeper}")
-    held = [path.readlink() for path in (proc / "fd").iterdir() if path.name != "0"]
-    status = (proc / "status").read_text().splitlines()
-    parent, *leads = (proc / "stat").read_text().rpartition(")")[2].split()[1:4]
-    return {
-        "held": sorted(re.sub(r"[0-9a-f]{12}|\d+|/memfd.*", "N", str(path)) for path in held),
-        "status": [line for line in status if re.match("SigBlk|SigIgn|Umask|Uid|Gid|Groups|Threads|NoNewPrivs", line)],
-        "folder": re.sub("containers/[0-9a-f]+", "containers/ID", str((proc / "cwd").readlink())),
-        "apart": parent != str(command) and not {*leads} & {str(command), str(os.getpgrp()), str(os.getsid(0))},
-    }
-
-
-def keeper(program: int) -> int:
-    """The keeper of a container's first process: the parent of the bubblewrap that is its parent."""
-    for _ in range(2):
-        program = int(Path(f"/proc/{program}/stat").read_text().rpartition(")")[2].split()[1])
-    return program
 
 
 @pytest.mark.program("busybox")
