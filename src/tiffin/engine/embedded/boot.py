@@ -9,14 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-_SOURCES = str(Path(__file__).parents[3])
+SOURCES = str(Path(__file__).parents[3])
 """Where the package `tiffin` lies; the program gets this folder last on its path."""
 _BOOT = "import sys; sys.path.append({sources!r}); from tiffin.engine.embedded.{module} import main; main()"
 
 
 def python(module: str) -> list[str]:
     """The command that runs `main()` of a module of this package with a bare interpreter: no site, no environment."""
-    return [sys.executable, "-I", "-S", "-c", _BOOT.format(sources=_SOURCES, module=module)]
+    return [sys.executable, "-I", "-S", "-c", _BOOT.format(sources=SOURCES, module=module)]
 
 
 @contextlib.contextmanager

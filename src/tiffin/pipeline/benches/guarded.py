@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from tiffin.engine.embedded.launch import SOURCES, paper
+from tiffin.engine.embedded.boot import SOURCES, paper
 from tiffin.pipeline.benches.confinement import Bounds, Confinement, left
 
 _BOOT = "import sys; sys.path.append({sources!r}); from tiffin.pipeline.benches.guardian import main; main()"
