@@ -18,7 +18,7 @@ from tiffin.errors import ConfigError
 
 UTC = "Etc/UTC"
 _MOST_MISSED = 90
-"""A CronJob calls more than 100 missed times an error; its window stays well below them."""
+"""By its documentation a CronJob that missed more than 100 times starts none; its window stays well below them."""
 _SLACK = 3600
 """Seconds by which a gap is longer where clocks are set back."""
 _HOUR, _DAY = 60, 1440
