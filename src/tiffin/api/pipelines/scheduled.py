@@ -85,9 +85,8 @@ def is_cluster(where: Where, folder: Path) -> bool:
 
 def keep(order: Order) -> ScheduledPipeline:
     """Have a cluster run a pipeline at its times from now on; its image is pushed first."""
-    home = Home.of()
+    home, kept = Home.of(), _open(_meant(order)[0], order)
     decided = decide(order, home)
-    kept = _open(decided.place, order)
     bring(decided.found, decided.place, home, project=order.what)
     with step("apply", f"{decided.pipeline.name} to {decided.place}"):
         kept.keep(decided.pipeline, decided.said)
