@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tiffin.config.cron import NAMED, Cron
+from tiffin.config.cron import NAMED, Cron, has_star
 from tiffin.errors import ConfigError
 
 UTC = "Etc/UTC"
@@ -22,7 +22,6 @@ _MOST_MISSED = 90
 _SLACK = 3600
 """Seconds by which a gap is longer where clocks are set back."""
 _HOUR, _DAY = 60, 1440
-_STARS = {"*", "?"}
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,13 +84,10 @@ def _written(cron: Cron) -> str:
     minute, hour, day, month, weekday = text.split()
     all_days = _listed(cron.days) if cron.either else "*"
     all_weekdays = _listed(cron.weekdays) if cron.either else "*"
-    weekday = _listed(cron.weekdays) if "7" in re.split(r"[-,]|/\d+", weekday) else weekday
+    if "7" in re.split(r"[-,]|/\d+", weekday) and not has_star(weekday):
+        weekday = _listed(cron.weekdays)
     stars = ((minute, "*"), (hour, "*"), (day, all_days), (month, "*"), (weekday, all_weekdays))
-    return " ".join(whole if _has_star(field) else field for field, whole in stars)
-
-
-def _has_star(field: str) -> bool:
-    return any(part in _STARS for part in field.split(","))
+    return " ".join(whole if has_star(field) else field for field, whole in stars)
 
 
 def _listed(numbers: frozenset[int]) -> str:
