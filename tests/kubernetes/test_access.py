@@ -23,7 +23,7 @@ from tiffin.deploy.kubernetes.client.cluster import Api
 from tiffin.deploy.kubernetes.client.kubeconfig import connect
 from tiffin.deploy.kubernetes.execute import Pod, run
 from tiffin.engine.spec import Streams
-from tiffin.errors import CommandError, ConfigError, DeniedError, TiffinError
+from tiffin.errors import CommandError, ConfigError, DeniedError, NotFoundError, TiffinError
 from tiffin.network import BusyError
 
 AUTHORITY, STRANGER = Authority(), Authority()
@@ -249,6 +249,10 @@ def test_a_pod_talks_to_its_own_cluster(secure: ApiServer, tmp_path: Path) -> No
     env = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(secure.port)}
     api, namespace = connect(env=env, mounted=tmp_path)
     assert (api.version(), namespace, secure.asked[-1].user) == ((1, 36), "team", "dana")
+    named = {**env, "TIFFIN_CONTEXT": "production"}
+    assert connect(context="production", env=named, mounted=tmp_path)[0].version() == (1, 36)
+    with pytest.raises(NotFoundError):
+        connect(context="another", env=named, mounted=tmp_path)
 
 
 def test_a_cluster_behind_a_proxy_is_reached_by_way_of_it(home: Home) -> None:

@@ -30,6 +30,7 @@ _MONTHS |= {"jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12}
 _WEEKDAYS = {"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6}
 _LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _ITEM = re.compile(r"(?:(?P<star>[*?])|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>\d+))?", re.ASCII)
+_STAR = re.compile(r"[*?](?:/0*1)?")
 _FARTHEST = 8 * 366 + 2
 """Days in which every schedule comes: from one 29 February to the next there may be eight years."""
 _DAY = timedelta(days=1)
@@ -194,12 +195,17 @@ def _refuse_two_meanings(text: str, parts: list[str]) -> None:
     """Refuse days that cron takes together and Kubernetes one by one, such as `0 3 */2 * mon`."""
     days = parts[2], parts[4]
     stepped = [part for part in days if part[0] in "*?"]
-    if stepped and not any(item in {"*", "?"} for part in days for item in part.split(",")):
+    if stepped and not any(map(has_star, days)):
         raise _wrong(
             text,
             f"cron takes {stepped[0]!r} beside the other day for both at once, Kubernetes for either of them",
             "write one of the two as *",
         )
+
+
+def has_star(field: str) -> bool:
+    """Whether Kubernetes takes a field for one that leaves its days open: any of its parts is `*`, and not `*/2`."""
+    return any(_STAR.fullmatch(part) for part in field.split(","))
 
 
 def _wrong(text: str, why: str, hint: str) -> ConfigError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -84,15 +85,12 @@ def is_cluster(where: Where, folder: Path) -> bool:
 
 def keep(order: Order) -> ScheduledPipeline:
     """Have a cluster run a pipeline at its times from now on; its image is pushed first."""
-    home = Home.of()
+    home, kept = Home.of(), _open(_meant(order)[0], order)
     decided = decide(order, home)
-    kept = _open(decided.place, order)
     bring(decided.found, decided.place, home, project=order.what)
     with step("apply", f"{decided.pipeline.name} to {decided.place}"):
         kept.keep(decided.pipeline, decided.said)
-    times = decided.pipeline.times
-    zone = ZoneInfo(times.zone)
-    note(f"the next run is due at {said(Cron.parse(times.schedule).next(time.time(), zone), zone)}")
+    _tell_next(decided.pipeline)
     return decided.pipeline
 
 
@@ -258,6 +256,15 @@ def _tell(order: Order, section: PipelineSection, graph: Graph) -> None:
         note("results are kept only as long as the pod of a run: `--state CLAIM` or `[pipeline] cache` keeps them")
     if not is_bounded(graph):
         note("a step says no memory, so that runs have no limit of it: write `@step(memory=...)`")
+
+
+def _tell_next(pipeline: ScheduledPipeline) -> None:
+    """Say when the cluster begins something; a zone that this machine does not know is the cluster's to know."""
+    times = pipeline.times
+    with suppress(ZoneInfoNotFoundError):
+        zone = ZoneInfo(times.zone)
+        at = said(Cron.parse(times.schedule).next(time.time(), zone), zone)
+        note(f"the next run is due at {at}" if pipeline.words == pipeline.by_hand else f"it is looked at next at {at}")
 
 
 def _words(order: Order, jobs: int, *, looks: bool) -> tuple[str, ...]:

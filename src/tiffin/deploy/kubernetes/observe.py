@@ -15,6 +15,7 @@ from tiffin.deploy.kubernetes.manifests.cluster import (
     INFERENCE_SERVICE,
     Cluster,
     Surroundings,
+    can_keep_groups,
     can_map_users,
 )
 from tiffin.deploy.kubernetes.order import NAME, OF_A_PIPELINE, OURS, labels_of, optional_kinds
@@ -115,14 +116,16 @@ def cluster_of(api: Api, namespace: str, name: str, gateway: str = "", said: Sur
 
     Where nothing is `said` of it, what was said when the service was applied holds.
     """
-    kinds = api.kinds()
+    kinds, nobody = api.kinds(), list[Object]()
+    nodes = _permitted(lambda: api.list(NODE, ""), nobody)
     known = Cluster(
         version=api.version(),
         namespace=namespace,
         kinds=kinds,
         makes_namespace=_lacks_namespace(api, namespace),
         gateway=(gateway or _gateway(api, namespace, name)) if HTTP_ROUTE in kinds else "",
-        user_namespaces=_permitted(lambda: can_map_users(api.list(NODE, "")), default=False),
+        user_namespaces=can_map_users(nodes),
+        strict_groups=can_keep_groups(nodes),
     )
     return known.having(surroundings_of(_kept(api, namespace, name)) if said is None else said)
 

@@ -46,7 +46,8 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     and is ours to make. `gateway` is the Gateway that routes join, as "namespace/name"; `prometheus` is where KEDA asks
     for numbers; `monitoring` is the namespace that may read metrics, and `monitor_labels` are those by which its
     Prometheus chooses what it reads. `pull_secrets` are Secrets of the namespace with
-    which images are pulled, and `user_namespaces` says that every node can give a pod ids of its own.
+    which images are pulled, and `user_namespaces` says that every node can give a pod ids of its own; `strict_groups`
+    that none is known that would refuse a pod for its own groups alone.
     """
 
     version: tuple[int, int] = (1, 36)
@@ -59,6 +60,7 @@ class Cluster(msgspec.Struct, frozen=True, kw_only=True):
     monitor_labels: dict[str, str] = {}
     pull_secrets: tuple[str, ...] = ()
     user_namespaces: bool = False
+    strict_groups: bool = True
 
     @property
     def surroundings(self) -> Surroundings:
@@ -94,6 +96,11 @@ def can_map_users(nodes: Iterable[Mapping[str, Any]]) -> bool:
     """
     found = [node.get("status", {}) for node in nodes]
     return bool(found) and all(_runtime_maps(status) and _kernel_maps(status) for status in found)
+
+
+def can_keep_groups(nodes: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether no node refuses pods with `supplementalGroupsPolicy: Strict`, as those of containerd before 2.0 do."""
+    return all((node.get("status", {}).get("features") or {}).get("supplementalGroupsPolicy") for node in nodes)
 
 
 def _runtime_maps(status: Mapping[str, Any]) -> bool:

@@ -55,7 +55,8 @@ def _own_users(template: Template, cluster: Cluster) -> Object:
 def pod_security(of: tuple[int, int], cluster: Cluster) -> Object:
     """As whom all of a pod runs: a user and a group by number; what it mounts is the group's too."""
     user, group = of
-    strict = {"supplementalGroupsPolicy": "Strict"} if cluster.version >= _SUPPLEMENTAL_GROUPS else {}
+    able = cluster.strict_groups and cluster.version >= _SUPPLEMENTAL_GROUPS
+    strict = {"supplementalGroupsPolicy": "Strict"} if able else {}
     return {
         **({"runAsNonRoot": True} if user else {}),
         "runAsUser": user,

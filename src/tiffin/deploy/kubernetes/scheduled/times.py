@@ -13,16 +13,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tiffin.config.cron import NAMED, Cron
+from tiffin.config.cron import NAMED, Cron, has_star
 from tiffin.errors import ConfigError
 
 UTC = "Etc/UTC"
 _MOST_MISSED = 90
-"""A CronJob calls more than 100 missed times an error; its window stays well below them."""
+"""By its documentation a CronJob that missed more than 100 times starts none; its window stays well below them."""
 _SLACK = 3600
 """Seconds by which a gap is longer where clocks are set back."""
 _HOUR, _DAY = 60, 1440
-_STARS = {"*", "?"}
 
 
 class Times(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,15 +84,10 @@ def _written(cron: Cron) -> str:
     minute, hour, day, month, weekday = text.split()
     all_days = _listed(cron.days) if cron.either else "*"
     all_weekdays = _listed(cron.weekdays) if cron.either else "*"
-    if "7" in re.split(r"[-,]|/\d+", weekday) and not _has_star(weekday):
+    if "7" in re.split(r"[-,]|/\d+", weekday) and not has_star(weekday):
         weekday = _listed(cron.weekdays)
     stars = ((minute, "*"), (hour, "*"), (day, all_days), (month, "*"), (weekday, all_weekdays))
-    return " ".join(whole if _has_star(field) else field for field, whole in stars)
-
-
-def _has_star(field: str) -> bool:
-    steps = (part.partition("/") for part in field.split(","))
-    return any(star in _STARS and int(step or 1) == 1 for star, _, step in steps)
+    return " ".join(whole if has_star(field) else field for field, whole in stars)
 
 
 def _listed(numbers: frozenset[int]) -> str:

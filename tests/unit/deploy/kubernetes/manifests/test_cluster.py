@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tiffin.deploy.kubernetes.manifests.render import can_map_users
+from tiffin.deploy.kubernetes.manifests.cluster import can_keep_groups, can_map_users
 
 
 def node(kernel: str = "6.12.0-generic", *, able: bool = True, name: str = "") -> dict[str, Any]:
@@ -30,3 +30,17 @@ def node(kernel: str = "6.12.0-generic", *, able: bool = True, name: str = "") -
 )
 def test_ids_are_mapped_where_every_node_can(nodes: list[dict[str, Any]], *, able: bool) -> None:
     assert can_map_users(nodes) is able
+
+
+@pytest.mark.parametrize(
+    ("nodes", "able"),
+    [
+        ([{"status": {"features": {"supplementalGroupsPolicy": True}}}], True),
+        ([{"status": {"features": {"supplementalGroupsPolicy": True}}}, {"status": {}}], False),
+        ([{"status": {"features": {"supplementalGroupsPolicy": False}}}], False),
+        ([{"status": {"features": None}}], False),
+        ([], True),
+    ],
+)
+def test_groups_are_strict_unless_a_node_would_refuse_that(nodes: list[dict[str, Any]], *, able: bool) -> None:
+    assert can_keep_groups(nodes) is able

@@ -174,7 +174,8 @@ def test_fields_that_a_version_lacks_or_nodes_cannot_do_are_left_out() -> None:
     assert "hostUsers" not in pod(TEMPLATE, replace(able, version=(1, 35)))
     assert "hostUsers" not in pod(replace(TEMPLATE, data=(Data(name="a", path="/a", source="a"),)), able)
     assert pod(TEMPLATE, CLUSTER)["securityContext"]["supplementalGroupsPolicy"] == "Strict"
-    assert "supplementalGroupsPolicy" not in pod(TEMPLATE, replace(CLUSTER, version=(1, 35)))["securityContext"]
+    for other in (replace(CLUSTER, version=(1, 35)), replace(CLUSTER, strict_groups=False)):
+        assert "supplementalGroupsPolicy" not in pod(TEMPLATE, other)["securityContext"]
 
 
 def test_nobody_but_an_autoscaler_sets_the_number_where_there_is_one() -> None:

@@ -37,8 +37,11 @@ def parsed(text: str) -> Cron:
 
 
 @settings(max_examples=50, deadline=None)
-@example("* * 1 * *,7")
-@example("* * 1 * 0,*/1")
+@example("0 3 1 * *,7")
+@example("0 3 5,*/1 * mon")
+@example("0 3 */1 * mon")
+@example("0 3 */2 * 5,*")
+@example("0 3 1-9 * 5-7")
 @given(texts)
 def test_a_cron_job_comes_on_the_days_and_at_the_times_of_the_same_schedule(text: str) -> None:
     cron = parsed(text)
