@@ -67,6 +67,26 @@ def waits(reason: str, message: str = "") -> Fate:
     return Fate(phase="Pending", ready=False, state=(("waiting", {"reason": reason, "message": message}),))
 
 
+def groups_of(server: ApiServer) -> str | None:
+    """What pods of the service are told of groups beside their own."""
+    found = client(server, "default").get(DEPLOYMENT, "default", "iris")
+    policy: str | None = found["spec"]["template"]["spec"]["securityContext"].get("supplementalGroupsPolicy")
+    return policy
+
+
+def test_who_may_not_ask_nodes_asks_of_them_what_any_node_can_do(target: KubernetesTarget, server: ApiServer) -> None:
+    server.denied.add(("GET", "nodes"))
+    target.apply(service())
+    assert groups_of(server) is None
+
+
+def test_who_may_not_ask_nodes_goes_on_as_who_may_began(target: KubernetesTarget, server: ApiServer) -> None:
+    target.apply(service())
+    server.denied.add(("GET", "nodes"))
+    target.apply(service(NEW))
+    assert groups_of(server) == "Strict"
+
+
 def test_a_service_is_applied_in_order_and_available(target: KubernetesTarget, server: ApiServer) -> None:
     status = target.apply(service())
     assert (status.phase, status.ready, status.wanted, status.findings) == (Phase.AVAILABLE, 2, 2, ())

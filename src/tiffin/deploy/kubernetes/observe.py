@@ -26,6 +26,7 @@ from tiffin.errors import DeniedError, NotFoundError, TiffinError, UnsupportedEr
 
 Object = dict[str, Any]
 T = TypeVar("T")
+U = TypeVar("U")
 ROUTE = ("gateway.networking.k8s.io/v1", "HTTPRoute")
 INFERENCE = ("serving.kserve.io/v1beta1", "InferenceService")
 GATEWAY = ("gateway.networking.k8s.io/v1", "Gateway")
@@ -116,18 +117,28 @@ def cluster_of(api: Api, namespace: str, name: str, gateway: str = "", said: Sur
 
     Where nothing is `said` of it, what was said when the service was applied holds.
     """
-    kinds, nobody = api.kinds(), list[Object]()
-    nodes = _permitted(lambda: api.list(NODE, ""), nobody)
+    kinds, kept = api.kinds(), _kept(api, namespace, name)
     known = Cluster(
         version=api.version(),
         namespace=namespace,
         kinds=kinds,
         makes_namespace=_lacks_namespace(api, namespace),
         gateway=(gateway or _gateway(api, namespace, name)) if HTTP_ROUTE in kinds else "",
-        user_namespaces=can_map_users(nodes),
-        strict_groups=can_keep_groups(nodes),
     )
-    return known.having(surroundings_of(_kept(api, namespace, name)) if said is None else said)
+    known = _on_nodes(known, api, kept)
+    return known.having(surroundings_of(kept) if said is None else said)
+
+
+def _on_nodes(cluster: Cluster, api: Api, kept: Object | None) -> Cluster:
+    """What every node can do; who may not ask has a service go on as it is, and a new one do what any node can."""
+    nodes = _permitted(lambda: list(api.list(NODE, "")), None)
+    pod = ((kept or {}).get("spec", {}).get("template") or {}).get("spec", {})
+    groups = pod.get("securityContext", {}).get("supplementalGroupsPolicy")
+    return msgspec.structs.replace(
+        cluster,
+        user_namespaces=pod.get("hostUsers") is False if nodes is None else can_map_users(nodes),
+        strict_groups=groups == "Strict" if nodes is None else can_keep_groups(nodes),
+    )
 
 
 def _kept(api: Api, namespace: str, name: str) -> Object | None:
@@ -161,7 +172,7 @@ def _gateway(api: Api, namespace: str, name: str) -> str:
     return f"{found[0]['metadata']['namespace']}/{found[0]['metadata']['name']}"
 
 
-def _permitted(ask: Callable[[], T], default: T) -> T:
+def _permitted(ask: Callable[[], T], default: U) -> T | U:
     """What is asked for, or what stands for it where that is not permitted or not there."""
     try:
         return ask()
