@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from types import FrameType
 from typing import Any
@@ -138,7 +138,7 @@ class _Running:
             try:
                 self._begin(pool)
                 while self._going:
-                    future = self._ended.get()
+                    future = self._next()
                     self._end(self._going.pop(future), future.result())
                     self._begin(pool)
             except BaseException as error:
@@ -164,6 +164,16 @@ class _Running:
             future.add_done_callback(self._ended.put)
         for each in self._schedule.left_out():
             self._leave(each)
+
+    def _next(self) -> Future[Outcome]:
+        """Wait for whichever ends next, looking up now and then.
+
+        Python hears of a signal between two of its own steps. One that comes just before the wait, or to another
+        thread, does not wake it.
+        """
+        while True:
+            with suppress(Empty):
+                return self._ended.get(timeout=_PAUSE)
 
     def _has(self, gpus: int) -> bool:
         return not gpus or self._gpus.has(gpus)

@@ -431,7 +431,7 @@ def test_an_interruption_stops_a_run_that_waits_for_its_steps(place: Place, rows
 
     def interrupt() -> None:
         held.reached()
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)  # to this thread: it does not wake the one that waits
 
     thread = threading.Thread(target=interrupt)
     thread.start()
