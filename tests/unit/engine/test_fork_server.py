@@ -51,7 +51,17 @@ def servers(relatives: Family) -> list[int]:
     return [pid for pid in named if os.getsid(pid) == pid]
 
 
-def test_a_forked_keeper_stands_as_one_that_is_executed(bench: EmbeddedBench) -> None:
+@pytest.fixture
+def interrupted() -> Iterator[None]:
+    """Hear of interruptions, even where the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_a_forked_keeper_stands_as_one_that_is_executed(tmp_path: Path) -> None:
+    bench = EmbeddedBench(tmp_path / "data", "forked")
     seen = []
     for engine in (bench.engine, EmbeddedEngine(bench.data, never_unpacked)):
         container = engine.create(bench.program("a", "serve", ports=(Port(container_port=80, socket="http"),)))
@@ -60,6 +70,20 @@ def test_a_forked_keeper_stands_as_one_that_is_executed(bench: EmbeddedBench) ->
         seen.append(standing(keeper(container.state().pid), os.getpid()))
         container.remove(force=True)
     assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("how", ["forked", "executed"])
+def test_what_a_shell_ignores_in_the_background_its_container_does_not(tmp_path: Path, how: str) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        bench = EmbeddedBench(tmp_path / "data", how)
+        container = bench.engine.create(bench.spec("a", "grep SigIgn /proc/self/status"))
+        container.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert container.wait() == 0
+    [line] = container.logs()
+    assert not int(line.text.split()[1], 16) & 1 << signal.SIGINT - 1
 
 
 def test_ports_and_secrets_come_along(bench: EmbeddedBench, tmp_path: Path) -> None:
