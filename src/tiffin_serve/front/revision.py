@@ -57,6 +57,7 @@ class Revision:
         self.limits = Limits.of(service.serve.max_body_bytes, service.serve.header_seconds)
         self._loop = loop
         self._open: asyncio.AbstractServer | None = None
+        self._closed = False
         self._put_before()
 
     def _put_before(self) -> None:
@@ -77,11 +78,14 @@ class Revision:
         return RpcServed(service=self.service, workers=self.workers, metrics=self.metrics, accept=accept)
 
     async def listen(self, hall: socket.socket) -> None:
-        """Let in workers."""
+        """Let in workers, until it is closed: which may be before this has begun."""
         loop = self._loop
         self._open = await loop.create_unix_server(lambda: WorkerLine(self.workers, loop), sock=hall)
+        if self._closed:
+            self._open.close()
 
     def close(self) -> None:
         """Let in no worker any more."""
+        self._closed = True
         if self._open is not None:
             self._open.close()

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections import Counter
 
 import pytest
 
-from unit.tiffin_serve.fronts import wait_for
+from tiffin_serve.front.log import Writer
+from tiffin_serve.front.revision import Outfit, Revision
+from tiffin_serve.front.sockets import hall_at
+from tiffin_serve.protocol.frames import VERSION
+from tiffin_serve.protocol.service import read
+from tiffin_serve.worker.frames import encode
+from unit.tiffin_serve.fronts import DEADLINE, wait_for
 from unit.tiffin_serve.routed import Place, kill
 
 SAID = "TIFFIN_WORKER_TOKEN"
+TENSOR = {"name": "x", "datatype": "INT64", "shape": [-1]}
+SIGNATURE = {"platform": "python_predictor", "inputs": [TENSOR], "outputs": []}
 
 
 @pytest.fixture
@@ -167,3 +177,33 @@ def test_a_front_that_is_killed_is_started_again_with_the_same_table(two: Place)
     kill(two.front)
     two.begin(port).ready(3, 4)
     assert two.ask(x_request_id="one").says == before
+
+
+def test_a_worker_that_says_hello_to_a_revision_that_is_gone_is_hung_up_on_so_that_it_comes_to_its_next(
+    two: Place,
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as late:
+        late.settimeout(DEADLINE)
+        late.connect(str(two.folder / "3" / "hall" / "worker.sock"))
+        assert two.ask().status == 200  # a turn of the loop: it is let in
+        entry = two.table["revisions"].pop("3")
+        assert two.tell().status == 200
+        hello = {"kind": "hello", "version": VERSION, "token": entry["token"], "signature": SIGNATURE, "forks": "nest"}
+        late.sendall(encode(hello))
+        while late.recv(4096):
+            pass
+
+
+def test_a_revision_that_goes_before_it_listens_lets_in_nobody(place: Place) -> None:
+    place.revision(3)
+    outfit = Outfit(service=read(place.folder / "3" / "service.json"), token=place.table["revisions"]["3"]["token"])
+
+    async def go() -> None:
+        revision = Revision(outfit, asyncio.get_running_loop(), Writer(), lambda *_: None)
+        hall = hall_at(place.folder / "3" / "hall" / "worker.sock")
+        revision.close()
+        await revision.listen(hall)
+        await asyncio.sleep(0)
+        assert hall.fileno() < 0
+
+    asyncio.run(go())

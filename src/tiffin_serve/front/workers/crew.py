@@ -108,7 +108,7 @@ class Crew:
             await self._ended.wait()
 
     def dismiss(self) -> None:
-        """Hang up on every worker, for good."""
+        """Hang up on every worker, for good; one that comes in later is hung up on when it says hello."""
         self._stopping = True
         self.stopped.go_on()
         for line in [*self._lines, *(nest.line for nest in self._nests.values())]:
@@ -162,6 +162,9 @@ class Crew:
     def _on_arrived(self, line: WorkerLine, hello: Hello) -> None:
         signature = hello.signature
         if signature is None:  # `welcome` has looked
+            return
+        if self._stopping:
+            line.close()
             return
         self._loaded.add(line.pid)
         if hello.forks and not self._spawns:
