@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, cast
@@ -39,6 +40,8 @@ class Predictor:
         import os
         return [os.getpid()] * len(inputs["x"])
 """
+
+LOADS = "import pathlib\nwith (pathlib.Path(__file__).parent / 'loads').open('a') as file:\n    file.write('x')\n"
 
 STARTS_A_THREAD = (
     """
@@ -119,8 +122,7 @@ def test_workers_that_are_lost_together_are_one_failure() -> None:
 
 
 def test_as_many_workers_as_were_asked_for_share_one_load(predictor: Own, tmp_path: Path) -> None:
-    loads = "import pathlib\nwith (pathlib.Path(__file__).parent / 'loads').open('a') as file:\n    file.write('x')\n"
-    server = predictor(loads + ECHO, serve={"workers": 3}).ready()
+    server = predictor(LOADS + ECHO, serve={"workers": 3}).ready()
     wait_for(lambda: working(server) == 3, "three are in")
     (zygote,) = server.children_pids()
     assert len(server.worker_pids()) == 3
@@ -150,6 +152,19 @@ def test_a_zygote_that_dies_leaves_its_workers_working_until_another_has_loaded(
     wait_for(lambda: working(server) == 2, "both are in again")
     assert server.stop() == 0
     wait_for(lambda: not any(map(alive, workers)), "the orphan is gone too")
+
+
+def test_an_orphan_that_dies_once_another_zygote_is_there_is_replaced_by_that(predictor: Own, tmp_path: Path) -> None:
+    server = predictor(LOADS + ECHO, serve={"workers": 2}).ready()
+    wait_for(lambda: working(server) == 2, "both are in")
+    (zygote,), workers = server.children_pids(), server.worker_pids()
+    os.kill(zygote, signal.SIGKILL)
+    wait_for(lambda: (tmp_path / "loads").read_text() == "xx", "another has loaded")
+    time.sleep(0.5)  # it says hello, and none of its children is needed
+    (again,) = server.children_pids()
+    os.kill(workers[0], signal.SIGKILL)
+    wait_for(lambda: len(children_of(again)) == 1, "its first child")
+    wait_for(lambda: working(server) == 2, "both are in again")
 
 
 def test_a_model_with_threads_is_never_forked(predictor: Own) -> None:

@@ -277,6 +277,8 @@ class Crew:
             if why == "deadline" and not line.answered:
                 self._give_up_forking(nest_of, "the worker never answered")
             self._retry(nest_of)
+        elif nest_name and self._children is not None and not self._spawns:
+            self._retry()  # its zygote is lost already, and another has to have a child in its place
         return why, limit
 
     def _on_forked_end(self, line: WorkerLine, ended: Ended) -> None:
