@@ -177,7 +177,10 @@ class Crew:
                 self._lines[line] = hello.nest
                 self._admit(line, signature)
                 return
-        elif not hello.nest and self._children is not None:
+        elif hello.nest:
+            line.close()  # its zygote is lost, and a child of another comes in its place
+            return
+        elif self._children is not None:
             self._spawns = True
         self._try(line, signature, hello.nest)
 
@@ -284,7 +287,7 @@ class Crew:
     def _on_forked_end(self, line: WorkerLine, ended: Ended) -> None:
         """Hear from a zygote how a child of its ended; its line was lost at about that time."""
         nest = next((nest for nest in self._nests.values() if nest.line is line), None)
-        if nest is None or self._stopping or self.workers.unloaded:
+        if nest is None or self._stopping:
             return
         if ended.pid not in nest.hatched:
             nest.pending -= 1
@@ -397,9 +400,11 @@ class Crew:
             self._children.end(pid, now=True)
 
     def _unload(self) -> bool:
+        if self._children is None:
+            return False
         self._nests.clear()  # one that is still there must not fork the model that was to go
         self._let_go()
-        return self._children is not None
+        return True
 
     def _let_go(self) -> None:
         """Ask every worker to finish what it has and to go."""
