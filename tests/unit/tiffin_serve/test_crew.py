@@ -182,7 +182,7 @@ def test_a_model_that_does_not_survive_a_fork_is_loaded_by_each_worker(predictor
     checks = [{"request": str(tmp_path / "request.json")}]
     server = predictor(HANGS_WHEN_FORKED, checks=checks, serve={"workers": 2, "deadline_ms": 2000}).ready()
     assert server.ask("POST", "/predict", [5]) == (200, {"predictions": [5]})
-    assert "the model does not survive a fork" in server.log
+    wait_for(lambda: "the model does not survive a fork" in server.log, "told")
     wait_for(lambda: len(server.children_pids()) == 2, "two that load")
     wait_for(lambda: working(server) == 2, "both are in")
     assert [children_of(pid) for pid in server.children_pids()] == [[], []]

@@ -79,7 +79,7 @@ def test_one_bad_request_of_a_batch_fails_alone(predictor: Own) -> None:
     assert [status for status, _ in found] == [200, 200, 400, 200, 500, 200, 200]
     assert found[2][1] == {"error": "the model refused the input: thirteen is refused"}
     assert found[4][1] == {"error": "the model failed: KeyError: 'fourteen'"}
-    (line,) = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    (line,) = wait_for(lambda: [json.loads(line) for line in server.log.splitlines() if line.startswith("{")], "told")
     assert line["message"] == "the model failed"
     assert "KeyError" in line["traceback"]
 

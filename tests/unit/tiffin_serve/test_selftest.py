@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tiffin_serve.front.workers.answers import explain_difference
 from tiffin_serve.front.workers.trial import zeros
 from tiffin_serve.protocol.signature import Signature, TensorSpec
-from unit.tiffin_serve.fronts import DEADLINE, ROWS, Serve, train
+from unit.tiffin_serve.fronts import DEADLINE, ROWS, Serve, train, wait_for
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
@@ -118,5 +118,5 @@ def test_a_model_that_refuses_to_be_warmed_up_serves_all_the_same(serve: Serve, 
     (tmp_path / "picky.py").write_text(PICKY)
     (tmp_path / "model.pkl").write_bytes(b"cpicky\nPicky\n)R.")
     server = serve({"format": "sklearn-pickle", "path": str(tmp_path / "model.pkl")}).ready()
-    assert "a new worker was to be warmed up, but a row of zeros was not answered" in server.log
+    wait_for(lambda: "a new worker was to be warmed up, but a row of zeros was not answered" in server.log, "told")
     assert server.ask("POST", "/predict", [[1.0]]) == (200, {"predictions": [1.0]})
