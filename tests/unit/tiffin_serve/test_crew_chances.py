@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 import pytest
@@ -14,19 +15,33 @@ from hypothesis import strategies as st
 from tiffin_serve.front.batching.dispatch import Dispatcher
 from tiffin_serve.front.metrics.counters import Metrics
 from tiffin_serve.front.workers import crew as crew_module
+from tiffin_serve.front.workers import trial as trial_module
 from tiffin_serve.front.workers.child import Children
 from tiffin_serve.front.workers.crew import Crew
 from tiffin_serve.front.workers.lines import WorkerLine
-from tiffin_serve.protocol.frames import VERSION, Ended, FrameReader, Hello
+from tiffin_serve.protocol.frames import VERSION, Ended, FrameReader, Hello, Result, ResultTensor
 from tiffin_serve.protocol.service import Serving
 from tiffin_serve.protocol.signature import Signature, TensorSpec
 from unit.tiffin_serve.simulated import Clock
 
-SIGNATURE = Signature(platform="python_predictor", inputs=(TensorSpec("x", "INT64", (-1,)),), outputs=())
+INPUTS = (TensorSpec("x", "FP64", (-1, 1)),)
+WAITS = (0.0, 0.01, 0.06, 0.12, 0.5, 20.0)
 SETTLED = 120.0
 LOADS = 0.5
 """What a process takes at least to load: by then all have heard of the end of the one before it."""
 ACTS = ("kill a zygote", "kill a child", "sleep", "wake", "unload", "load", "wait")
+
+
+class Case(NamedTuple):
+    """What a service asks for: `wanted` workers, of processes of the front's own or in so many `instances`.
+
+    They fork, or load each for themselves; they are `tried` with a row of zeros, or may work at once.
+    """
+
+    wanted: int
+    instances: int
+    forks: bool
+    tried: bool
 
 
 class Handle:
@@ -57,7 +72,7 @@ class Process:
         self.house, self.pid, self.zygote = house, pid, zygote
         self.instance, self.why, self.answered, self.admitted = "", "crash", False, 0.0
         self.dispatcher: Dispatcher | None = None
-        self.alive, self.is_open = True, False
+        self.alive, self.is_open, self.predicts = True, False, zygote is not None or not house.forks
         self._reader = FrameReader()
         house.clock.call_later(0.0 if zygote else LOADS, house.later, self.say_hello)
 
@@ -70,9 +85,8 @@ class Process:
             mine = {"nest": f"nest {self.zygote.pid}"}
         elif self.house.forks:
             mine = {"forks": f"nest {self.pid}"}
-        self.house.crew.workers.events.arrived(
-            cast("WorkerLine", self), Hello(version=VERSION, signature=SIGNATURE, pid=self.pid, **mine)
-        )
+        hello = Hello(version=VERSION, signature=self.house.signature, pid=self.pid, **mine)
+        self.house.crew.workers.events.arrived(cast("WorkerLine", self), hello)
 
     def end(self, status: int) -> None:
         """End; whoever hears of it hears of it in any order."""
@@ -84,7 +98,7 @@ class Process:
             self.house.later(self.hang_up)
         if self.zygote is None:
             self.house.lost(self, status)
-        elif self.zygote.alive:
+        else:
             self.house.later(self.zygote.tell, Ended(pid=self.pid, status=status))
 
     def hang_up(self) -> None:
@@ -92,17 +106,31 @@ class Process:
         self.house.crew.workers.forget(cast("WorkerLine", self))
 
     def tell(self, ended: Ended) -> None:
-        if self.alive:
+        if self.is_open and not self.predicts:
             self.house.crew.workers.events.ended(cast("WorkerLine", self), ended)
 
     # --- what the crew asks of a line
 
     def send(self, frame: bytes) -> None:
-        for head, _ in self._reader.feed(frame):
+        for head, body in self._reader.feed(frame):
             told = msgspec.json.decode(head)
-            if told["kind"] == "fork" and self.alive:
+            if self.alive and told["kind"] == "fork":
                 for _ in range(told["count"]):
                     self.house.begin(self)
+            elif self.alive:
+                self._disown()
+                self.house.later(self.answer, told["id"], bytes(body))
+
+    def _disown(self) -> None:
+        """Predict, which a zygote does only without its children."""
+        self.predicts = True
+        for process in self.house.children_of(self):
+            process.end(-9)
+
+    def answer(self, number: int, body: bytes) -> None:
+        if self.alive and self.dispatcher is not None:
+            tensor = ResultTensor("y", "FP64", (1, 1), len(body))
+            self.dispatcher.finished(cast("WorkerLine", self), Result(id=number, outputs=(tensor,)), memoryview(body))
 
     def close(self) -> None:
         self.end(0)
@@ -159,19 +187,19 @@ class House:
     With `instances` the processes are in so many containers, which others start again.
     """
 
-    def __init__(self, wanted: int, instances: int, clock: Loop, delays: Iterator[float], *, forks: bool) -> None:
-        self.clock, self.forks = clock, forks
+    def __init__(self, clock: Loop, delays: Iterator[float], case: Case) -> None:
+        self.clock, self.forks, self._case = clock, case.forks, case
+        self.signature = Signature(platform="any" if case.tried else "python_predictor", inputs=INPUTS, outputs=())
         self._delays = delays
         self._pids = 0
         self.processes: list[Process] = []
         self.finished: list[str] = []
-        service: Any = SimpleNamespace(name="m", checks=[], serve=Serving(workers=wanted))
+        service: Any = SimpleNamespace(name="m", checks=[], serve=Serving(workers=case.wanted))
         dispatcher = Dispatcher(self.clock, service.serve, Metrics("m"), self.clock.now)
         self.children = Started(self)
-        self._instances = instances
-        own = None if instances else cast("Children", self.children)
+        own = None if case.instances else cast("Children", self.children)
         self.crew = Crew(service, own, "t", dispatcher, cast("Any", self.clock), self._on_finished)
-        for _ in range(instances):
+        for _ in range(case.instances):
             self.begin(None)
         if own is not None:
             own.start()
@@ -188,12 +216,28 @@ class House:
 
     def lost(self, zygote: Process, status: int) -> None:
         """Tell the crew of the end of its own process; the end of a container is the end of all in it."""
-        if not self._instances:
+        if not self._case.instances:
             self.later(self.children.tell, zygote.pid, status)
             return
-        for process in [process for process in self.processes if process.zygote is zygote]:
+        for process in self.children_of(zygote):
             process.end(-9)
         self.later(self.begin, None)
+
+    def children_of(self, zygote: Process) -> list[Process]:
+        return [process for process in self.processes if process.zygote is zygote]
+
+    @property
+    def wanted(self) -> int:
+        """Say how many workers there should be: where others start them, a zygote has as many, and any other is one."""
+        if not self._case.instances:
+            return self._case.wanted
+        found = [process for process in self.processes if process.zygote is None]
+        return sum(1 if process.predicts else self._case.wanted for process in found)
+
+    @property
+    def working(self) -> tuple[int, int]:
+        """Count the workers that the crew knows, and those that are there."""
+        return len(self.crew.workers), sum(process.predicts for process in self.processes)
 
     def later(self, callback: Any, *arguments: Any) -> None:
         self.clock.call_later(next(self._delays), callback, *arguments)
@@ -216,29 +260,28 @@ class House:
 
 @settings(max_examples=500)
 @given(
-    wanted=st.integers(1, 3),
-    instances=st.integers(0, 2),
-    forks=st.booleans(),
-    acts=st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5), st.sampled_from([0.0, 0.01, 0.5, 20.0]))),
+    case=st.builds(
+        Case, wanted=st.integers(1, 3), instances=st.integers(0, 2), forks=st.booleans(), tried=st.booleans()
+    ),
+    acts=st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 5), st.sampled_from(WAITS))),
     delays=st.lists(st.sampled_from([0.0, 0.001, 0.05, 0.2]), min_size=1),
 )
 def test_there_are_as_many_workers_as_were_asked_for_in_the_end(
-    wanted: int, instances: int, acts: list[tuple[str, int, float]], delays: list[float], *, forks: bool
+    case: Case, acts: list[tuple[str, int, float]], delays: list[float]
 ) -> None:
     endless = (delay for _ in iter(int, 1) for delay in delays)
     with pytest.MonkeyPatch.context() as patch:
         clock = Loop()
         patch.setattr(crew_module, "time", SimpleNamespace(monotonic=clock.now))
-        house = House(wanted, instances, clock, endless, forks=forks)
+        patch.setattr(trial_module, "Dispatcher", partial(Dispatcher, now=clock.now))
+        house = House(clock, endless, case)
         clock.run(10)
-        many = max(instances, 1) * (wanted if forks or not instances else 1)
-        assert len(house.crew.workers) == many
+        assert house.working == (house.wanted, house.wanted)
         for act, which, seconds in acts:
             house.do(act, which)
             clock.run(seconds)
         house.do("wake", 0)
         house.do("load", 0)
         clock.run(SETTLED)
-        alive = [process for process in house.processes if process.zygote is not None or not forks]
-        assert (len(house.crew.workers), len(alive)) == (many, many)
+        assert house.working == (house.wanted, house.wanted)
         assert not house.finished
