@@ -28,8 +28,10 @@ from corpus.case import Case, Made, Result
 from corpus.readers import READERS
 from tiffin.errors import TiffinError
 
-DEADLINE = 60.0
-"""Seconds a case may take."""
+PROCESSOR_SECONDS = 60
+"""What a case may use of a processor."""
+DEADLINE = 300.0
+"""Seconds after which a case hangs, on however busy a machine."""
 MEMORY = 768 << 20
 """Bytes of data a case may have at once, all of what the interpreter has already among them."""
 LARGEST_FILE = 256 << 20
@@ -108,6 +110,7 @@ def _in_process(work: Callable[[], dict[str, str]]) -> tuple[dict[str, Any], int
     if not child:
         os.close(out)
         signal.alarm(int(DEADLINE) + 5)
+        resource.setrlimit(resource.RLIMIT_CPU, (PROCESSOR_SECONDS, PROCESSOR_SECONDS))
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
         with os.fdopen(into, "w") as pipe:
