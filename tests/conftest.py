@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tiffin.engine.embedded.trees import discard
 
 settings.register_profile("tiffin", deadline=None)  # machines are busy; no test asserts on seconds
 settings.load_profile("tiffin")
@@ -49,6 +51,14 @@ def pytest_configure(config: pytest.Config) -> None:
     """Watch for skips where everything is known to be installed."""
     if os.environ.get("CI") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipGuard())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+    """Remove what an ordinary user's containers own, which pytest cannot: it would fail the end of a later run."""
+    yield
+    if os.geteuid() and not exitstatus and not hasattr(session.config, "workerinput"):
+        discard(session.config._tmp_path_factory.getbasetemp())
 
 
 class SkipGuard:
