@@ -193,9 +193,9 @@ def test_a_worker_that_dies_at_every_start_is_not_started_ever_faster(predictor:
     starts += "    file.write('x')\nif (here / 'broken').exists():\n    import os\n    os._exit(7)\n"
     server = predictor(starts + ECHO).ready()
     (tmp_path / "broken").touch()
-    (zygote,) = server.children_pids()
-    os.kill(server.worker_pid(), signal.SIGKILL)
-    os.kill(zygote, signal.SIGKILL)
+    (zygote,), worker = server.children_pids(), server.worker_pid()
+    os.kill(zygote, signal.SIGKILL)  # first, so that it forks no other
+    os.kill(worker, signal.SIGKILL)
     told = "the worker ended and is started again"
     wait_for(lambda: any(line.get("delay_seconds", 0) > 0.3 for line in lines(server, told)), "a longer delay")
     wait_for(lambda: server.ask("GET", "/v2/health/ready")[0] == 503, "not ready in between")
