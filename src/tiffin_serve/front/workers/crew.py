@@ -163,23 +163,20 @@ class Crew:
         signature = hello.signature
         if signature is None:  # `welcome` has looked
             return
-        if self._stopping:
-            line.close()
+        if self._stopping or (hello.nest and hello.nest not in self._nests):
+            line.close()  # it comes too late: another revision is here, or the child of another zygote in its place
             return
         self._loaded.add(line.pid)
         if hello.forks and not self._spawns:
             self._nests[hello.forks] = Nest(line, signature)
             self._fill()
             return
-        if hello.nest in self._nests:
+        if hello.nest:
             nest = self._nests[hello.nest]
             if nest.hatch(hello.pid):
                 self._lines[line] = hello.nest
                 self._admit(line, signature)
                 return
-        elif hello.nest:
-            line.close()  # its zygote is lost, and a child of another comes in its place
-            return
         elif self._children is not None:
             self._spawns = True
         self._try(line, signature, hello.nest)
