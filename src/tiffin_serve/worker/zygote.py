@@ -84,6 +84,7 @@ class Zygote:
 
     def disown(self) -> None:
         """End all children, for this process is to work itself."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # of their ends the front hears by their own connections
         self.stop(signal.SIGKILL)
         self.wait()
 

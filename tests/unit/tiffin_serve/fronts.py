@@ -20,6 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from tiffin_serve.worker.frames import encode
+
 SRC = Path(__file__).parents[3] / "src"
 DEADLINE = 30.0
 
@@ -33,6 +35,13 @@ def wait_for(condition: Callable[[], Any], what: str) -> Any:
             return found
         time.sleep(0.01)
     raise AssertionError(f"never: {what}")
+
+
+def hello(token: str, **more: Any) -> bytes:
+    """Write what a worker says first, whose model takes whole numbers."""
+    tensor = {"name": "x", "datatype": "INT64", "shape": [-1]}
+    signature = {"platform": "python_predictor", "inputs": [tensor], "outputs": [], "batches": True}
+    return encode({"kind": "hello", "version": 1, "token": token, "signature": signature, **more})
 
 
 class Server:

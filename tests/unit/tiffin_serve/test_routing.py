@@ -11,15 +11,11 @@ import pytest
 from tiffin_serve.front.log import Writer
 from tiffin_serve.front.revision import Outfit, Revision
 from tiffin_serve.front.sockets import hall_at
-from tiffin_serve.protocol.frames import VERSION
 from tiffin_serve.protocol.service import read
-from tiffin_serve.worker.frames import encode
-from unit.tiffin_serve.fronts import DEADLINE, wait_for
+from unit.tiffin_serve.fronts import DEADLINE, hello, wait_for
 from unit.tiffin_serve.routed import Place, kill
 
 SAID = "TIFFIN_WORKER_TOKEN"
-TENSOR = {"name": "x", "datatype": "INT64", "shape": [-1]}
-SIGNATURE = {"platform": "python_predictor", "inputs": [TENSOR], "outputs": []}
 
 
 @pytest.fixture
@@ -188,8 +184,7 @@ def test_a_worker_that_says_hello_to_a_revision_that_is_gone_is_hung_up_on_so_th
         assert two.ask().status == 200  # a turn of the loop: it is let in
         entry = two.table["revisions"].pop("3")
         assert two.tell().status == 200
-        hello = {"kind": "hello", "version": VERSION, "token": entry["token"], "signature": SIGNATURE, "forks": "nest"}
-        late.sendall(encode(hello))
+        late.sendall(hello(entry["token"], forks="nest"))
         while late.recv(4096):
             pass
 
