@@ -148,37 +148,24 @@ class Process:
         """Say nothing that could wait."""
 
 
-class Started:
-    """The processes that a front has started."""
+class Started(Children):
+    """The processes that a front has started, simulated."""
 
     def __init__(self, house: House) -> None:
+        super().__init__([], {})
         self._house = house
-        self._processes: dict[int, Process] = {}
         self.tell: Any = lambda *_: None
-
-    def __len__(self) -> int:
-        return len(self._processes)
-
-    def __contains__(self, pid: int) -> bool:
-        return pid in self._processes
 
     def start(self) -> int:
         process = self._house.begin(None)
-        self._processes[process.pid] = process
+        self._processes[process.pid] = cast("Any", process)
         return process.pid
 
     def watch(self, ended: Any) -> None:
         self.tell = ended
 
-    def forget(self, pid: int) -> bool:
-        return self._processes.pop(pid, None) is not None
-
-    def stop(self, *, now: bool = False) -> None:
-        for pid in list(self._processes):
-            self.end(pid, now=now)
-
     def end(self, pid: int, *, now: bool = False) -> None:
-        self._house.later(self._processes[pid].end, -9 if now else 0)
+        self._house.later(cast("Any", self._processes[pid]).end, -9 if now else 0)
 
 
 class House:
@@ -197,7 +184,7 @@ class House:
         service: Any = SimpleNamespace(name="m", checks=[], serve=Serving(workers=case.wanted))
         dispatcher = Dispatcher(self.clock, service.serve, Metrics("m"), self.clock.now)
         self.children = Started(self)
-        own = None if case.instances else cast("Children", self.children)
+        own = None if case.instances else self.children
         self.crew = Crew(service, own, "t", dispatcher, cast("Any", self.clock), self._on_finished)
         for _ in range(case.instances):
             self.begin(None)
